@@ -1,0 +1,38 @@
+# make demo: install into .venv, adapt the embedded model on the embedded benchmark, print the leaderboard.
+# make test: the same set-up, then lint, types and every test.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+RUNS ?= runs/demo
+
+.PHONY: demo labelled test lint wheel clean
+
+demo: $(STAMP)
+	$(BIN)/audio-eval --model tiny-omni --method direct,majority_vote,sft,aqa_ttrl --tasks synth_aqa --output $(RUNS)
+	$(BIN)/audio-eval leaderboard $(RUNS) -o $(RUNS)/leaderboard
+
+labelled: $(STAMP)
+	$(BIN)/audio-eval --model tiny-omni --method grpo,sft --method-args labels=gold --train-task synth_aqa:train \
+	  --tasks synth_aqa --output $(RUNS)
+	$(BIN)/audio-eval leaderboard $(RUNS) -o $(RUNS)/leaderboard
+
+test: $(STAMP) lint
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+wheel: $(STAMP)
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# torch comes first and by its exact version: another package's plain "torch" would pull gigabytes of CUDA.
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable ".[dev]"
+	touch $(STAMP)
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,156 @@
+"""Audio by reference: a path or bytes, decoded by content to a mono waveform only where a model needs it."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from audio_eval.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+RATE = 16_000
+# A few kilobytes of a compressed file can claim days of silence: the header is checked against these before decoding.
+MAX_SECONDS = 600
+MAX_BYTES = 256 * 2**20
+
+# Writers round the size of a WAV's last chunk; a difference below this is no truncation.
+_SLACK_BYTES = 4096
+
+
+class AudioError(UserError):
+    """Audio that cannot be used: which, why, and how to mend it."""
+
+
+@dataclass(frozen=True)
+class AudioRef:
+    """A recording: exactly one of ``path`` and ``data`` (an encoded file's bytes), and its sha256 where it is known.
+
+    A recording whose bytes do not have the given ``sha256`` is refused when it is loaded.
+    """
+
+    path: str | None = None
+    data: bytes | None = field(default=None, repr=False)
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.path is None) == (self.data is None):
+            raise ValueError("AudioRef takes exactly one of path and data")
+
+    @property
+    def name(self) -> str:
+        """What messages call it: the path, or the number of bytes."""
+        return self.path if self.path is not None else f"<{len(self.data or b'')} bytes of audio>"
+
+    def read(self) -> bytes:
+        """The encoded file's bytes; ``AudioError`` where it cannot be read or is larger than ``MAX_BYTES``."""
+        if self.data is not None:
+            return self.data
+        path = Path(self.path or "")
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise AudioError(f"{self.name}: the file is larger than {MAX_BYTES >> 20} MiB; cut it into clips.")
+            return path.read_bytes()
+        except FileNotFoundError:
+            raise AudioError(
+                f"{self.name}: no such file; put the benchmark's audio there, or see --data-dir."
+            ) from None
+        except OSError as error:
+            raise AudioError(
+                f"{self.name}: cannot be read ({error.strerror}); check the path and its rights."
+            ) from None
+
+    def digest(self) -> str:
+        """The sha256 of the encoded file's bytes, in hex: the one given, else computed once."""
+        return self.sha256 or self._digest
+
+    @cached_property
+    def _digest(self) -> str:
+        return hashlib.sha256(self.read()).hexdigest()
+
+    def load(self, rate: int = RATE) -> np.ndarray:
+        """The whole recording as float32 mono at ``rate`` Hz, shape (samples,).
+
+        The format is told by content, not by name. Channels are averaged, another rate is resampled with soxr's HQ
+        filter; the same samples as ``librosa.load(path, sr=rate)``. Raises ``AudioError`` for a recording that is
+        missing, corrupt, truncated, empty, not finite, or above ``MAX_SECONDS`` or ``MAX_BYTES``: never cut to fit.
+        """
+        data = self.read()
+        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
+            raise AudioError(f"{self.name}: its sha256 is not {self.sha256[:12]}...; fetch the recording again.")
+        if not data:
+            raise AudioError(f"{self.name}: the file is empty; fetch it again.")
+        samples, native = self._decode(data)
+        if native == rate:
+            return samples
+        import librosa
+
+        return librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
+
+    def _decode(self, data: bytes) -> tuple[np.ndarray, int]:
+        """Mono float32 samples, shape (samples,), and their rate in Hz."""
+        import numpy as np
+        import soundfile
+
+        if _missing_bytes(data) > _SLACK_BYTES:
+            raise AudioError(f"{self.name}: the file ends before its audio does (truncated); fetch it again.")
+        try:
+            with soundfile.SoundFile(io.BytesIO(data)) as file:
+                self._check_size(file.frames, file.samplerate, file.channels)
+                frames, rate = file.frames, file.samplerate
+                samples = file.read(dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            reason = str(error).split(": ", 1)[-1].strip().rstrip(".")
+            raise AudioError(f"{self.name}: not audio that can be decoded ({reason}); convert it to WAV.") from None
+        if not len(samples):
+            raise AudioError(f"{self.name}: it holds no samples; fetch it again or leave the item out.")
+        if len(samples) < frames:
+            raise AudioError(f"{self.name}: {len(samples)} of {frames} samples decode (truncated); fetch it again.")
+        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
+        if not np.isfinite(mono).all():
+            raise AudioError(f"{self.name}: it holds samples that are not numbers (NaN or infinity); export it again.")
+        return np.ascontiguousarray(mono, dtype=np.float32), rate
+
+    def _check_size(self, frames: int, rate: int, channels: int) -> None:
+        if frames > MAX_SECONDS * rate:
+            limit = f"{MAX_SECONDS} s"
+        elif frames * channels * 4 > MAX_BYTES:
+            limit = f"{MAX_BYTES >> 20} MiB decoded"
+        else:
+            return
+        raise AudioError(f"{self.name}: longer than the limit of {limit} by its header; cut it into clips.")
+
+
+def _missing_bytes(data: bytes) -> int:
+    """By how many bytes a WAV is shorter than its header says; 0 for other formats and for a length left open.
+
+    libsndfile shortens such a file without a word.
+    """
+    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
+        return 0
+    at = 12
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at + 4 : at + 8], "little")
+        if data[at : at + 4] == b"data":
+            streamed = size >= 0x7FFFF000  # ffmpeg and sox write such a size into a pipe: they do not know it yet
+            return 0 if streamed else max(0, at + 8 + size - len(data))
+        at += 8 + size + size % 2
+    return 0
+
+
+def resolve_under(root: Path, relative: str) -> Path:
+    """``relative`` below ``root``, as an absolute path; ``AudioError`` where it leads out of it.
+
+    Links are not followed: a data folder may link to another disk, but no line of metadata may point out of the folder.
+    """
+    top = os.path.abspath(root)
+    joined = os.path.normpath(os.path.join(top, relative))
+    if "\0" in relative or not joined.startswith(top.rstrip(os.sep) + os.sep):
+        raise AudioError(f"audio path {relative!r} leads out of {root}; paths in the metadata must stay below it.")
+    return Path(joined)

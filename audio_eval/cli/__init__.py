@@ -1,0 +1,1 @@
+"""The command line: one file a command; bare flags mean ``run``. Heavy imports wait for the command."""

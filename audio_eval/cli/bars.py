@@ -1,0 +1,97 @@
+"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere; items/s, audio-seconds/s, time left, metrics."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as RichProgress
+
+from audio_eval.runs.progress import Bar, Progress
+
+SHOWN = {"reward": "reward", "vote_share": "votes", "entropy": "entropy", "skipped_groups": "skipped"}
+LINE_EVERY = 15.0  # seconds between plain lines
+
+
+def terminal_progress() -> Progress:
+    """Bars for a terminal, lines for a log."""
+    return _Rich() if sys.stderr.isatty() else _Lines()
+
+
+class _Rates(Bar):
+    """Counts, and says how fast."""
+
+    def __init__(self, label: str, total: int, done: int) -> None:
+        self.label, self.total, self.done, self.before = label, total, done, done
+        self.audio, self.metrics, self.began = 0.0, "", time.monotonic()
+
+    def advance(self, items: int, audio_seconds: float = 0.0, **metrics: float) -> None:
+        """Count and show."""
+        self.done += items
+        self.audio += audio_seconds
+        shown = [f"{name} {metrics[key]:.2f}" for key, name in SHOWN.items() if key in metrics]
+        self.metrics = " ".join(shown)
+        self.show()
+
+    def rates(self) -> str:
+        """Items a second, audio seconds a second, the last metrics."""
+        elapsed = max(time.monotonic() - self.began, 1e-6)
+        speed = f"{(self.done - self.before) / elapsed:.1f}/s"
+        audio = f", audio {self.audio / elapsed:.0f} s/s" if self.audio else ""
+        return f"{speed}{audio} {self.metrics}".rstrip()
+
+    def show(self) -> None:
+        """Subclasses draw."""
+
+
+class _Lines(Progress):
+    @contextmanager
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """A line every few seconds, and one at the end."""
+        bar = _LineBar(label, total, done)
+        yield bar
+        bar.line(final=True)
+
+
+class _LineBar(_Rates):
+    last = 0.0
+
+    def show(self) -> None:
+        """Print a line if the last one is old."""
+        if time.monotonic() - max(self.last, self.began) > LINE_EVERY:
+            self.line()
+
+    def line(self, final: bool = False) -> None:
+        """Print a line."""
+        self.last = time.monotonic()
+        gone = self.done - self.before
+        left = (self.last - self.began) / gone * (self.total - self.done) if gone else 0.0
+        tail = f"{self.last - self.began:.0f} s" if final else f"{left:.0f} s left"
+        print(f"    {self.label} {self.done}/{self.total} {self.rates()}, {tail}", file=sys.stderr, flush=True)
+
+
+class _Rich(Progress):
+    @contextmanager
+    def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
+        """A bar that stays on the screen when it is full."""
+        columns = (
+            TextColumn("    {task.description:<8}"), BarColumn(bar_width=24), MofNCompleteColumn(),
+            TextColumn("{task.fields[rates]}"), TimeRemainingColumn(),
+        )  # fmt: skip
+        with RichProgress(*columns, console=Console(stderr=True)) as progress:
+            yield _RichBar(progress, label, total, done)
+
+
+class _RichBar(_Rates):
+    def __init__(self, progress: RichProgress, label: str, total: int, done: int) -> None:
+        super().__init__(label, total, done)
+        self.progress = progress
+        self.task = progress.add_task(label, total=total, completed=done, rates="")
+
+    def show(self) -> None:
+        """Move the bar."""
+        self.progress.update(self.task, completed=self.done, rates=self.rates())

@@ -1,0 +1,28 @@
+"""Write tables that compare runs: one file a task, and one over all tasks."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``audio-eval leaderboard``."""
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, or folders that hold some")
+    parser.add_argument("-o", "--output", metavar="DIR", default="leaderboards", help="where the tables are written")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Read the runs, write the tables, print where."""
+    from audio_eval.errors import UserError
+    from audio_eval.leaderboard import aggregate, load_runs, write
+    from audio_eval.leaderboard.markdown import plain
+
+    runs, skipped = load_runs(args.runs)
+    for message in skipped:
+        print(f"left out: {plain(message)}", file=sys.stderr)
+    if not runs:
+        raise UserError(f"no finished run in {', '.join(args.runs)}.")
+    for path in write(aggregate(runs), args.output):
+        print(path)
+    return 0

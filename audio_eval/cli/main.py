@@ -1,0 +1,59 @@
+"""Entry point of ``audio-eval``: pick the command, turn user mistakes into one line."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from audio_eval import __version__
+from audio_eval.cli import leaderboard, ls, resume, run
+from audio_eval.errors import UserError
+
+COMMANDS = {"run": run, "ls": ls, "leaderboard": leaderboard, "resume": resume}
+EPILOG = """examples:
+  audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl --tasks synth_aqa
+  audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau_test_mini,mmar --data-dir data
+  audio-eval ls
+  audio-eval leaderboard runs -o leaderboards
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="audio-eval",
+        description="Evaluate audio-language models under adaptation methods, and compare them on the same items.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    top.add_argument("--version", action="version", version=f"audio-eval {__version__}")
+    commands = top.add_subparsers(dest="command", metavar="command", required=True)
+    for name, module in COMMANDS.items():
+        summary = (module.__doc__ or "").splitlines()[0]
+        sub = commands.add_parser(
+            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+        )
+        module.add_arguments(sub)
+        sub.set_defaults(execute=module.execute)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; 0 done, 1 the user can mend it, 130 interrupted."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
+        arguments.insert(0, "run")  # bare flags mean run
+    try:
+        parsed = parser().parse_args(arguments)
+        return int(parsed.execute(parsed) or 0)
+    except UserError as error:
+        print(f"audio-eval: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output has gone: `audio-eval ls | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("\naudio-eval: interrupted.", file=sys.stderr)
+        return 130

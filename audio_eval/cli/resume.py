@@ -1,0 +1,43 @@
+"""Go on with a run that was interrupted or killed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from audio_eval.cli.run import quiet_libraries, report, show
+from audio_eval.errors import UserError
+from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.store import read_json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of ``audio-eval resume``."""
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, as runs/<name>")
+    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
+
+
+def execute(args: argparse.Namespace) -> int:
+    """Finish each run; one that is finished is only shown."""
+    folders = [Path(run) for run in args.runs]
+    specs = [_spec(folder) for folder in folders]
+    from audio_eval.cli.bars import terminal_progress
+    from audio_eval.runs.execute import Executor
+
+    quiet_libraries()
+    executor = Executor(terminal_progress())
+    for spec, folder in zip(specs, folders, strict=True):
+        report(executor.run(spec, folder))
+    show(folders, as_json=args.json)
+    return 0
+
+
+def _spec(folder: Path) -> RunSpec:
+    try:
+        return RunSpec(**read_json(folder / "spec.json"))
+    except FileNotFoundError:
+        raise UserError(f"'{folder}' is no run directory: it has no spec.json.") from None
+    except (ValueError, ValidationError) as error:
+        raise UserError(f"'{folder}/spec.json' cannot be read: {error}") from None

@@ -1,0 +1,18 @@
+"""The one error a user sees without a traceback, and "Did you mean"."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(Exception):
+    """A mistake the user can mend. The message is one line: what is wrong, where, and how to mend it."""
+
+
+def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> UserError:
+    """The error for a name that is not known: the near match if there is one, and what is available."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1, cutoff=0.5)
+    hint = f" Did you mean '{near[0]}'?" if near else ""
+    return UserError(f"unknown {what} '{name}'{where}.{hint} Available: {', '.join(names)}.")

@@ -1,0 +1,290 @@
+"""Run directories -> rows: read the finished runs, average the seeds, set each method beside ``direct``."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from statistics import fmean
+from typing import Any, ClassVar
+
+from audio_eval.errors import UserError
+from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accuracy_interval, compare
+
+BASELINE = "direct"
+# The first is written when a run has ended; the others mark a directory as a run that has not.
+_FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
+_FINITE = {"allow_inf_nan": False}
+
+
+@dataclass(frozen=True)
+class GroupScore:
+    """Accuracy in percent of the items that carry one group label; None where the answers are hidden."""
+
+    __pydantic_config__: ClassVar[dict[str, bool]] = _FINITE
+
+    accuracy: float | None
+    n: int
+
+
+@dataclass(frozen=True)
+class Official:
+    """The benchmark's own rule, accuracy in percent of its own ``n``."""
+
+    __pydantic_config__: ClassVar[dict[str, bool]] = _FINITE
+
+    rule: str
+    accuracy: float
+    n: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """The ``audio_eval`` block of result.json: percents are 0..100, ``wall_s`` seconds."""
+
+    __pydantic_config__: ClassVar[dict[str, bool]] = _FINITE
+
+    model: str
+    method: str
+    task: str
+    seed: int
+    accuracy: float | None
+    n: int
+    unparsable: float
+    samples: int
+    wall_s: float
+    unparsable_n: int = 0
+    official: Official | None = None
+    groups: dict[str, dict[str, GroupScore]] = field(default_factory=dict)
+    tags: list[str] = field(default_factory=list)
+    trained_on: str | None = None
+    prompt: str | None = None
+    scorer: str | None = None
+    data_revision: str | None = None
+    model_revision: str | None = None
+    adapter_sha256: str | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run; ``outcomes`` is empty where the answers are hidden."""
+
+    name: str
+    summary: Summary
+    outcomes: tuple[Outcome, ...] = ()
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method on a task, averaged over its seeds. Percents are 0..100, ``samples`` and ``wall_s`` a run.
+
+    ``accuracy`` and ``interval`` are None where the answers are hidden, ``comparison`` where there is no comparable
+    ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted mean. ``official`` and ``official_n`` (lowest
+    and highest over seeds) follow the benchmark's own rule. ``runs`` are the runs the row averages, by seed.
+    """
+
+    model: str
+    method: str
+    task: str
+    prompt: str | None
+    scorer: str | None
+    data_revision: str | None
+    model_revision: str | None
+    seeds: tuple[int, ...]
+    n: int
+    accuracy: float | None
+    interval: Interval | None
+    groups: dict[str, float | None]
+    macro: float | None
+    unparsable: float
+    comparison: Comparison | None
+    official: float | None
+    official_n: tuple[int, int] | None
+    official_rule: str | None
+    samples: float
+    wall_s: float
+    tags: tuple[str, ...]
+    runs: tuple[Run, ...]
+
+
+def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
+    """Read the run directories among and below ``paths``; returns them and one message for each that was left out.
+
+    Left out are runs that have not finished, that cannot be read, and exact repeats of another run. Raises UserError
+    for a path that does not exist.
+    """
+    runs: dict[Hashable, Run] = {}
+    messages: list[str] = []
+    folders: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise UserError(f"no folder '{path}': give run directories, or a folder that holds some.")
+        found = list(_run_folders(path)) or [path]
+        folders.update({folder.resolve(): folder for folder in found})
+    for resolved, folder in sorted(folders.items()):
+        try:
+            run = _load_run(folder, resolved.name)
+        except FileNotFoundError as error:
+            missing = Path(str(error.filename)).name
+            what = "not finished, no result.json" if missing == _FINISHED else f"{missing} is missing"
+            messages.append(f"{folder}: {what}; left out.")
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split())
+            messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
+        else:
+            same = (_key(run), run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
+            if (first := runs.setdefault(same, run)) is not run:
+                messages.append(f"{folder}: the same as {first.name}; left out.")
+    return list(runs.values()), messages
+
+
+def aggregate(runs: Sequence[Run]) -> list[Row]:
+    """Average the seeds of each method and compare with ``direct``; best row first within a task, hidden ones last.
+
+    Runs share a row when all but the seed is the same: model, method, task, prompt, scorer, data and model revision,
+    tags, and the set of items. A second run of a seed in the same row opens a further row instead of replacing it.
+    """
+    cells: dict[Hashable, list[dict[int, Run]]] = defaultdict(list)
+    for run in sorted(runs, key=lambda run: (run.name, run.summary.seed)):
+        repeats = cells[_key(run)]
+        place = next((cell for cell in repeats if run.summary.seed not in cell), None)
+        if place is None:
+            repeats.append(place := {})
+        place[run.summary.seed] = run
+    groups = [[cell[seed] for seed in sorted(cell)] for repeats in cells.values() for cell in repeats]
+    baselines: dict[Hashable, list[list[Run]]] = defaultdict(list)
+    for group in groups:
+        if group[0].summary.method == BASELINE and group[0].outcomes:
+            baselines[_comparable(group[0])].append(group)
+    rows = [_row(group, baselines[_comparable(group[0])]) for group in groups]
+    return sorted(rows, key=_order)
+
+
+def _run_folders(path: Path) -> Iterator[Path]:
+    """The run directories at and below ``path``, not looking inside one."""
+    for folder, below, files in os.walk(path):
+        if _FINISHED in files or any(name in files for name in _STARTED):
+            below.clear()
+            yield Path(folder)
+
+
+@lru_cache(maxsize=1)
+def _summary_reader() -> Any:
+    from pydantic import TypeAdapter  # only here: importing the leaderboard stays light
+
+    return TypeAdapter(Summary)
+
+
+def _load_run(folder: Path, name: str) -> Run:
+    """Read one run. Raises ValueError where its files are damaged or do not belong together."""
+    result = json.loads((folder / _FINISHED).read_text(encoding="utf-8"))
+    if not isinstance(result, dict) or "audio_eval" not in result:
+        raise ValueError("result.json has no 'audio_eval' part")
+    summary: Summary = _summary_reader().validate_python(result["audio_eval"])
+    if summary.accuracy is None:
+        return Run(name, summary)
+    with open(folder / "scores.jsonl", encoding="utf-8") as lines:
+        outcomes = tuple(_outcome(line, number) for number, line in enumerate(lines, start=1) if line.strip())
+    if len({outcome.id for outcome in outcomes}) != len(outcomes):
+        raise ValueError("scores.jsonl holds an item twice")
+    if not outcomes or len(outcomes) != summary.n:
+        raise ValueError(f"scores.jsonl has {len(outcomes)} items, result.json says n = {summary.n}")
+    accuracy = _accuracy(outcomes)
+    if abs(accuracy - summary.accuracy) > 0.051:  # one decimal is enough
+        raise ValueError(f"scores.jsonl makes {accuracy:.2f} %, result.json says {summary.accuracy:.2f} %")
+    return Run(name, summary, outcomes)
+
+
+def _outcome(line: str, number: int) -> Outcome:
+    try:
+        score = json.loads(line)
+        correct = {"correct": True, "wrong": False}[score["outcome"]]
+        return Outcome(str(score["id"]), correct, score["choice"] is not None)
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"scores.jsonl line {number} is damaged") from error
+
+
+def _comparable(run: Run) -> Hashable:
+    """What must be equal for two numbers to be compared."""
+    s = run.summary
+    return s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision
+
+
+def _key(run: Run) -> Hashable:
+    s = run.summary
+    items = frozenset(outcome.id for outcome in run.outcomes)
+    return _comparable(run), s.method, s.n, items, s.trained_on, tuple(s.tags)
+
+
+def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
+    summaries = [run.summary for run in runs]
+    first = summaries[0]
+    hidden = not runs[0].outcomes
+    main = next(iter(first.groups), "")
+    groups = {
+        label: _mean([s.groups.get(main, {}).get(label) for s in summaries]) for label in first.groups.get(main, {})
+    }
+    known = [accuracy for accuracy in groups.values() if accuracy is not None]
+    officials = [s.official for s in summaries if s.official is not None]
+    return Row(
+        model=first.model,
+        method=first.method,
+        task=first.task,
+        prompt=first.prompt,
+        scorer=first.scorer,
+        data_revision=first.data_revision,
+        model_revision=first.model_revision,
+        seeds=tuple(s.seed for s in summaries),
+        n=first.n,
+        accuracy=None if hidden else fmean(_accuracy(run.outcomes) for run in runs),
+        interval=None if hidden else accuracy_interval([run.outcomes for run in runs]),
+        groups=groups,
+        macro=fmean(known) if known and len(known) == len(groups) else None,
+        unparsable=fmean(s.unparsable for s in summaries),
+        comparison=None if hidden or first.method == BASELINE else _compare(runs, baselines),
+        official=_mean(officials),
+        official_n=(min(o.n for o in officials), max(o.n for o in officials)) if officials else None,
+        official_rule=officials[0].rule if officials else None,
+        samples=fmean(s.samples for s in summaries),
+        wall_s=fmean(s.wall_s for s in summaries),
+        tags=_tags(first),
+        runs=tuple(runs),
+    )
+
+
+def _compare(runs: list[Run], baselines: list[list[Run]]) -> Comparison | None:
+    """Against the ``direct`` row that shares the most items, or None when none shares any."""
+    items = {outcome.id for outcome in runs[0].outcomes}
+    shared = [len(items & {outcome.id for outcome in group[0].outcomes}) for group in baselines]
+    if not any(shared):
+        return None
+    baseline = baselines[shared.index(max(shared))]
+    return compare([run.outcomes for run in baseline], [run.outcomes for run in runs])
+
+
+def _mean(scores: Sequence[GroupScore | Official | None]) -> float | None:
+    known = [score.accuracy for score in scores if score is not None and score.accuracy is not None]
+    return fmean(known) if known else None
+
+
+def _accuracy(outcomes: Sequence[Outcome]) -> float:
+    return 100.0 * sum(outcome.correct for outcome in outcomes) / len(outcomes)
+
+
+def _tags(summary: Summary) -> tuple[str, ...]:
+    tags = list(summary.tags)
+    if summary.trained_on and not any(tag.startswith("trained on") for tag in tags):
+        on_test = summary.trained_on in ("same", summary.task, f"{summary.task}:test")
+        tags.append("trained on the test labels" if on_test else f"trained on {summary.trained_on}")
+    return tuple(dict.fromkeys(tags))
+
+
+def _order(row: Row) -> tuple[Any, ...]:
+    hidden = row.accuracy is None
+    names = (row.model, row.method, str(row.prompt), str(row.scorer), str(row.data_revision), str(row.model_revision))
+    return row.task, hidden, -(row.accuracy or 0.0), *names, row.tags, row.seeds, tuple(run.name for run in row.runs)

@@ -1,0 +1,1 @@
+"""The hf backend: transformers models that generate and train in this process."""

@@ -1,0 +1,94 @@
+"""What is trained: LoRA adapters or the model's own weights; saved as safetensors together with the optimizer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+
+from audio_eval.models.hf.families import Family
+from audio_eval.models.policy import Training
+
+LORA = "adapter_model.safetensors"  # peft's own name, beside adapter_config.json
+FULL = "adapter_full.safetensors"
+TARGETS = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+
+
+def attach_lora(model: Any, training: Training, seed: int) -> Any:
+    """Wrap ``model`` with adapters on every linear layer of the language model; their start depends on ``seed``."""
+    config = LoraConfig(
+        r=training.lora_r,
+        lora_alpha=training.lora_alpha,
+        target_modules=TARGETS,
+        lora_dropout=0.0,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return get_peft_model(model, config)
+
+
+def unfreeze(model: Any, training: Training) -> None:
+    """Make the language model and the head trainable, with ``train_tower`` the audio part as well, in float32."""
+    visual = re.compile(r"(^|\.)visual\.")
+    for name, parameter in model.named_parameters():
+        of_text = ".language_model." in name or name.startswith("lm_head")
+        if of_text or (training.train_tower and not visual.search(name)):
+            parameter.data = parameter.data.float()
+            parameter.requires_grad_(True)
+
+
+def save_adapter(folder: Path, model: Any, peft_model: Any | None, family: Family) -> None:
+    """Write the trained weights: in peft's layout, and again under vLLM's names; full weights under the model's own."""
+    if peft_model is None:
+        trained = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
+        save_file(trained, folder / FULL)
+        return
+    tensors = {n: t.detach().cpu().contiguous() for n, t in get_peft_model_state_dict(peft_model).items()}
+    config = peft_model.peft_config["default"].to_dict()
+    config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
+    # vLLM matches modules by plain names: an adapter whose names it does not know is ignored without a word
+    plain = sorted({name.split(".")[-1] for name, _ in model.named_modules() if re.fullmatch(TARGETS, name)})
+    vllm_config = {**config, "target_modules": plain or ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    renamed = {family.vllm_name(name): tensor for name, tensor in tensors.items()}
+    for place, named, settings in ((folder, tensors, config), (folder / "vllm", renamed, vllm_config)):
+        place.mkdir(exist_ok=True)
+        save_file(named, place / LORA)
+        (place / "adapter_config.json").write_text(json.dumps(settings, indent=1, default=str) + "\n")
+
+
+def load_adapter(folder: Path, model: Any, peft_model: Any | None) -> None:
+    """Read back what ``save_adapter`` wrote."""
+    if peft_model is not None:
+        set_peft_model_state_dict(peft_model, load_file(folder / LORA))
+        return
+    own = dict(model.named_parameters())
+    with torch.no_grad():
+        for name, tensor in load_file(folder / FULL).items():
+            own[name].copy_(tensor)
+
+
+def save_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]) -> None:
+    """AdamW's moments and step counts under the parameters' names."""
+    tensors = {
+        f"{names[parameter]}|{key}": value.detach().cpu().contiguous()
+        for parameter, state in optimizer.state.items()
+        for key, value in state.items()
+    }
+    save_file(tensors, path)
+
+
+def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]) -> None:
+    """Read back what ``save_optimizer`` wrote."""
+    by_name = {name: parameter for parameter, name in names.items()}
+    for key, tensor in load_file(path).items():
+        name, part = key.rsplit("|", 1)
+        parameter = by_name[name]
+        # the step count stays where AdamW keeps it, on the CPU
+        optimizer.state[parameter][part] = tensor if part == "step" else tensor.to(parameter.device)

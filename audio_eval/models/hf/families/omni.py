@@ -1,0 +1,48 @@
+"""Qwen2.5-Omni: the thinker alone, from the full checkpoint or from one that holds only the thinker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Omni:
+    """``Qwen2_5OmniThinkerForConditionalGeneration``; talker, token2wav and spk_dict.pt are never read."""
+
+    model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
+    audio_token = "<|AUDIO|>"
+    max_seconds = 300.0
+
+    def model_class(self) -> type:
+        """The thinker's class."""
+        from transformers import Qwen2_5OmniThinkerForConditionalGeneration
+
+        return Qwen2_5OmniThinkerForConditionalGeneration
+
+    def config(self, raw: Any) -> Any:
+        """The thinker's part of a full configuration."""
+        return getattr(raw, "thinker_config", raw)
+
+    def audio_tokens(self, model: Any, frames: int) -> int:
+        """25 a second."""
+        _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
+        return int(tokens)
+
+    def encode(self, model: Any, mels: Sequence[np.ndarray]) -> list[torch.Tensor]:
+        """The tower takes all clips laid end to end, without padding."""
+        tower = model.model.audio_tower
+        device = tower.conv1.weight.device
+        flat = torch.from_numpy(np.concatenate(mels, axis=1)).to(device)
+        lens = torch.tensor([mel.shape[1] for mel in mels], device=device)
+        after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
+        out = tower(flat, feature_lens=lens, aftercnn_lens=after_cnn).last_hidden_state
+        return list(out.split(tokens.tolist()))
+
+    def vllm_name(self, name: str) -> str:
+        """peft: ``model.language_model.layers``; vLLM: ``language_model.model.layers``."""
+        return name.replace("model.language_model.", "language_model.model.").replace(
+            "base_model.model.lm_head", "base_model.model.language_model.lm_head"
+        )

@@ -1,0 +1,55 @@
+"""Qwen2-Audio: a Whisper-style tower with a window of 30 s, and a projector before the language model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+
+class Qwen2Audio:
+    """``Qwen2AudioForConditionalGeneration``."""
+
+    model_types = ("qwen2_audio",)
+    audio_token = "<|AUDIO|>"
+    max_seconds = 30.0
+
+    def model_class(self) -> type:
+        """The whole model's class."""
+        from transformers import Qwen2AudioForConditionalGeneration
+
+        return Qwen2AudioForConditionalGeneration
+
+    def config(self, raw: Any) -> Any:
+        """The checkpoint's own."""
+        return raw
+
+    def audio_tokens(self, model: Any, frames: int) -> int:
+        """25 a second."""
+        _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
+        return int(tokens)
+
+    def encode(self, model: Any, mels: Sequence[np.ndarray]) -> list[torch.Tensor]:
+        """Every clip is padded to the tower's window; attention is kept off the padding."""
+        tower = model.model.audio_tower
+        device, dtype = tower.conv1.weight.device, tower.conv1.weight.dtype
+        window = tower.config.max_source_positions * tower.conv1.stride[0] * tower.conv2.stride[0]
+        lens = torch.tensor([mel.shape[1] for mel in mels], device=device)
+        batch = np.stack([np.pad(mel, ((0, 0), (0, window - mel.shape[1]))) for mel in mels])
+        after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
+        positions = tower.config.max_source_positions
+        visible = torch.arange(positions, device=device)[None, :] < after_cnn[:, None]
+        # (clips, 1, query, key): a key past the clip's end is seen by no query
+        mask = visible[:, None, None, :].expand(-1, 1, positions, -1)
+        bias = torch.zeros(mask.shape, device=device, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
+        out = tower(torch.from_numpy(batch).to(device), attention_mask=bias).last_hidden_state
+        embeds = model.model.multi_modal_projector(out)
+        return [embeds[i, :n] for i, n in enumerate(tokens.tolist())]
+
+    def vllm_name(self, name: str) -> str:
+        """peft: ``model.language_model.layers``; vLLM: ``language_model.model.layers``."""
+        return name.replace("model.language_model.", "language_model.model.").replace(
+            "base_model.model.lm_head", "base_model.model.language_model.lm_head"
+        )

@@ -1,0 +1,101 @@
+"""Policy: what a method adapts. Backends implement it; methods never import a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from audio_eval.questions import Question
+    from audio_eval.rl.group import Group
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How to draw completions. ``temperature`` 0 is greedy; ``stream`` names the random stream beside the question."""
+
+    n: int = 1
+    temperature: float = 0.0
+    top_p: float = 1.0
+    max_tokens: int | None = None  # None: the policy's own limit
+    stream: str = "predict"
+
+    def keyed(self, stream: str) -> Sampling:
+        """The same sampling from another random stream."""
+        return replace(self, stream=stream)
+
+
+@dataclass
+class Usage:
+    """What a policy has been made to do so far."""
+
+    samples: int = 0  # completions drawn, greedy ones too
+    audio_seconds: float = 0.0  # audio of the questions asked
+    truncated: set[str] = field(default_factory=set)  # ids of questions whose audio the model cannot take whole
+    failed: dict[str, str] = field(default_factory=dict)  # id of a question that could not be asked -> why
+
+
+class Training(BaseModel):
+    """Settings of the update, the same for every method that trains."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    tune: Literal["lora", "full"] = Field("lora", description="adapters on the language model, or its own weights")
+    train_tower: bool = Field(False, description="with tune=full: the audio tower's weights as well")
+    lora_r: int = Field(16, ge=1, description="rank of the adapters")
+    lora_alpha: int = Field(32, ge=1, description="scale of the adapters")
+    lr: float = Field(1e-6, gt=0, description="AdamW learning rate")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
+    clip: float = Field(0.2, gt=0, description="GRPO ratio clip, low and high")
+    beta: float = Field(0.0, ge=0, description="weight of the KL to the unadapted model")
+    inner_updates: int = Field(1, ge=1, description="updates on the same groups")
+    token_budget: int = Field(16384, ge=1, description="tokens of a micro-batch, prompt and completion")
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """Generates. ``seed`` keys every random stream, so two policies of one seed draw the same."""
+
+    name: str
+    revision: str
+    seed: int
+    usage: Usage
+
+    def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        """One Group a question, in order; a question that cannot be asked gives an empty group with ``error``."""
+        ...
+
+
+@runtime_checkable
+class TrainablePolicy(Policy, Protocol):
+    """Generates and learns."""
+
+    def begin_training(self, training: Training) -> None:
+        """Make the chosen weights trainable and set up the optimizer."""
+        ...
+
+    def encode(self, question: Question, text: str) -> Group:
+        """A group of one given completion, tokenised and ended as the policy would have sampled it."""
+        ...
+
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> dict[str, float]:
+        """One optimizer step (``inner_updates`` of them) on groups with advantages (U,) each; returns metrics."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write what was trained, and the optimizer, into ``folder``."""
+        ...
+
+    def load(self, folder: Path) -> None:
+        """Read back what ``save`` wrote; training goes on bit-equal from there."""
+        ...
+
+    def reset(self) -> None:
+        """Back to the unadapted model."""
+        ...

@@ -1,0 +1,60 @@
+"""Group: the N sampled completions of one question, kept as a multiset of unique completions with counts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio_eval.questions import Question
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One unique completion. ``tokens`` holds the end token where it ended by itself, not where it was cut."""
+
+    text: str
+    tokens: tuple[int, ...]
+    finished: bool = True
+
+
+@dataclass(frozen=True)
+class Group:
+    """Completions (U) of a question and how often each was drawn.
+
+    Votes, rewards, advantages and the loss work on (completion, count). ``error`` says why a question could not be
+    asked (its audio is unreadable, say); such a group is empty.
+    """
+
+    question: Question
+    completions: tuple[Completion, ...]
+    counts: tuple[int, ...]
+    error: str | None = None
+
+    @property
+    def size(self) -> int:
+        """N, the number of samples drawn."""
+        return sum(self.counts)
+
+    def best(self) -> str:
+        """The text drawn most often, the first of them on a tie; empty when there is none."""
+        if not self.completions:
+            return ""
+        return self.completions[max(range(len(self.counts)), key=self.counts.__getitem__)].text
+
+    def to_json(self) -> dict[str, object]:
+        """A JSON record; the question is kept by id."""
+        return {
+            "id": self.question.id,
+            "completions": [[c.text, list(c.tokens), c.finished, n] for c, n in self._pairs()],
+            "error": self.error,
+        }
+
+    @staticmethod
+    def from_json(record: dict, question: Question) -> Group:
+        """The inverse of ``to_json``."""
+        rows = record["completions"]
+        completions = tuple(Completion(text, tuple(tokens), finished) for text, tokens, finished, _ in rows)
+        return Group(question, completions, tuple(row[3] for row in rows), record["error"])
+
+    def _pairs(self) -> Sequence[tuple[Completion, int]]:
+        return list(zip(self.completions, self.counts, strict=True))

@@ -1,0 +1,51 @@
+"""The one adaptation loop: experience, update, record; every method that trains runs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from audio_eval.errors import UserError
+from audio_eval.models.policy import Policy, TrainablePolicy, Training
+from audio_eval.rl.group import Group
+from audio_eval.rl.streams import stream
+
+if TYPE_CHECKING:
+    from audio_eval.runs.session import Session
+
+T = TypeVar("T")
+
+
+@dataclass
+class Experience:
+    """What one step learns from: groups, an advantage (U,) for each of their completions, and what to log."""
+
+    groups: list[Group]
+    advantages: list[np.ndarray]
+    metrics: dict[str, float] = field(default_factory=dict)
+
+
+def batch_at(items: Sequence[T], size: int, step: int, seed: int) -> list[T]:
+    """The ``step``-th batch of an endless walk through ``items``, each epoch in its own keyed order."""
+    batch = []
+    for position in range(step * size, (step + 1) * size):
+        epoch, index = divmod(position, len(items))
+        batch.append(items[int(stream(seed, "epoch", epoch).permutation(len(items))[index])])
+    return batch
+
+
+def train(
+    policy: Policy, training: Training, steps: int, experience: Callable[[int], Experience], run: Session
+) -> None:
+    """Run ``steps`` updates; a resumed run goes on after the last one it saved."""
+    if not isinstance(policy, TrainablePolicy):
+        raise UserError(f"'{policy.name}' can only generate: a method that trains needs a model of the hf backend.")
+    policy.begin_training(training)
+    for step in run.steps(policy, steps):
+        drawn = experience(step)
+        skipped = sum(not np.any(a) for a in drawn.advantages)
+        stats = policy.train_step(drawn.groups, drawn.advantages)
+        run.step_done(policy, step + 1, steps, {**drawn.metrics, "skipped_groups": skipped, **stats})

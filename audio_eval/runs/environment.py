@@ -1,0 +1,58 @@
+"""Where a run happened: versions, machine, commit; what a reader needs to reproduce a number."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+from datetime import datetime, timezone
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import audio_eval
+
+PACKAGES = ("audio-eval", "lm-eval", "torch", "transformers", "peft", "datasets", "numpy", "soundfile", "librosa")
+
+
+def environment() -> dict[str, Any]:
+    """The contents of ``env.json``."""
+    return {
+        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "commit": commit(),
+        "device": _device(),
+    }
+
+
+def commit() -> str | None:
+    """Git commit of the source this package is imported from, "-dirty" if changed; None outside a checkout."""
+    root = Path(audio_eval.__file__).parent.parent
+
+    def git(*args: str) -> str:
+        return subprocess.run(
+            ["git", "-C", str(root), *args], capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
+            return None  # a checkout of something else that the environment happens to lie in
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def _device() -> str:
+    import torch
+
+    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"

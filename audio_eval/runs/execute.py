@@ -1,0 +1,166 @@
+"""Execute a RunSpec: adapt, predict, score; every stage goes on where a killed run left it."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from audio_eval.errors import UserError
+from audio_eval.method import Method
+from audio_eval.models.catalog import load_policy
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.questions import Question
+from audio_eval.registry import method_class
+from audio_eval.rl.streams import stream
+from audio_eval.runs import scored
+from audio_eval.runs.environment import environment
+from audio_eval.runs.progress import Progress
+from audio_eval.runs.result import write_result
+from audio_eval.runs.session import Session
+from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.store import JsonLines, read_json, write_json
+from audio_eval.task import Task, load_task
+
+
+class Executor:
+    """Runs specs one after another; tasks and models stay loaded from one to the next."""
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self.progress = progress or Progress()
+        self._tasks: dict[tuple[Any, ...], Task] = {}
+        self._policy: tuple[tuple[Any, ...], Policy] | None = None
+
+    def run(self, spec: RunSpec, folder: Path) -> dict[str, Any]:
+        """Run, or finish, ``spec`` in ``folder``; returns the contents of ``result.json``."""
+        if (folder / "result.json").is_file():
+            return read_json(folder / "result.json")
+        folder.mkdir(parents=True, exist_ok=True)
+        method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
+        task = self._task(spec, spec.task)
+        write_json(folder / "spec.json", spec.model_dump())
+        write_json(folder / "env.json", environment())
+        JsonLines(folder / "questions.jsonl").keep([_record(question) for question in task.questions])
+        policy = self._load(spec)
+        began = time.monotonic()
+        try:
+            self._adapt_and_answer(spec, folder, method, task, policy)
+        finally:
+            seconds = time.monotonic() - began
+            JsonLines(folder / "sessions.jsonl").append([{"seconds": round(seconds, 3)}])
+        return write_result(spec, folder, method, task, policy)
+
+    def _adapt_and_answer(self, spec: RunSpec, folder: Path, method: Method, task: Task, policy: Policy) -> None:
+        adapted_on, scored_on = split(task.questions, spec.holdout, spec.seed)
+        session = Session(
+            folder,
+            spec.seed,
+            spec.batch_size,
+            examples=self._examples(spec, method),
+            progress=self.progress,
+            observer=_Curve(folder, spec, task, scored_on) if spec.curve_every else None,
+        )
+        method.adapt(policy, adapted_on, session)
+        adapting = policy.usage.samples
+        file = JsonLines(folder / "responses.jsonl")
+        done = len(file.resume(spec.batch_size, len(scored_on)))
+        with self.progress.bar("answer", len(scored_on), done) as bar:
+            for start in range(done, len(scored_on), spec.batch_size):
+                chunk = scored_on[start : start + spec.batch_size]
+                before = copy.copy(policy.usage)
+                responses = method.predict(policy, chunk)
+                if len(responses) != len(chunk):
+                    raise UserError(
+                        f"method '{spec.method}' gave {len(responses)} responses to {len(chunk)} questions."
+                    )
+                each = (policy.usage.samples - before.samples) / len(chunk)
+                file.append({"id": q.id, "response": r, "samples": each} for q, r in zip(chunk, responses, strict=True))
+                bar.advance(len(chunk), policy.usage.audio_seconds - before.audio_seconds)
+        write_json(folder / "notes.json", {
+            **session.notes, "adapt_samples": adapting, "truncated": sorted(policy.usage.truncated),
+            "unreadable": policy.usage.failed,
+        })  # fmt: skip
+        JsonLines(folder / "scores.jsonl").keep(
+            scored.score_items(task, {r["id"]: r["response"] for r in file.read()}, {q.id for q in scored_on})
+        )
+
+    def _task(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
+        key = (name, spec.prompt, spec.data_dir, limit or spec.limit)
+        if key not in self._tasks:
+            self._tasks[key] = load_task(name, spec.prompt, spec.data_dir, limit or spec.limit)
+            _check_audio(self._tasks[key])
+        return self._tasks[key]
+
+    def _examples(self, spec: RunSpec, method: Method) -> Sequence[Any]:
+        if not method.needs_labels:
+            return ()
+        if spec.train_task is None:
+            raise UserError(
+                f"method '{spec.method}' learns from labels: name a training task, as in --train-task synth_aqa:train "
+                "(--train-task same takes the scored items' own answers, and every table will say so)."
+            )
+        if spec.train_task == "same":
+            return self._task(spec, spec.task).examples
+        return self._task(spec, spec.train_task, spec.train_limit).examples
+
+    def _load(self, spec: RunSpec) -> Policy:
+        key = (spec.model, spec.batch_size, spec.max_tokens, spec.device)
+        if self._policy is None or self._policy[0] != key:
+            self._policy = (key, load_policy(spec.model, spec.seed, spec.batch_size, spec.max_tokens, spec.device))
+        policy = self._policy[1]
+        if isinstance(policy, TrainablePolicy):
+            policy.reset()
+        policy.seed, policy.usage = spec.seed, type(policy.usage)()
+        return policy
+
+
+class _Curve:
+    """Scores the policy along the way. Only the harness sees it: an oracle's view that nothing is chosen by."""
+
+    def __init__(self, folder: Path, spec: RunSpec, task: Task, questions: Sequence[Question]) -> None:
+        self.file, self.spec, self.task, self.questions = JsonLines(folder / "curve.jsonl"), spec, task, questions
+
+    def __call__(self, step: int, policy: Policy) -> None:
+        if step % self.spec.curve_every or any(point["step"] == step for point in self.file.read()):
+            return
+        usage = copy.deepcopy(policy.usage)
+        groups = policy.generate(self.questions, Sampling())
+        policy.usage = usage
+        records = scored.score_items(
+            self.task, {g.question.id: g.best() for g in groups}, {q.id for q in self.questions}
+        )
+        figures = scored.figures(self.task, records)
+        self.file.append([{"step": step, "accuracy": figures["accuracy"], "unparsable": figures["unparsable"]}])
+
+
+def split(questions: Sequence[Question], holdout: float, seed: int) -> tuple[list[Question], list[Question]]:
+    """Questions to adapt on and questions to score: the same ones, or with ``holdout`` two disjoint parts."""
+    if not holdout:
+        return list(questions), list(questions)
+    held = {q.id for q in questions if stream(seed, "holdout", q.id).random() < holdout}
+    parts = [q for q in questions if q.id not in held], [q for q in questions if q.id in held]
+    if not all(parts):
+        raise UserError(f"--holdout {holdout} leaves one part of {len(questions)} items empty.")
+    return parts
+
+
+def _record(question: Question) -> dict[str, Any]:
+    return {
+        "id": question.id,
+        "audio": question.audio.path if question.audio else None,
+        "question": question.question,
+        "choices": question.choices,
+        "prompt": question.prompt,
+        "groups": question.groups,
+    }
+
+
+def _check_audio(task: Task) -> None:
+    paths = [Path(q.audio.path) for q in task.questions if q.audio and q.audio.path]
+    if paths and not any(path.is_file() for path in paths):
+        raise UserError(
+            f"none of the {len(paths)} recordings of task '{task.name}' is there ({paths[0]}): "
+            f"--data-dir must hold {task.metadata.get('reads', 'them')}."
+        )

@@ -1,0 +1,157 @@
+"""From flags and a run file to resolved RunSpecs: names checked, settings typed, nothing heavy loaded."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from audio_eval.errors import UserError, unknown
+from audio_eval.models.catalog import find_model
+from audio_eval.registry import method_class
+from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.store import read_json
+
+# keys of a run file: RunSpec's, in the plural where a run file or a flag may list several
+KEYS = {"model", "method", "tasks", "seed", "method_args"} | (
+    set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args"}
+)
+
+
+def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
+    """One spec a (task, method, seed). Precedence: flag, run file, model's own settings, method's defaults."""
+    file = read_config(Path(config)) if config else {}
+    merged = {**file, **flags}
+    for key in ("model", "tasks"):
+        if not merged.get(key):
+            raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
+    model, methods = str(merged["model"]), listed(merged.get("method", "direct"))
+    entry = find_model(model)
+    classes = {name: method_class(name) for name in methods}
+    typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
+    own, asked = per_method(typed, {name: cls.name for name, cls in classes.items()}, classes)
+    rest = {
+        k: v
+        for k, v in merged.items()
+        if k in RunSpec.model_fields and k not in ("model", "method", "seed", "method_args")
+    }
+    specs = []
+    for task in listed(merged["tasks"]):
+        for name, cls in classes.items():
+            settings = {**entry.method_args.get(cls.name, {}), **own.get(name, {}), **asked.get(name, {})}
+            resolved = configure(cls, name, settings)
+            for seed in listed(merged.get("seed", 0)):
+                try:
+                    specs.append(RunSpec(model=model, method=name, method_args=resolved, task=task, seed=seed, **rest))
+                except ValidationError as error:
+                    raise UserError(explain(error)) from None
+    return specs
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A run file: YAML with the flags' names, method_args as a mapping, a method's own under its name."""
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError:
+        raise UserError(f"no run file '{path}'.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"run file '{path}' is no YAML: {error}") from None
+    if not isinstance(content, dict):
+        raise UserError(f"run file '{path}' must map names to values, as in 'model: tiny-omni'.")
+    for key in content:
+        if key not in KEYS:
+            raise unknown("key", str(key), KEYS, f" in run file '{path}'")
+    return content
+
+
+def listed(value: Any) -> list[Any]:
+    """A comma list, a YAML list or a single value as a list."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def parse_args(text: str) -> dict[str, Any]:
+    """``key=value,...``; values are read as YAML scalars; ``method.key=value`` is for one method."""
+    found: dict[str, Any] = {}
+    for part in listed(text):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UserError(f"--method-args takes key=value,...: '{part}' has no '='.")
+        try:
+            found[key.strip()] = yaml.safe_load(value)
+        except yaml.YAMLError:
+            raise UserError(f"--method-args: the value of '{key}' cannot be read: {value}") from None
+    return found
+
+
+def merge_args(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
+    """A run file's mapping, with nested mappings as ``method.key``, overridden by the flags'."""
+    flat: dict[str, Any] = {}
+    for key, value in file.items():
+        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+    return {**flat, **flags}
+
+
+def per_method(
+    args: dict[str, Any], names: dict[str, str], classes: dict[str, type]
+) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """Deal the settings out: a bare key to every chosen method that knows it, ``method.key`` to that method."""
+    bare: dict[str, dict[str, Any]] = {name: {} for name in classes}
+    dotted: dict[str, dict[str, Any]] = {name: {} for name in classes}
+    for key, value in args.items():
+        method, dot, inner = key.rpartition(".")
+        takers = [name for name in classes if dot and method in (name, names[name])] if dot else list(classes)
+        if dot and not takers:
+            raise unknown("method", method, names.values(), f" in setting '{key}'")
+        knowing = [name for name in takers if inner in classes[name].Config.model_fields]
+        if not knowing:
+            known = {field for name in takers for field in classes[name].Config.model_fields}
+            raise unknown("setting", inner, known, f" of method {', '.join(names[name] for name in takers)}")
+        for name in knowing:
+            (dotted if dot else bare)[name][inner] = value
+    return bare, dotted
+
+
+def configure(cls: type, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """The method's settings, every one of them, checked."""
+    try:
+        return cls.Config(**settings).model_dump()
+    except ValidationError as error:
+        raise UserError(f"method '{name}': {explain(error)}") from None
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error as one line."""
+    return (
+        "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']})" for e in error.errors())
+        + "."
+    )
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    return value if isinstance(value, dict) else parse_args(str(value))
+
+
+def run_folder(spec: RunSpec, output: Path) -> Path:
+    """The run's directory: the one that holds this very spec, finished or not, else a new name."""
+    parts = (
+        Path(spec.model).name,
+        Path(spec.method).stem.replace(".py:", "-"),
+        spec.task.replace(":", "-"),
+        f"seed{spec.seed}",
+    )
+    base = "-".join(_safe(part) for part in parts)
+    for i in range(1, 10_000):
+        folder = output / (base if i == 1 else f"{base}-{i}")
+        if not (folder / "spec.json").is_file() or read_json(folder / "spec.json") == spec.model_dump():
+            return folder
+    raise UserError(f"'{output}' holds too many runs named {base}: choose another --output.")
+
+
+def _safe(text: str) -> str:
+    kept = "".join(c if c.isalnum() or c in "-_." else "_" for c in text)
+    return kept if kept == text else f"{kept}_{sha256(text.encode()).hexdigest()[:6]}"

@@ -1,0 +1,105 @@
+"""Session: what a method may use of its run. Samples, labels and steps are on the disk as soon as they exist."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.questions import Example, Question
+from audio_eval.rl.group import Group
+from audio_eval.runs.progress import Progress
+from audio_eval.runs.store import JsonLines, read_json, write_json
+
+Observer = Callable[[int, Policy], None]
+
+
+class Session:
+    """``seed`` keys the method's own draws; ``examples`` are the labelled items of the training task, if any.
+
+    There is no way from here to the scored task's answers.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        batch_size: int,
+        examples: Sequence[Example] = (),
+        progress: Progress | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self.seed, self.examples = seed, examples
+        self._folder, self._batch_size = folder / "adapt", batch_size
+        self._metrics = JsonLines(folder / "metrics.jsonl")
+        self._progress, self._observer = progress or Progress(), observer
+        self.notes: dict[str, Any] = {}
+
+    def generate(self, name: str, policy: Policy, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        """Groups for all questions, drawn batch by batch and kept in ``adapt/<name>.jsonl``."""
+        file = JsonLines(self._folder / f"{name}.jsonl")
+        known = {question.id: question for question in questions}
+        groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, len(questions))]
+        policy.usage.samples += sum(group.size for group in groups)  # drawn before the interruption
+        with self._progress.bar(name, len(questions), len(groups)) as bar:
+            for start in range(len(groups), len(questions), self._batch_size):
+                seconds = policy.usage.audio_seconds
+                drawn = policy.generate(questions[start : start + self._batch_size], sampling)
+                file.append(group.to_json() for group in drawn)
+                groups += drawn
+                bar.advance(len(drawn), policy.usage.audio_seconds - seconds)
+        return groups
+
+    def record_labels(self, records: Iterable[dict[str, Any]]) -> None:
+        """Write ``adapt/labels.jsonl``."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        JsonLines(self._folder / "labels.jsonl").keep(list(records))
+
+    def note(self, key: str, value: Any) -> None:
+        """A fact about the adaptation for the result."""
+        self.notes[key] = value
+
+    def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
+        """The steps still to be done, after the last one that was saved was loaded again."""
+        last = self._last_saved()
+        if last is not None:
+            policy.load(last)
+            state = read_json(last / "state.json")
+            policy.usage.samples = state["samples"]
+            policy.usage.audio_seconds = state["audio_seconds"]
+        done = 0 if last is None else state["step"]
+        if self._metrics.path.exists():
+            self._metrics.keep([record for record in self._metrics.read() if record["step"] <= done])
+        if self._observer and not done:
+            self._observer(0, policy)
+        with self._progress.bar("adapt", total, done) as self._bar:
+            yield from range(done, total)
+        if total == 0:
+            self._save(policy, 0)
+
+    def step_done(self, policy: TrainablePolicy, step: int, total: int, metrics: dict[str, float]) -> None:
+        """Log a step, keep its checkpoint, drop the one before."""
+        self._save(policy, step)
+        self._metrics.append([{"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}}])
+        self._bar.advance(1, **metrics)
+        if self._observer:
+            self._observer(step, policy)
+
+    def _save(self, policy: TrainablePolicy, step: int) -> None:
+        before = self._last_saved()
+        folder = self._folder / f"step-{step:06d}"
+        temporary = folder.with_name(folder.name + ".tmp")
+        shutil.rmtree(temporary, ignore_errors=True)
+        policy.save(temporary)
+        usage = {"samples": policy.usage.samples, "audio_seconds": policy.usage.audio_seconds}
+        write_json(temporary / "state.json", {"step": step, "seed": self.seed, **usage})
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        if before is not None and before != folder:
+            shutil.rmtree(before)
+
+    def _last_saved(self) -> Path | None:
+        found = [p for p in sorted(self._folder.glob("step-*")) if (p / "state.json").is_file() and p.suffix != ".tmp"]
+        return found[-1] if found else None

@@ -1,0 +1,31 @@
+"""RunSpec: everything that decides a run's numbers. Equal specs on equal code give equal results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class RunSpec(BaseModel):
+    """One (model, method, task, seed), fully resolved, as it stands in ``spec.json``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: str = Field(description="a named model, a hub id or a folder")
+    method: str = Field(description="a registered method, or path/to/file.py:Class")
+    method_args: dict[str, Any] = Field(description="the method's resolved settings")
+    task: str = Field(description="a task, or task:split")
+    seed: int = 0
+    limit: int | None = Field(None, description="first items of the task only")
+    prompt: str = Field("r1_aqa", description="named prompt template")
+    data_dir: str | None = Field(None, description="folder that holds one folder a benchmark")
+    train_task: str | None = Field(
+        None, description="labelled task for methods that need one; 'same' is the scored one"
+    )
+    train_limit: int = Field(1000, description="first items of the training task")
+    batch_size: int = Field(32, description="questions sampled together")
+    max_tokens: int = Field(64, description="longest completion")
+    device: str | None = Field(None, description="cpu, cuda; default: what there is")
+    holdout: float = Field(0.0, ge=0, lt=1, description="share of the items kept from adaptation; only they are scored")
+    curve_every: int = Field(0, description="also score every so many steps; an oracle's view, never fed back")

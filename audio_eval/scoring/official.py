@@ -1,0 +1,59 @@
+"""The benchmarks' own rules, to the letter: where they are odd (and they are), the oddity is kept.
+
+They take the text as it is; a caller whose responses carry <answer> tags passes ``answer_text(response)``.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from audio_eval.scoring.verdict import Verdict
+
+_WORD = re.compile(r"\b\w+\b")
+
+
+@lru_cache(maxsize=65536)
+def _tokens(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))
+
+
+def string_match(response: str, choices: tuple[str | None, ...], answer: str) -> Verdict:
+    """MMAU's and MMAR's rule on *sets* of words (Sakshi113/MMAU evaluation.py at 110127f; ddlBoJack/MMAR at 3bce090).
+
+    Correct iff every word of the answer occurs and no word that only other choices have. Order, repetition and
+    punctuation do not count, so a permuted wrong choice can pass, and a letter in front ("A. text") can fail. A choice
+    is reported only when the response is correct: the rule names none otherwise.
+    """
+    given, gold = frozenset(_WORD.findall(response.lower())), _tokens(answer)
+    if not given:
+        return Verdict("wrong", None, "no words")
+    if not gold <= given:
+        return Verdict("wrong", None, "a word of the answer is missing")
+    for choice in choices:
+        tokens = _tokens(choice or "")
+        if tokens != gold and not given.isdisjoint(tokens - gold):
+            return Verdict("wrong", None, "has a word of another choice")
+    index = next((place for place, choice in enumerate(choices) if choice == answer), None)
+    return Verdict("correct", index, "words match")
+
+
+def mmsu_letter(response: str, choices: tuple[str | None, ...], answer: str) -> Verdict:
+    """MMSU's rule (dingdongwang/MMSU mmsu_evaluation.py at 217d1d3) on the slots a to d, None where one is null.
+
+    The first character, else the last but one, if it is A to D ("Because" is B, "The answer is C." is C). Neither:
+    excluded from the official denominator. An empty response or "None" is wrong and counted.
+    """
+    text = response.strip().replace("\n", "")
+    if not text or text == "None":
+        return Verdict("wrong", None, "empty")
+    if text[0] in "ABCD":
+        letter = text[0]
+    elif len(text) > 1 and text[-2] in "ABCD":
+        letter = text[-2]
+    else:
+        return Verdict("excluded", None, "wrong format")
+    index = "ABCD".index(letter)
+    if index >= len(choices) or choices[index] is None:
+        return Verdict("wrong", None, f"slot {letter} is empty")
+    return Verdict("correct" if choices[index] == answer else "wrong", index, f"letter {letter}")

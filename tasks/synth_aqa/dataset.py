@@ -1,0 +1,69 @@
+"""synth_aqa for lm-eval: the splits as datasets whose audio is a path; recordings are rendered once into a cache."""
+
+from __future__ import annotations
+
+import io
+import os
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import soundfile
+from datasets import Dataset
+
+from audio_eval.tasks.common import FEATURES, Record, record
+from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
+from audio_eval.tasks.synth_aqa.signal import RATE
+
+VERSION = "1.0"  # of the items: any change to what is drawn or rendered must raise it
+GROUPS = ("task", "category", "sub-category", "difficulty")
+
+
+def cache_folder() -> Path:
+    """Where recordings are kept: $AUDIO_EVAL_CACHE, else ~/.cache/audio-eval."""
+    root = os.environ.get("AUDIO_EVAL_CACHE") or Path.home() / ".cache" / "audio-eval"
+    return Path(root) / f"synth_aqa-{VERSION}"
+
+
+def recording(item: Item) -> tuple[Path, str]:
+    """Path and sha256 of an item's WAV, rendered if it is not there yet."""
+    path = cache_folder() / f"seed{item.seed}" / item.split / f"{item.index:05d}.wav"
+    note = path.with_suffix(".sha256")
+    if not (path.is_file() and note.is_file()):
+        buffer = io.BytesIO()
+        soundfile.write(buffer, item.pcm(), RATE, format="WAV", subtype="PCM_16")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for target, data in ((path, buffer.getvalue()), (note, sha256(buffer.getvalue()).hexdigest().encode())):
+            temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+            temporary.write_bytes(data)
+            temporary.replace(target)  # two runs at once write the same bytes
+    return path, note.read_text()
+
+
+def build(seed: int = 0, splits: list[str] | None = None, limit: int | None = None, **_: Any) -> dict[str, Dataset]:
+    """Every split, up to ``limit`` items, as lm-eval's custom_dataset wants them.
+
+    With ``splits`` the others hold their first item alone: lm-eval looks into each when it builds a task.
+    """
+
+    def size(split: str) -> int:
+        return min(SIZES[split], limit or SIZES[split]) if not splits or split in splits else 1
+
+    return {
+        split: Dataset.from_list([_record(make_item(seed, split, i)) for i in range(size(split))], FEATURES)
+        for split in SIZES
+    }
+
+
+def _record(item: Item) -> Record:
+    doc, (path, digest) = item.doc(), recording(item)
+    return record(
+        id=item.id,
+        path=str(path),
+        sha256=digest,
+        question=item.question,
+        choices=item.choices,
+        answer=item.answer,
+        groups={key: str(doc[key]) for key in GROUPS},
+        meta={"split": item.split, "severity": round(item.shift.severity, 3)},
+    )
