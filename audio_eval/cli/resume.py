@@ -39,5 +39,5 @@ def _spec(folder: Path) -> RunSpec:
         return RunSpec(**read_json(folder / "spec.json"))
     except FileNotFoundError:
         raise UserError(f"'{folder}' is no run directory: it has no spec.json.") from None
-    except (ValueError, ValidationError) as error:
+    except (ValueError, TypeError, ValidationError) as error:
         raise UserError(f"'{folder}/spec.json' cannot be read: {error}") from None

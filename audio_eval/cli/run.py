@@ -60,7 +60,9 @@ def execute(args: argparse.Namespace) -> int:
         try:
             report(executor.run(spec, folder))
         except KeyboardInterrupt:
-            print(f"\ninterrupted; go on with: audio-eval resume {folder}", file=sys.stderr)
+            begun = (folder / "spec.json").is_file()
+            hint = f"go on with: audio-eval resume {folder}" if begun else "nothing was begun."
+            print(f"\ninterrupted; {hint}", file=sys.stderr)
             return 130
         folders.append(folder)
     show(folders, as_json=args.json)

@@ -45,4 +45,9 @@ def elect_labels(
 
 def gold_labels(examples: Sequence[Example]) -> dict[str, int]:
     """The index of each example's answer among its choices; examples whose answer is not a choice are left out."""
-    return {e.question.id: e.question.choices.index(e.answer) for e in examples if e.answer in e.question.choices}
+    labels = {e.question.id: e.question.choices.index(e.answer) for e in examples if e.answer in e.question.choices}
+    if not labels:
+        raise UserError(
+            "no item of the training task has an answer that is one of its options: choose another --train-task."
+        )
+    return labels

@@ -23,7 +23,7 @@ class Vote:
     def entropy(self) -> float:
         """Shannon entropy of the named options, in bits."""
         total = sum(self.tally.values())
-        return -sum(n / total * math.log2(n / total) for n in self.tally.values()) if total else 0.0
+        return sum(n / total * math.log2(total / n) for n in self.tally.values()) if total else 0.0
 
 
 def majority_vote(group: Group, seed: int) -> Vote:

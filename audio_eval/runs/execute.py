@@ -11,8 +11,8 @@ from typing import Any
 from audio_eval.errors import UserError
 from audio_eval.method import Method
 from audio_eval.models.catalog import load_policy
-from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
-from audio_eval.questions import Question
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, Usage
+from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
 from audio_eval.rl.streams import stream
 from audio_eval.runs import scored
@@ -37,28 +37,30 @@ class Executor:
         """Run, or finish, ``spec`` in ``folder``; returns the contents of ``result.json``."""
         if (folder / "result.json").is_file():
             return read_json(folder / "result.json")
-        folder.mkdir(parents=True, exist_ok=True)
         method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
-        task = self._task(spec, spec.task)
+        task, examples = self._task(spec, spec.task), self._examples(spec, method)
+        folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
         write_json(folder / "spec.json", spec.model_dump())
         write_json(folder / "env.json", environment())
         JsonLines(folder / "questions.jsonl").keep([_record(question) for question in task.questions])
         policy = self._load(spec)
         began = time.monotonic()
         try:
-            self._adapt_and_answer(spec, folder, method, task, policy)
+            self._adapt_and_answer(spec, folder, method, task, examples, policy)
         finally:
             seconds = time.monotonic() - began
             JsonLines(folder / "sessions.jsonl").append([{"seconds": round(seconds, 3)}])
         return write_result(spec, folder, method, task, policy)
 
-    def _adapt_and_answer(self, spec: RunSpec, folder: Path, method: Method, task: Task, policy: Policy) -> None:
+    def _adapt_and_answer(
+        self, spec: RunSpec, folder: Path, method: Method, task: Task, examples: Sequence[Example], policy: Policy
+    ) -> None:
         adapted_on, scored_on = split(task.questions, spec.holdout, spec.seed)
         session = Session(
             folder,
             spec.seed,
             spec.batch_size,
-            examples=self._examples(spec, method),
+            examples=examples,
             progress=self.progress,
             observer=_Curve(folder, spec, task, scored_on) if spec.curve_every else None,
         )
@@ -76,14 +78,20 @@ class Executor:
                         f"method '{spec.method}' gave {len(responses)} responses to {len(chunk)} questions."
                     )
                 each = (policy.usage.samples - before.samples) / len(chunk)
-                file.append({"id": q.id, "response": r, "samples": each} for q, r in zip(chunk, responses, strict=True))
+                file.append(
+                    {"id": q.id, "response": r, "samples": each, **_trouble(policy.usage, q.id)}
+                    for q, r in zip(chunk, responses, strict=True)
+                )
                 bar.advance(len(chunk), policy.usage.audio_seconds - before.audio_seconds)
+        answered = file.read()  # those of before an interruption too
+        truncated = policy.usage.truncated | {r["id"] for r in answered if r.get("truncated")}
+        unreadable = policy.usage.failed | {r["id"]: r["unreadable"] for r in answered if "unreadable" in r}
         write_json(folder / "notes.json", {
-            **session.notes, "adapt_samples": adapting, "truncated": sorted(policy.usage.truncated),
-            "unreadable": policy.usage.failed,
+            **session.notes, "adapt_samples": adapting, "truncated": sorted(truncated),
+            "unreadable": dict(sorted(unreadable.items())),
         })  # fmt: skip
         JsonLines(folder / "scores.jsonl").keep(
-            scored.score_items(task, {r["id"]: r["response"] for r in file.read()}, {q.id for q in scored_on})
+            scored.score_items(task, {r["id"]: r["response"] for r in answered}, {q.id for q in scored_on})
         )
 
     def _task(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
@@ -93,7 +101,7 @@ class Executor:
             _check_audio(self._tasks[key])
         return self._tasks[key]
 
-    def _examples(self, spec: RunSpec, method: Method) -> Sequence[Any]:
+    def _examples(self, spec: RunSpec, method: Method) -> Sequence[Example]:
         if not method.needs_labels:
             return ()
         if spec.train_task is None:
@@ -155,6 +163,12 @@ def _record(question: Question) -> dict[str, Any]:
         "prompt": question.prompt,
         "groups": question.groups,
     }
+
+
+def _trouble(usage: Usage, id_: str) -> dict[str, Any]:
+    """What was wrong with the question's audio, for its response; empty for most."""
+    unreadable = {"unreadable": usage.failed[id_]} if id_ in usage.failed else {}
+    return unreadable | ({"truncated": True} if id_ in usage.truncated else {})
 
 
 def _check_audio(task: Task) -> None:

@@ -43,6 +43,7 @@ class Session:
         known = {question.id: question for question in questions}
         groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, len(questions))]
         policy.usage.samples += sum(group.size for group in groups)  # drawn before the interruption
+        policy.usage.failed |= {group.question.id: group.error for group in groups if group.error}
         with self._progress.bar(name, len(questions), len(groups)) as bar:
             for start in range(len(groups), len(questions), self._batch_size):
                 seconds = policy.usage.audio_seconds
@@ -80,15 +81,17 @@ class Session:
             self._save(policy, 0)
 
     def step_done(self, policy: TrainablePolicy, step: int, total: int, metrics: dict[str, float]) -> None:
-        """Log a step, keep its checkpoint, drop the one before."""
-        self._save(policy, step)
+        """Log a step, keep its checkpoint, drop the one before.
+
+        The checkpoint comes last: a step that was killed before it is done and logged again.
+        """
         self._metrics.append([{"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}}])
-        self._bar.advance(1, **metrics)
         if self._observer:
             self._observer(step, policy)
+        self._save(policy, step)
+        self._bar.advance(1, **metrics)
 
     def _save(self, policy: TrainablePolicy, step: int) -> None:
-        before = self._last_saved()
         folder = self._folder / f"step-{step:06d}"
         temporary = folder.with_name(folder.name + ".tmp")
         shutil.rmtree(temporary, ignore_errors=True)
@@ -97,8 +100,9 @@ class Session:
         write_json(temporary / "state.json", {"step": step, "seed": self.seed, **usage})
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
-        if before is not None and before != folder:
-            shutil.rmtree(before)
+        for other in self._folder.glob("step-*"):  # the one before, and what a kill has left
+            if other != folder:
+                shutil.rmtree(other)
 
     def _last_saved(self) -> Path | None:
         found = [p for p in sorted(self._folder.glob("step-*")) if (p / "state.json").is_file() and p.suffix != ".tmp"]

@@ -17,15 +17,15 @@ class RunSpec(BaseModel):
     method_args: dict[str, Any] = Field(description="the method's resolved settings")
     task: str = Field(description="a task, or task:split")
     seed: int = 0
-    limit: int | None = Field(None, description="first items of the task only")
+    limit: int | None = Field(None, ge=1, description="first items of the task only")
     prompt: str = Field("r1_aqa", description="named prompt template")
     data_dir: str | None = Field(None, description="folder that holds one folder a benchmark")
     train_task: str | None = Field(
         None, description="labelled task for methods that need one; 'same' is the scored one"
     )
-    train_limit: int = Field(1000, description="first items of the training task")
-    batch_size: int = Field(32, description="questions sampled together")
-    max_tokens: int = Field(64, description="longest completion")
+    train_limit: int = Field(1000, ge=1, description="first items of the training task")
+    batch_size: int = Field(32, ge=1, description="questions sampled together")
+    max_tokens: int = Field(64, ge=1, description="longest completion")
     device: str | None = Field(None, description="cpu, cuda; default: what there is")
     holdout: float = Field(0.0, ge=0, lt=1, description="share of the items kept from adaptation; only they are scored")
-    curve_every: int = Field(0, description="also score every so many steps; an oracle's view, never fed back")
+    curve_every: int = Field(0, ge=0, description="also score every so many steps; an oracle's view, never fed back")

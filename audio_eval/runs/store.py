@@ -40,6 +40,7 @@ class JsonLines:
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
+        self._drop_torn_line()
         text = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("ab") as stream:
@@ -50,8 +51,18 @@ class JsonLines:
     def keep(self, records: Sequence[object]) -> None:
         """Make the file hold exactly these records."""
         temporary = self.path.with_name(self.path.name + ".tmp")
+        temporary.unlink(missing_ok=True)  # a kill has left it
         JsonLines(temporary).append(records)
         temporary.replace(self.path)
+
+    def _drop_torn_line(self) -> None:
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return
+        with self.path.open("r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() != b"\n":
+                stream.seek(0)
+                stream.truncate(stream.read().rfind(b"\n") + 1)
 
     def resume(self, chunk: int, total: int) -> list[dict]:
         """The records of whole chunks, with what a kill left of an unfinished one taken out of the file."""

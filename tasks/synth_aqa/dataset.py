@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,19 @@ GROUPS = ("task", "category", "sub-category", "difficulty")
 
 
 def cache_folder() -> Path:
-    """Where recordings are kept: $AUDIO_EVAL_CACHE, else ~/.cache/audio-eval."""
+    """Where recordings are kept: below $AUDIO_EVAL_CACHE, else ~/.cache/audio-eval.
+
+    The name carries a digest of the code that renders them: what another version left there is never taken.
+    """
     root = os.environ.get("AUDIO_EVAL_CACHE") or Path.home() / ".cache" / "audio-eval"
-    return Path(root) / f"synth_aqa-{VERSION}"
+    return Path(root) / f"synth_aqa-{VERSION}-{_sources()}"
+
+
+@lru_cache
+def _sources() -> str:
+    modules = ("signal", "scenes", "shift", "questions", "items")
+    code = b"".join(Path(__file__).with_name(f"{module}.py").read_bytes() for module in modules)
+    return sha256(code).hexdigest()[:8]
 
 
 def recording(item: Item) -> tuple[Path, str]:

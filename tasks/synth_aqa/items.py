@@ -12,7 +12,7 @@ from .questions import KINDS, SEEN
 from .scenes import SCENES, Scene
 from .signal import to_pcm16
 
-SIZES = {"train": 6000, "validation": 400, "test": 800}
+SIZES = {"train": 6000, "validation": 400, "test": 600}
 
 
 @dataclass(frozen=True)

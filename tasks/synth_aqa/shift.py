@@ -40,19 +40,19 @@ def shifted(rng: random.Random) -> Shift:
     """Recording conditions of the validation and test splits."""
     u = rng.random()
     timbre = Timbre(
-        detune=0.004 * u * rng.random(),
-        tilt=u * rng.uniform(-0.3, 0.9),
-        vibrato=0.012 * u * rng.random(),
-        tract=1 + 0.12 * u * rng.uniform(-1, 1),
-        transpose=2 ** (3.0 * u * rng.uniform(-1, 1) / 12),
+        detune=0.003 * u * rng.random(),
+        tilt=u * rng.uniform(-0.2, 0.6),
+        vibrato=0.01 * u * rng.random(),
+        tract=1 + 0.1 * u * rng.uniform(-1, 1),
+        transpose=2 ** (2.0 * u * rng.uniform(-1, 1) / 12),
     )
     return Shift(
         severity=u,
         timbre=timbre,
-        snr_db=40 - 34 * u * rng.uniform(0.6, 1.0),
-        hum=rng.random() * 0.5,
-        reverb_s=0.55 * u * rng.random(),
-        lowpass_hz=7900 - 4200 * u * rng.random(),
+        snr_db=40 - 20 * u * rng.uniform(0.6, 1.0),
+        hum=0.5 * rng.random(),
+        reverb_s=0.35 * u * rng.random(),
+        lowpass_hz=7900 - 3000 * u * rng.random(),
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 from huggingface_hub import snapshot_download
+from huggingface_hub.errors import HTTPError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoTokenizer, WhisperFeatureExtractor
 
 from audio_eval.errors import UserError
@@ -39,7 +41,7 @@ def locate(source: str, revision: str | None = None) -> Path:
         return folder
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=FILES))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, HTTPError) as error:  # a failing proxy is the HTTP client's own error
         raise UserError(
             f"cannot fetch '{source}' from the hub ({type(error).__name__}). Without a network, copy the repository's "
             "folder here and pass it: --model path/to/folder."
@@ -49,6 +51,14 @@ def locate(source: str, revision: str | None = None) -> Path:
 def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revision: str | None = None) -> Checkpoint:
     """Load ``source`` onto ``device``; only the family's part of a joint checkpoint is read."""
     folder = locate(source, revision)
+    try:
+        return _load(source, folder, device, dtype)
+    except (OSError, ValueError, SafetensorError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason}") from error
+
+
+def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     raw = json.loads((folder / "config.json").read_text())
     family = family_of(raw.get("model_type", "?"), f"'{source}'")
     config = family.config(AutoConfig.from_pretrained(folder))
@@ -58,10 +68,28 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
         raise UserError(f"'{source}' lacks {len(missing)} weights, {missing[0]} first: the checkpoint is incomplete.")
     model.to(device).eval().requires_grad_(False)
     tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer.chat_template = chat_template(folder, tokenizer.chat_template, family)
     if tokenizer.chat_template is None:
-        raise UserError(f"'{source}' has no chat template: chat_template.json or chat_template.jinja is missing.")
+        raise UserError(
+            f"'{source}' has no chat template that takes audio: chat_template.json or chat_template.jinja is missing."
+        )
+    # without its files transformers makes an empty tokenizer and says nothing
+    if tokenizer.convert_tokens_to_ids(family.audio_token) != config.audio_token_id:
+        raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
     extractor = WhisperFeatureExtractor.from_pretrained(folder)
     return Checkpoint(family, model, tokenizer, extractor, revision_of(folder))
+
+
+def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
+    """The first template that writes the audio placeholder: the processor's, the tokenizer's ``own``, the family's.
+
+    AutoTokenizer reads chat_template.jinja but not the hub's chat_template.json, and a tokenizer_config.json may still
+    hold the language model's template, which drops audio.
+    """
+    legacy = folder / "chat_template.json"
+    processor = json.loads(legacy.read_text())["chat_template"] if legacy.is_file() else None
+    candidates = (processor, own, family.chat_template)
+    return next((t for t in candidates if isinstance(t, str) and family.audio_token in t), None)
 
 
 def revision_of(folder: Path) -> str:

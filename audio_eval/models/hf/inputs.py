@@ -29,6 +29,16 @@ class Clip:
 
 
 @dataclass
+class _Features:
+    """Log-mel (mels, frames and the family's tail) of a clip that is yet to be encoded."""
+
+    mel: np.ndarray
+    frames: int
+    seconds: float
+    truncated: bool
+
+
+@dataclass
 class Prompt:
     """A question ready for the language model: input embeddings (P, hidden)."""
 
@@ -50,9 +60,9 @@ class Encoder:
     def prompts(self, questions: Sequence[Question]) -> list[Prompt | str]:
         """For each question a Prompt, or the reason why there is none."""
         clips: dict[str, Clip] = {}
-        features: dict[str, tuple[np.ndarray, float, bool]] = {}
+        features: dict[str, _Features] = {}
         errors: dict[AudioRef, str] = {}
-        for audio in {q.audio for q in questions if q.audio is not None}:
+        for audio in dict.fromkeys(q.audio for q in questions if q.audio is not None):  # in order: a set has none
             try:
                 key = audio.digest()
                 if key in self._cache and self.frozen:
@@ -72,21 +82,25 @@ class Encoder:
                 prompts.append(self._prompt(question, clip))
         return prompts
 
-    def _features(self, audio: AudioRef) -> tuple[np.ndarray, float, bool]:
-        """Log-mel, seconds, truncated; a clip longer than the model's window is cut and says so."""
+    def _features(self, audio: AudioRef) -> _Features:
+        """Log-mel features; a clip longer than the model's window is cut and says so."""
         rate = self.checkpoint.extractor.sampling_rate
         wave = audio.load(rate)
         window = int(self.checkpoint.family.max_seconds * rate)
         whole = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
-        return log_mel(self.checkpoint.extractor, whole), len(wave) / rate, len(wave) > window
+        extractor, tail = self.checkpoint.extractor, self.checkpoint.family.tail
+        frames = -(-len(whole) // extractor.hop_length)
+        return _Features(log_mel(extractor, whole, tail), frames, len(wave) / rate, len(wave) > window)
 
-    def _encode(self, features: dict[str, tuple[np.ndarray, float, bool]]) -> dict[str, Clip]:
+    def _encode(self, features: dict[str, _Features]) -> dict[str, Clip]:
         self.calls += len(features)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            encoded = self.checkpoint.family.encode(self.checkpoint.model, [mel for mel, _, _ in features.values()])
+            encoded = self.checkpoint.family.encode(
+                self.checkpoint.model, [f.mel for f in features.values()], [f.frames for f in features.values()]
+            )
         fresh = {
-            key: Clip(embeds if not self.frozen else embeds.clone(), seconds, truncated)
-            for (key, (_, seconds, truncated)), embeds in zip(features.items(), encoded, strict=True)
+            key: Clip(embeds if not self.frozen else embeds.clone(), heard.seconds, heard.truncated)
+            for (key, heard), embeds in zip(features.items(), encoded, strict=True)
         }
         if self.frozen:
             for key, clip in fresh.items():

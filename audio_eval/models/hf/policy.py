@@ -115,10 +115,12 @@ class HFPolicy:
         self._optimizer = torch.optim.AdamW(list(self._names), lr=training.lr, weight_decay=training.weight_decay)
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> dict[str, float]:
-        """Optimizer steps on the groups; those whose advantages are all zero cost nothing and count in the mean."""
+        """Optimizer steps on the groups; those whose advantages are all zero count in the mean and cost nothing, except
+        under a KL (``beta``), which holds them as well.
+        """
         assert self._training is not None and self._optimizer is not None, "begin_training comes first"
         total = sum(group.size for group in groups)
-        pairs = [(g, a) for g, a in zip(groups, advantages, strict=True) if g.completions and np.any(a)]
+        pairs = [(g, a) for g, a in zip(groups, advantages, strict=True) if g.completions and self._counts(a)]
         stats = {"loss": 0.0, "kl": 0.0, "clipped": 0.0, "entropy": 0.0, "grad_norm": 0.0}
         if not pairs:
             return stats
@@ -132,13 +134,20 @@ class HFPolicy:
             stats["grad_norm"] = float(norm)
         return stats
 
+    def _counts(self, advantages: np.ndarray | float) -> bool:
+        """Whether these advantages can have a gradient: the KL has one for an advantage of zero too."""
+        assert self._training is not None
+        return self._training.beta > 0 or bool(np.any(advantages))
+
     def _sequences(self, pairs: Sequence[tuple[Group, np.ndarray]]) -> Sequences:
         prompts = self.encoder.prompts([group.question for group, _ in pairs])
         sequences = Sequences([], [], [], [])
         for (group, advantages), prompt in zip(pairs, prompts, strict=True):
-            assert isinstance(prompt, Prompt), prompt
+            if isinstance(prompt, str):  # a training item whose audio is unreadable teaches nothing, and is named
+                self.usage.failed[group.question.id] = prompt
+                continue
             for completion, advantage, count in zip(group.completions, advantages, group.counts, strict=True):
-                if advantage != 0 and completion.tokens:
+                if self._counts(advantage) and completion.tokens:
                     sequences.prompts.append(prompt)
                     sequences.tokens.append(completion.tokens)
                     sequences.advantages.append(float(advantage))

@@ -65,8 +65,11 @@ def caption(rng: random.Random, facts: dict[str, str]) -> Turn:
     return Turn(rng.choice(("Describe the audio.", "What is in this clip?", "Describe what you hear.")), listed + ".")
 
 
-def draw_turn(rng: random.Random, facts: dict[str, str]) -> Turn:
-    """One question about a clip of which ``facts`` are true."""
+def draw_turn(rng: random.Random, facts: dict[str, str], rare_tags: float = 0.0) -> Turn:
+    """One question about a clip of which ``facts`` are true.
+
+    ``rare_tags``: for kinds outside ``TAGGED``, how often a question that asks for tags is answered in them.
+    """
     form = rng.choices(("open", "letter", "text", "free", "tagged"), weights=(16, 18, 22, 16, 28))[0]
     kind = rng.choice(sorted(facts))
     question, answer = rng.choice(KINDS[kind].phrasings[:SEEN]), facts[kind]
@@ -79,11 +82,15 @@ def draw_turn(rng: random.Random, facts: dict[str, str]) -> Turn:
     listing = _listing(rng, choices)
     if form == "text":
         return Turn(f"{question} {listing} {rng.choice(TEXT_WORDINGS)}", answer)
-    if form == "free" or kind not in TAGGED:
-        return Turn(f"{question} {listing}", spoken if rng.random() < 0.6 else answer)
-    return Turn(f"{question} {listing} {rng.choice(TAG_WORDINGS)}", f"<answer>{answer}</answer>")
+    own_words = spoken if rng.random() < 0.6 else answer
+    if form == "free" or (kind not in TAGGED and not rare_tags):
+        return Turn(f"{question} {listing}", own_words)
+    tagged = kind in TAGGED or rng.random() < rare_tags
+    return Turn(
+        f"{question} {listing} {rng.choice(TAG_WORDINGS)}", f"<answer>{answer}</answer>" if tagged else own_words
+    )
 
 
-def draw_turns(rng: random.Random, facts: dict[str, str], n: int) -> list[Turn]:
+def draw_turns(rng: random.Random, facts: dict[str, str], n: int, rare_tags: float = 0.0) -> list[Turn]:
     """What one clip is used for in a step: its caption and ``n - 1`` questions."""
-    return [caption(rng, facts), *(draw_turn(rng, facts) for _ in range(n - 1))]
+    return [caption(rng, facts), *(draw_turn(rng, facts, rare_tags) for _ in range(n - 1))]

@@ -126,11 +126,14 @@ def train(args: argparse.Namespace) -> None:
     rng = random.Random(args.seed)
     started = time.monotonic()
     items = [make_item(0, "train", i) for i in range(args.clips)]
-    corpus = [turn for item in items for turn in draw_turns(rng, item.scene.facts, 4)]
-    template = architecture.CHAT_TEMPLATE.replace("{", "").replace("}", "")
-    tokenizer = architecture.train_tokenizer([text for turn in corpus for text in turn] + [template] * 50)
+    if args.init:
+        tokenizer, model = Qwen2TokenizerFast.from_pretrained(args.init), Thinker.from_pretrained(args.init)
+    else:
+        corpus = [turn for item in items for turn in draw_turns(rng, item.scene.facts, 4)]
+        template = architecture.CHAT_TEMPLATE.replace("{", "").replace("}", "")
+        tokenizer = architecture.train_tokenizer([text for turn in corpus for text in turn] + [template] * 50)
+        model = Thinker(architecture.config(tokenizer))
     mels = load_clips(items)
-    model = Thinker(architecture.config(tokenizer))
     model.train()
     n_params = sum(p.numel() for p in model.parameters())
     batcher = Batcher(tokenizer, audio_tokens=50, turns=args.turns)
@@ -146,7 +149,7 @@ def train(args: argparse.Namespace) -> None:
         if len(order) < args.rows:
             order = rng.sample(range(len(items)), len(items))
         rows = [order.pop() for _ in range(args.rows)]
-        turns = [draw_turns(rng, items[i].scene.facts, args.turns) for i in rows]
+        turns = [draw_turns(rng, items[i].scene.facts, args.turns, args.rare_tags) for i in rows]
         loss = forward_loss(model, batcher, mels[rows].float(), batcher.pack(turns))
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -171,14 +174,17 @@ def save(out: Path, model: Thinker, tokenizer: Qwen2TokenizerFast, curve: list[d
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
     architecture.feature_extractor().save_pretrained(out)
-    record = {"arguments": {k: str(v) for k, v in vars(args).items() if k != "out"}, "curve": curve}
-    (out / "training.json").write_text(json.dumps(record, indent=1) + "\n")
+    before = json.loads((args.init / "training.json").read_text()) if args.init else []
+    arguments = {k: str(v) for k, v in vars(args).items() if k not in ("out", "init")}
+    (out / "training.json").write_text(json.dumps([*before, {"arguments": arguments, "curve": curve}], indent=1) + "\n")
 
 
 def main() -> None:
     """Command line of the training."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--init", type=Path, help="go on from this checkpoint instead of from nothing")
+    parser.add_argument("--rare-tags", type=float, default=0.0, help="tagged answers for kinds that had none")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--rows", type=int, default=16, help="clips a step")

@@ -18,7 +18,9 @@ class Family(Protocol):
 
     model_types: tuple[str, ...]  # of config.json
     audio_token: str  # the placeholder the chat template writes once a clip
+    chat_template: str | None  # for a checkpoint that brings none
     max_seconds: float  # longer audio is cut, flagged and counted
+    tail: int  # mel frames after a clip's end that ``encode`` needs
 
     def model_class(self) -> type:
         """The transformers class."""
@@ -32,8 +34,8 @@ class Family(Protocol):
         """Placeholders that a clip of so many mel frames takes."""
         ...
 
-    def encode(self, model: Any, mels: Sequence[np.ndarray]) -> list[torch.Tensor]:
-        """Audio embeddings (tokens, hidden) of each clip's features (mels, frames)."""
+    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
+        """Audio embeddings (tokens, hidden) of each clip's features (mels, frames and ``tail``)."""
         ...
 
     def vllm_name(self, name: str) -> str:

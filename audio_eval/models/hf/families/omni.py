@@ -14,7 +14,9 @@ class Omni:
 
     model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     audio_token = "<|AUDIO|>"
+    chat_template: str | None = None
     max_seconds = 300.0
+    tail = 0
 
     def model_class(self) -> type:
         """The thinker's class."""
@@ -31,12 +33,12 @@ class Omni:
         _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
         return int(tokens)
 
-    def encode(self, model: Any, mels: Sequence[np.ndarray]) -> list[torch.Tensor]:
+    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """The tower takes all clips laid end to end, without padding."""
         tower = model.model.audio_tower
         device = tower.conv1.weight.device
         flat = torch.from_numpy(np.concatenate(mels, axis=1)).to(device)
-        lens = torch.tensor([mel.shape[1] for mel in mels], device=device)
+        lens = torch.tensor(frames, device=device)
         after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
         out = tower(flat, feature_lens=lens, aftercnn_lens=after_cnn).last_hidden_state
         return list(out.split(tokens.tolist()))

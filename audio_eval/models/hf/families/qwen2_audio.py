@@ -8,13 +8,26 @@ from typing import Any
 import numpy as np
 import torch
 
+# the same text as Qwen2AudioProcessor's own default, which stands in for a repository without a template
+CHAT_TEMPLATE = (
+    "{% set heard = namespace(n=0) %}{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
+    "<|im_start|>{{ message['role'] }}\n{% if message['content'] is string %}{{ message['content'] }}{% else %}"
+    "{% for part in message['content'] %}{% if part['type'] == 'audio' %}{% set heard.n = heard.n + 1 %}"
+    "Audio {{ heard.n }}: <|audio_bos|><|AUDIO|><|audio_eos|>\n{% elif part['type'] == 'text' %}{{ part['text'] }}"
+    "{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
 
 class Qwen2Audio:
     """``Qwen2AudioForConditionalGeneration``."""
 
     model_types = ("qwen2_audio",)
     audio_token = "<|AUDIO|>"
+    chat_template: str | None = CHAT_TEMPLATE
     max_seconds = 30.0
+    tail = 3
 
     def model_class(self) -> type:
         """The whole model's class."""
@@ -31,13 +44,17 @@ class Qwen2Audio:
         _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
         return int(tokens)
 
-    def encode(self, model: Any, mels: Sequence[np.ndarray]) -> list[torch.Tensor]:
-        """Every clip is padded to the tower's window; attention is kept off the padding."""
+    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
+        """Every clip is padded to the tower's window; attention is kept off the padding.
+
+        The convolutions look past the clip's end, so the padding is silence as the extractor renders it (the last frame
+        of the tail), not zeros.
+        """
         tower = model.model.audio_tower
         device, dtype = tower.conv1.weight.device, tower.conv1.weight.dtype
         window = tower.config.max_source_positions * tower.conv1.stride[0] * tower.conv2.stride[0]
-        lens = torch.tensor([mel.shape[1] for mel in mels], device=device)
-        batch = np.stack([np.pad(mel, ((0, 0), (0, window - mel.shape[1]))) for mel in mels])
+        lens = torch.tensor(frames, device=device)
+        batch = np.stack([np.pad(mel, ((0, 0), (0, window - mel.shape[1])), mode="edge") for mel in mels])
         after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
         positions = tower.config.max_source_positions
         visible = torch.arange(positions, device=device)[None, :] < after_cnn[:, None]

@@ -1,0 +1,317 @@
+"""The command line: light start, mistakes in one line, machine-readable results, Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import pytest
+
+from audio_eval import registry
+from audio_eval.cli.main import main
+from audio_eval.runs.store import read_json
+
+RUN = ["--model", "tiny-omni", "--tasks", "synth_aqa:validation", "--limit", "8"]
+ENV = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
+METHOD = """
+from audio_eval import Method
+
+class Shout(Method):
+    name = "shout"
+
+    def predict(self, policy, questions):
+        return [f"<answer>{question.choices[0]}</answer>".upper() for question in questions]
+
+not_a_method = 3
+"""
+
+
+@pytest.fixture(autouse=True)
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+# --- light start -----------------------------------------------------------------------------------------------------
+
+HEAVY = ("torch", "transformers", "datasets", "lm_eval", "librosa", "peft", "scipy")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["ls"], ["--version"]])
+def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
+    code = f"""
+import sys
+from audio_eval.cli.main import main
+try:
+    code = main({arguments})
+except SystemExit as stop:
+    code = stop.code
+print(code or 0, *(name for name in {HEAVY} if name in sys.modules), file=sys.stderr)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=ENV, check=True)
+    assert done.stderr.split() == ["0"], "heavy modules were imported"
+    assert done.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["ls"]])
+def test_light_commands_take_less_than_half_a_second(arguments: list[str]) -> None:
+    """CPU time, the best of three: wall time would depend on what else the machine does."""
+    spent = []
+    for _ in range(3):
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = subprocess.run(
+            [sys.executable, "-m", "audio_eval", *arguments], capture_output=True, env=ENV, check=True
+        )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        assert done.stdout
+    assert min(spent) < 0.5, spent
+
+
+# --- ls --------------------------------------------------------------------------------------------------------------
+
+
+def test_ls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ls"]) == 0
+    out = capsys.readouterr().out
+    for name in (
+        "synth_aqa",
+        "mmau_test_mini",
+        "mmau_test",
+        "mmar",
+        "mmsu",
+        "tiny-omni",
+        "qwen2.5-omni-3b",
+        "aqa_ttrl",
+    ):
+        assert re.search(rf"^  {re.escape(name)}  +\S", out, re.MULTILINE), name
+    assert "broken" not in out
+    assert main(["ls", "methods"]) == 0
+    methods = capsys.readouterr().out
+    assert methods.startswith("methods\n") and "synth_aqa:" not in methods and "tiny-omni" not in methods
+    assert [line.split()[0] for line in methods.splitlines()[1:]] == sorted(registry.registered("methods"))
+
+
+def test_a_broken_plugin_is_listed_and_takes_nothing_down(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = registry.entry_points
+
+    def entry_points(group: str) -> list[EntryPoint]:
+        return [*real(group=group), EntryPoint("gone", "no_such_package.method:Gone", group)]
+
+    monkeypatch.setattr(registry, "entry_points", entry_points)
+    assert main(["ls"]) == 0
+    out = capsys.readouterr().out
+    assert len(re.findall(r"^  gone +broken: .*no_such_package.*ModuleNotFoundError", out, re.MULTILINE)) == 2
+    assert "  aqa_ttrl " in out and "  tiny-omni " in out
+    assert main([*RUN, "--method", "gone"]) == 1
+    assert "method 'gone' (no_such_package.method:Gone) cannot be loaded" in capsys.readouterr().err
+
+
+# --- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def mistake(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
+    """The one line that a mistake prints."""
+    assert main(arguments) == 1
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    found = [line for line in shown.err.splitlines() if line.startswith("audio-eval: error: ")]
+    # before the error a run may say which of several it is at
+    other = [line for line in shown.err.splitlines() if line not in found and not re.match(r"\[\d+/\d+\] ", line)]
+    assert len(found) == 1 and other == [], shown.err
+    return found[0].removeprefix("audio-eval: error: ")
+
+
+FLAG_MISTAKES = {
+    "model": (
+        ["--model", "tiny-omi", "--tasks", "synth_aqa"],
+        r"unknown model 'tiny-omi'\. Did you mean 'tiny-omni'\?",
+    ),
+    "method": ([*RUN, "--method", "aqa_ttl"], r"unknown method 'aqa_ttl'\. Did you mean 'aqa_ttrl'\?"),
+    "setting": ([*RUN, "--method", "aqa_ttrl", "--method-args", "stps=2"], r"Did you mean 'steps'\?"),
+    "value": ([*RUN, "--method", "aqa_ttrl", "--method-args", "steps=-2"], r"steps: .*greater than or equal to 0"),
+    "no model": (["--tasks", "synth_aqa"], r"--model is missing: see audio-eval ls"),
+    "no tasks": (["--model", "tiny-omni"], r"--tasks is missing: see audio-eval ls"),
+    "run file": ([*RUN, "--config", "nowhere.yaml"], r"no run file 'nowhere\.yaml'"),
+    "seed": ([*RUN, "--seed", "one"], r"seed: .*integer"),
+    "method file": ([*RUN, "--method", "nowhere.py:X"], r"no file 'nowhere\.py' to take method 'X' from"),
+    "no runs": (["leaderboard", "nowhere"], r"nowhere"),
+    "resume": (["resume", "nowhere"], r"'nowhere' is no run directory: it has no spec\.json"),
+}
+
+
+@pytest.mark.parametrize("name", FLAG_MISTAKES)
+def test_mistakes_in_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments, says = FLAG_MISTAKES[name]
+    assert re.search(says, mistake(capsys, arguments))
+
+
+RUN_MISTAKES = {
+    "task": (["--tasks", "synth_aq"], r"unknown task 'synth_aq'\. Did you mean 'synth_aqa'\?"),
+    "split": (["--tasks", "synth_aqa:tst"], r"unknown split 'tst' of task 'synth_aqa'\. Did you mean 'test'\?"),
+    "prompt": (["--prompt", "r1_aq"], r"unknown prompt 'r1_aq'\. Did you mean 'r1_aqa'\?"),
+    "no data dir": (["--tasks", "mmar"], r"--data-dir D, a folder that holds D/mmar/MMAR-meta\.jsonl"),
+    "data dir without the data": (
+        ["--tasks", "mmar", "--data-dir", "{tmp}"],
+        r"no file .*--data-dir D must hold D/mmar",
+    ),
+    "folder that is no checkpoint": (["--model", "{tmp}"], r"is a folder without config\.json"),
+    "unreachable hub": (
+        ["--model", "someone/some-model"],
+        r"cannot fetch 'someone/some-model'.*--model path/to/folder",
+    ),
+    "checkpoint of another kind": (["--model", "{bert}"], r"bert"),
+    "no training task": (["--method", "grpo"], r"--train-task synth_aqa:train"),
+    "holdout": (["--holdout", "0.01"], r"--holdout 0\.01 leaves one part of 8 items empty"),
+}
+
+
+@pytest.mark.parametrize("name", RUN_MISTAKES)
+def test_mistakes_that_a_run_finds(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "bert").mkdir()
+    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
+    changed, says = RUN_MISTAKES[name]
+    changed = [part.format(tmp=tmp_path, bert=tmp_path / "bert") for part in changed]
+    line = mistake(capsys, [*RUN, *changed, "--output", str(tmp_path / "runs")])
+    assert re.search(says, line)
+
+
+def test_a_method_file_that_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(METHOD)
+    assert "Did you mean 'Shout'?" in mistake(capsys, [*RUN, "--method", f"{path}:Shot"])
+    assert "is not a subclass of audio_eval.Method" in mistake(capsys, [*RUN, "--method", f"{path}:not_a_method"])
+    path.write_text("import no_such_package")
+    assert "cannot be imported: ModuleNotFoundError" in mistake(capsys, [*RUN, "--method", f"{path}:Shout"])
+
+
+def test_a_spec_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for text in ("{", '{"model": "x", "surprise": 1}', "[]"):
+        (tmp_path / "spec.json").write_text(text)
+        assert "spec.json" in mistake(capsys, ["resume", str(tmp_path)])
+
+
+@pytest.mark.slow
+def test_a_mistake_as_the_shell_sees_it(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "audio_eval", *RUN, "--model", "someone/some-model", "--output", str(tmp_path)],
+        capture_output=True, text=True, env=ENV, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
+    *before, last = done.stderr.splitlines()
+    assert last.startswith("audio-eval: error: cannot fetch 'someone/some-model'")
+    assert all(line.startswith("[1/1] ") for line in before)
+
+
+# --- results ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A folder with a run of direct and one of majority_vote, and what ``--json`` printed."""
+    root = tmp_path_factory.mktemp("runs")
+    done = subprocess.run(
+        [sys.executable, "-m", "audio_eval", *RUN, "--method", "direct,majority_vote", "--method-args", "votes=4",
+         "--output", str(root), "--json"],
+        capture_output=True, text=True, env=ENV, check=True,
+    )  # fmt: skip
+    return root, done.stdout
+
+
+@pytest.mark.slow
+def test_json_is_one_object_with_rows(two_runs: tuple[Path, str]) -> None:
+    root, out = two_runs
+    rows = json.loads(out)["rows"]
+    assert [row["method"] for row in rows] == ["direct", "majority_vote"]
+    for row in rows:
+        wanted = {"model", "method", "task", "seed", "accuracy", "n", "unparsable", "wall_s", "run"}
+        assert wanted <= set(row) and row["n"] == 8 and 0 <= row["accuracy"] <= 100
+        assert Path(row["run"]).parent == root
+        assert read_json(Path(row["run"]) / "result.json")["audio_eval"] == row
+    assert sorted(path.name for path in root.iterdir()) == [
+        "tiny-omni-direct-synth_aqa-validation-seed0", "tiny-omni-majority_vote-synth_aqa-validation-seed0",
+    ]  # fmt: skip
+
+
+@pytest.mark.slow
+def test_the_same_command_again_only_shows(two_runs: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
+    root, out = two_runs
+    again = [*RUN, "--method", "direct,majority_vote", "--method-args", "votes=4", "--output", str(root), "--json"]
+    assert main(again) == 0
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == json.loads(out)
+    assert shown.err.count("(done before)") == 2
+    assert main([argument for argument in again if argument != "--json"]) == 0
+    table = capsys.readouterr().out
+    assert "majority_vote" in table and "direct" in table and not table.lstrip().startswith("{")
+
+
+@pytest.mark.slow
+def test_leaderboard_writes_a_table_a_task_and_one_over_all(
+    two_runs: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["leaderboard", str(two_runs[0]), "-o", str(tmp_path)]) == 0
+    printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    assert {path.name for path in tmp_path.glob("*.md")} == {path.name for path in printed if path.suffix == ".md"}
+    (task,) = [path for path in tmp_path.glob("*.md") if path.name != "all.md"]
+    assert task.name.startswith("synth_aqa") and (tmp_path / "all.md").is_file()
+    assert "majority_vote" in task.read_text() and "direct" in task.read_text()
+
+
+@pytest.mark.slow
+def test_a_method_from_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "my method.py").write_text(METHOD)
+    assert main([*RUN, "--method", f"{tmp_path}/my method.py:Shout", "--output", str(tmp_path / "runs"), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["method"], row["unparsable"], row["samples"]) == ("shout", 0.0, 0)
+
+
+# --- Ctrl-C ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "tiny-omni-aqa_ttrl-synth_aqa-validation-seed0"
+    flags = [*RUN, "--method", "aqa_ttrl", "--method-args", "votes=4,steps=5000,tune=lora,batch_size=2"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "audio_eval", *flags, "--output", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV,
+    )  # fmt: skip
+    deadline = time.monotonic() + 240
+    while not (folder / "metrics.jsonl").is_file():
+        assert process.poll() is None and time.monotonic() < deadline, "it never came to its first step"
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    assert out == "" and "Traceback" not in err
+    assert err.rstrip().endswith(f"interrupted; go on with: audio-eval resume {folder}")
+    # the command takes up the run where it was: with the steps cut down to those done, it ends
+    spec = read_json(folder / "spec.json")
+    spec["method_args"]["steps"] = len((folder / "metrics.jsonl").read_text().splitlines())
+    (folder / "spec.json").write_text(json.dumps(spec))
+    assert main(["resume", str(folder), "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert row["n"] == 8 and len((folder / "sessions.jsonl").read_text().splitlines()) == 2
+
+
+def test_ctrl_c_before_the_run_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audio_eval.runs.execute.load_task", interrupt)
+    assert main([*RUN, "--output", str(tmp_path)]) == 130
+    err = capsys.readouterr().err
+    assert "audio-eval resume" not in err, "there is no run directory to resume"
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,76 @@
+"""A policy without a model: its answers are scripted, its calls are recorded."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from audio_eval.models.policy import Sampling, Training, Usage
+from audio_eval.questions import Question
+from audio_eval.rl.group import Completion, Group
+
+Drawn = Mapping[str, int]  # text -> count, in the order drawn
+Script = Callable[[Question, Sampling], Drawn]
+
+
+def make_question(id: str, choices: tuple[str, ...] = ("cat", "dog")) -> Question:
+    return Question(id=id, audio=None, question="Which?", choices=choices, prompt=f"Which of {choices}?")
+
+
+def make_group(question: Question, drawn: Drawn) -> Group:
+    completions = tuple(Completion(text, tuple(text.encode())) for text in drawn)
+    return Group(question, completions, tuple(drawn.values()))
+
+
+def tagged(option: str) -> str:
+    return f"<answer>{option}</answer>"
+
+
+class FakeGenerator:
+    """A Policy: generates, cannot learn."""
+
+    def __init__(self, script: Script, seed: int = 0) -> None:
+        self.name, self.revision, self.seed, self.usage = "fake", "0", seed, Usage()
+        self.script = script
+        self.asked: list[tuple[str, Sampling]] = []  # (question id, sampling), in the order of the calls
+
+    def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        self.asked += [(question.id, sampling) for question in questions]
+        groups = [make_group(question, self.script(question, sampling)) for question in questions]
+        self.usage.samples += sum(group.size for group in groups)
+        return groups
+
+
+class FakePolicy(FakeGenerator):
+    """A TrainablePolicy: what it was trained with stands in ``trained``, its weight is the number of updates."""
+
+    def __init__(self, script: Script, seed: int = 0) -> None:
+        super().__init__(script, seed)
+        self.training: Training | None = None
+        self.trained: list[list[tuple[Group, np.ndarray]]] = []  # one list a step
+        self.updates = 0
+
+    def begin_training(self, training: Training) -> None:
+        self.training = training
+
+    def encode(self, question: Question, text: str) -> Group:
+        return make_group(question, {text: 1})
+
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> dict[str, float]:
+        assert self.training is not None, "begin_training comes first"
+        self.trained.append(list(zip(groups, advantages, strict=True)))
+        self.updates += 1
+        return {"loss": 0.5}
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True)
+        (folder / "adapter.json").write_text(json.dumps(self.updates))
+
+    def load(self, folder: Path) -> None:
+        self.updates = json.loads((folder / "adapter.json").read_text())
+
+    def reset(self) -> None:
+        self.updates = 0

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_eval.errors import UserError
+from audio_eval.models.policy import Training
+from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.runs.session import Session
+from audio_eval.runs.store import JsonLines
+from tests.rl.fake_policy import FakeGenerator, FakePolicy, make_group, make_question
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 99))
+def test_every_item_comes_once_an_epoch(n: int, size: int, seed: int) -> None:
+    items = list(range(n))
+    walk = [item for step in range(3 * n) for item in batch_at(items, size, step, seed)]
+    assert len(walk) == 3 * n * size
+    for start in range(0, len(walk), n):
+        assert sorted(walk[start : start + n]) == items
+
+
+def test_batches_are_keyed_by_seed_and_differ_between_epochs() -> None:
+    items = list(range(50))
+
+    def epoch(seed: int, number: int) -> list[int]:
+        return [item for step in range(number * 5, number * 5 + 5) for item in batch_at(items, 10, step, seed)]
+
+    assert epoch(0, 0) == epoch(0, 0)
+    assert len({tuple(epoch(seed, number)) for seed in (0, 1) for number in (0, 1)}) == 4
+    assert epoch(0, 0) != items
+
+
+def test_a_batch_larger_than_the_pool_repeats_it() -> None:
+    assert sorted(batch_at(["a", "b"], 4, 0, 0)) == ["a", "a", "b", "b"]
+
+
+def experience(step: int) -> Experience:
+    groups = [make_group(make_question(f"{step}-{i}"), {"cat": 3, "dog": 1}) for i in range(3)]
+    return Experience(groups, [np.zeros(2), np.array([0.5, -1.5]), np.zeros(2)], {"reward": 0.25})
+
+
+def test_steps_are_done_logged_and_kept(tmp_path: Path) -> None:
+    policy, settings = FakePolicy(lambda q, s: {}), Training(lr=0.5)
+    train(policy, settings, 3, experience, Session(tmp_path, 0, 4))
+    assert policy.training is settings
+    assert [step[0][0].question.id for step in policy.trained] == ["0-0", "1-0", "2-0"]
+    assert JsonLines(tmp_path / "metrics.jsonl").read() == [
+        {"step": step, "reward": 0.25, "skipped_groups": 2.0, "loss": 0.5} for step in (1, 2, 3)
+    ]
+    assert [path.name for path in (tmp_path / "adapt").iterdir()] == ["step-000003"], "one checkpoint is kept"
+
+
+def test_no_steps_still_leave_a_checkpoint(tmp_path: Path) -> None:
+    policy = FakePolicy(lambda q, s: {})
+    train(policy, Training(), 0, experience, Session(tmp_path, 0, 4))
+    assert policy.trained == [] and (tmp_path / "adapt" / "step-000000" / "adapter.json").is_file()
+
+
+def test_an_interrupted_loop_goes_on_after_the_last_saved_step(tmp_path: Path) -> None:
+    def interrupted(step: int) -> Experience:
+        if step == 2:
+            raise KeyboardInterrupt
+        return experience(step)
+
+    first = FakePolicy(lambda q, s: {})
+    first.usage.samples = 40
+    with pytest.raises(KeyboardInterrupt):
+        train(first, Training(), 4, interrupted, Session(tmp_path, 0, 4))
+    second = FakePolicy(lambda q, s: {})
+    train(second, Training(), 4, experience, Session(tmp_path, 0, 4))
+    assert [step[0][0].question.id for step in second.trained] == ["2-0", "3-0"]
+    assert second.updates == 4, "the saved weights were loaded"
+    assert second.usage.samples == 40
+    assert [record["step"] for record in JsonLines(tmp_path / "metrics.jsonl").read()] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("broken", ["save", "log"])
+def test_a_kill_between_checkpoint_and_log_loses_neither(
+    broken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever of the two is written first, a resumed run logs every step once."""
+
+    class Killed(BaseException):
+        pass
+
+    def kill(*_: object) -> None:
+        raise Killed
+
+    def kill_log(self: JsonLines, records: object) -> None:
+        if self.path.name == "metrics.jsonl":
+            raise Killed
+        append(self, records)
+
+    append = JsonLines.append
+
+    policy = FakePolicy(lambda q, s: {})
+    train(policy, Training(), 1, experience, Session(tmp_path, 0, 4))
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Session, "_save", kill) if broken == "save" else (JsonLines, "append", kill_log)))
+        with pytest.raises(Killed):
+            train(FakePolicy(lambda q, s: {}), Training(), 2, experience, Session(tmp_path, 0, 4))
+    train(FakePolicy(lambda q, s: {}), Training(), 3, experience, Session(tmp_path, 0, 4))
+    assert [record["step"] for record in JsonLines(tmp_path / "metrics.jsonl").read()] == [1, 2, 3]
+
+
+def test_the_observer_sees_every_step_from_the_unadapted_model_on(tmp_path: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    session = Session(tmp_path, 0, 4, observer=lambda step, policy: seen.append((step, policy.updates)))
+    train(FakePolicy(lambda q, s: {}), Training(), 2, experience, session)
+    assert seen == [(0, 0), (1, 1), (2, 2)]
+
+
+def test_a_policy_that_can_only_generate_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="can only generate"):
+        train(FakeGenerator(lambda q, s: {}), Training(), 1, experience, Session(tmp_path, 0, 4))

@@ -1,0 +1,145 @@
+"""grpo_loss against values worked by hand, in float64."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from audio_eval.rl.loss import LossTerms, grpo_loss
+
+
+def tensor(values: object) -> torch.Tensor:
+    return torch.tensor(values, dtype=torch.float64)
+
+
+def loss(
+    logprobs: torch.Tensor,
+    advantages: list[float],
+    counts: list[float],
+    old: torch.Tensor | None = None,
+    ref: torch.Tensor | None = None,
+    mask: torch.Tensor | None = None,
+    clip: float = 0.2,
+    beta: float = 0.0,
+) -> LossTerms:
+    return grpo_loss(
+        logprobs,
+        logprobs.detach() if old is None else old,
+        ref,
+        torch.ones_like(logprobs, dtype=torch.bool) if mask is None else mask,
+        tensor(advantages),
+        tensor(counts),
+        clip,
+        beta,
+    )
+
+
+def test_on_policy_the_loss_is_minus_the_advantages_and_the_gradient_the_policy_gradient() -> None:
+    logprobs = tensor([[-1.0, -2.0], [-0.5, -3.0]]).requires_grad_()
+    terms = loss(logprobs, [2.0, -1.0], [3, 1], mask=torch.tensor([[True, True], [True, False]]))
+    # 3 samples of advantage 2 and one of -1: -(3 * 2 - 1)
+    assert terms.loss.item() == -5.0
+    terms.loss.backward()
+    # -(count * advantage / length) at real tokens, nothing at the padding
+    assert torch.equal(logprobs.grad, tensor([[-3.0, -3.0], [1.0, 0.0]]))
+    assert terms.kl == 0.0 and terms.clipped == 0.0
+
+
+def test_ratios_are_clipped_on_the_side_where_they_would_gain() -> None:
+    old = tensor([[0.0], [0.0], [0.0], [0.0], [0.0]])
+    ratios = [1.5, 1.5, 0.5, 0.5, 1.1]
+    advantages = [1.0, -1.0, 1.0, -1.0, 1.0]
+    logprobs = tensor([[math.log(r)] for r in ratios]).requires_grad_()
+    terms = loss(logprobs, advantages, [1] * 5, old=old)
+    #         min(1.5, 1.2)  min(-1.5, -1.2)  min(0.5, 0.8)  min(-0.5, -0.8)  1.1
+    expected = -(1.2 + -1.5 + 0.5 + -0.8 + 1.1)
+    assert terms.loss.item() == pytest.approx(expected, rel=1e-14)
+    terms.loss.backward()
+    # the gradient of -ratio * advantage is itself; the clipped ones have none
+    assert torch.allclose(logprobs.grad, tensor([[0.0], [1.5], [-0.5], [0.0], [-1.1]]), rtol=1e-14, atol=0)
+    assert terms.clipped == 2.0
+
+
+def test_clipped_is_the_share_of_tokens_weighted_by_counts() -> None:
+    old = tensor([[0.0, 0.0, 0.0, 9.0], [0.0, 0.0, 0.0, 0.0]])
+    logprobs = tensor([[1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 0.0, 0.0]])
+    mask = torch.tensor([[True, True, True, False], [True, True, True, True]])
+    assert loss(logprobs, [1.0, 1.0], [3, 2], old=old, mask=mask).clipped == pytest.approx(3 * (1 / 3) + 2 * (2 / 4))
+
+
+def test_k3_kl_and_its_gradient() -> None:
+    difference = math.log(2.0)  # ref - new
+    logprobs = tensor([[-2.0, -1.0]]).requires_grad_()
+    ref = tensor([[-2.0 + difference, -1.0]])
+    terms = loss(logprobs, [0.0], [4], ref=ref, beta=0.5)
+    kl = (2.0 - difference - 1.0) / 2  # the mean of this token and of one with none
+    assert terms.kl == pytest.approx(4 * kl, rel=1e-14)
+    assert terms.loss.item() == pytest.approx(0.5 * 4 * kl, rel=1e-14)
+    terms.loss.backward()
+    # d(e^d - d - 1)/d logprob = 1 - e^d = -1, times beta * count / length
+    assert torch.allclose(logprobs.grad, tensor([[-1.0, 0.0]]), rtol=1e-14, atol=1e-16)
+
+
+def test_kl_is_zero_to_oneself_and_positive_otherwise() -> None:
+    logprobs = tensor([[-1.0, -0.2, -3.0]])
+    assert loss(logprobs, [0.0], [1], ref=logprobs.clone(), beta=1.0).kl == 0.0
+    for shift in (-0.7, 0.7):
+        assert loss(logprobs, [0.0], [1], ref=logprobs + shift, beta=1.0).kl > 0
+
+
+def test_without_beta_the_reference_is_not_looked_at() -> None:
+    logprobs = tensor([[-1.0]])
+    terms = loss(logprobs, [1.0], [1], ref=tensor([[float("nan")]]), beta=0.0)
+    assert float(terms.loss) == -1.0 and terms.kl == 0.0
+
+
+def test_counts_are_repetitions() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def draw() -> torch.Tensor:
+        return -torch.rand(3, 4, generator=generator, dtype=torch.float64) * 3
+
+    logprobs, old, ref = draw(), draw(), draw()
+    mask = torch.tensor([[True] * 4, [True, True, False, False], [True, False, False, False]])
+    counts, advantages = [2, 5, 1], [0.3, -1.2, 2.0]
+    once = loss(logprobs, advantages, counts, old, ref, mask, beta=0.1)
+    index = torch.repeat_interleave(torch.arange(3), torch.tensor(counts))
+    each = loss(
+        logprobs[index], tensor(advantages)[index].tolist(), [1] * 8, old[index], ref[index], mask[index], beta=0.1
+    )
+    assert float(once.loss) == pytest.approx(float(each.loss), rel=1e-13)
+    assert once.kl == pytest.approx(each.kl, rel=1e-13) and once.clipped == pytest.approx(each.clipped, rel=1e-13)
+
+
+def test_micro_batches_add_up() -> None:
+    logprobs, old = (
+        tensor([[-1.0, -2.0], [-0.3, -0.1], [-4.0, -0.5]]),
+        tensor([[-1.3, -1.0], [-0.3, -1.0], [-3.0, -1.0]]),
+    )
+    whole = loss(logprobs, [1.0, -1.0, 0.5], [1, 2, 3], old=old)
+    parts = [
+        loss(logprobs[i : i + 1], [a], [c], old=old[i : i + 1])
+        for i, (a, c) in enumerate([(1.0, 1), (-1.0, 2), (0.5, 3)])
+    ]
+    assert float(whole.loss) == pytest.approx(sum(float(part.loss) for part in parts), rel=1e-14)
+    assert whole.clipped == pytest.approx(sum(part.clipped for part in parts))
+
+
+def test_a_supervised_example_is_its_mean_nll() -> None:
+    """The gradient of advantage 1 on the policy's own ratio is that of the token mean of -log p."""
+    logprobs = tensor([[-1.0, -2.0, -3.0]]).requires_grad_()
+    loss(logprobs, [1.0], [1]).loss.backward()
+    supervised = logprobs.detach().clone().requires_grad_()
+    (-supervised.mean()).backward()
+    assert torch.allclose(logprobs.grad, supervised.grad, rtol=1e-15)
+
+
+def test_what_stands_at_the_padding_does_not_matter() -> None:
+    mask = torch.tensor([[True, False]])
+    values = [
+        loss(tensor([[-1.0, x]]), [1.0], [1], tensor([[-1.1, 0.0]]), tensor([[-0.9, y]]), mask, beta=0.3)
+        for x, y in ((0.0, 0.0), (-5.0, 2.0))
+    ]
+    assert float(values[0].loss) == float(values[1].loss) and values[0].kl == values[1].kl

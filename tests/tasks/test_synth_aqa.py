@@ -1,0 +1,245 @@
+"""synth_aqa: what an item is, that it is the same everywhere, and that it loads as an lm-eval task."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import given
+from hypothesis import strategies as st
+
+import audio_eval.tasks
+from audio_eval.audio import AudioRef
+from audio_eval.errors import UserError
+from audio_eval.task import load_task
+from audio_eval.tasks.synth_aqa import dataset
+from audio_eval.tasks.synth_aqa.items import SIZES, Item, draw_choices, make_item
+from audio_eval.tasks.synth_aqa.questions import KINDS, SEEN
+from audio_eval.tasks.synth_aqa.scenes import NUMBERS, SCENES, Timbre
+from audio_eval.tasks.synth_aqa.shift import CLEAN_SNR
+
+SPLITS = ("train", "validation", "test")
+
+
+@pytest.fixture(scope="module")
+def items() -> dict[str, list[Item]]:
+    """Every item of the test and validation splits, and as many of train."""
+    return {split: [make_item(0, split, i) for i in range(min(SIZES[split], 800))] for split in SPLITS}
+
+
+def test_size_kinds_and_domains(items: dict[str, list[Item]]) -> None:
+    assert SIZES["test"] >= 600 and set(SIZES) == set(SPLITS)
+    assert len(KINDS) >= 12
+    assert {kind.domain for kind in KINDS.values()} == {"sound", "music", "speech"}
+    for split in SPLITS:
+        assert {item.kind for item in items[split]} == set(KINDS), f"a kind never occurs in {split}"
+        domains = Counter(item.scene.domain for item in items[split])
+        assert max(domains.values()) - min(domains.values()) <= 1
+    assert {item.doc()["difficulty"] for item in items["test"]} == {"easy", "medium", "hard"}
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_choices(split: str, items: dict[str, list[Item]]) -> None:
+    for item in items[split]:
+        assert 2 <= len(item.choices) <= 6 and len(set(item.choices)) == len(item.choices), item.id
+        assert item.answer in item.choices, item.id
+        assert set(item.choices) <= set(KINDS[item.kind].pool), item.id
+    four = [item.choices.index(item.answer) for item in items[split] if len(item.choices) == 4]
+    assert all(0.12 < n / len(four) < 0.38 for n in Counter(four).values()), "the answer's place gives it away"
+    assert {len(item.choices) for item in items["test"]} == {2, 3, 4, 5, 6}
+
+
+@given(st.integers(), st.sampled_from([(kind, answer) for kind in sorted(KINDS) for answer in KINDS[kind].pool]))
+def test_draw_choices(seed: int, kind_and_answer: tuple[str, str]) -> None:
+    kind, answer = kind_and_answer
+    choices = draw_choices(random.Random(seed), kind, answer)
+    assert answer in choices and len(choices) == len(set(choices))
+    assert 2 <= len(choices) <= min(6, len(KINDS[kind].pool))
+
+
+def test_train_is_clean_and_asks_in_the_seen_phrasings_only(items: dict[str, list[Item]]) -> None:
+    for item in items["train"]:
+        assert item.question in KINDS[item.kind].phrasings[:SEEN]
+        assert (item.shift.severity, item.shift.timbre, item.shift.reverb_s) == (0.0, Timbre(), 0.0)
+        assert CLEAN_SNR[0] <= item.shift.snr_db <= CLEAN_SNR[1]
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_validation_and_test_are_shifted(split: str, items: dict[str, list[Item]]) -> None:
+    unseen = [item.question not in KINDS[item.kind].phrasings[:SEEN] for item in items[split]]
+    assert 0.2 < np.mean(unseen) < 0.5
+    severity = np.array([item.shift.severity for item in items[split]])
+    assert severity.min() >= 0 and severity.max() <= 1
+    assert np.histogram(severity, bins=5, range=(0, 1))[0].min() > len(severity) / 5 * 0.7, "not over all of [0, 1]"
+    assert all(6 <= item.shift.snr_db <= 40 for item in items[split])
+
+
+def test_phrasings_are_the_kinds_own() -> None:
+    phrasings = [phrasing for kind in KINDS.values() for phrasing in kind.phrasings]
+    assert len(set(phrasings)) == len(phrasings)
+    assert all(len(kind.phrasings) > SEEN for kind in KINDS.values())
+
+
+def test_ids_are_unique_and_disjoint_between_splits(items: dict[str, list[Item]]) -> None:
+    ids = [item.id for split in SPLITS for item in items[split]]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_fact_is_an_answer_of_its_kind() -> None:
+    for domain, draw in SCENES.items():
+        for seed in range(200):
+            scene = draw(random.Random(seed))
+            assert scene.domain == domain
+            for kind, answer in scene.facts.items():
+                assert KINDS[kind].domain == domain and answer in KINDS[kind].pool
+
+
+def clean_scenes(domain: str, wanted: int, *kinds: str) -> list[tuple[dict[str, str], np.ndarray]]:
+    """Scenes of a domain that have all these facts, and their dry waves."""
+    found, seed = [], 0
+    while len(found) < wanted:
+        scene = SCENES[domain](random.Random(seed))
+        seed += 1
+        if all(kind in scene.facts for kind in kinds):
+            found.append((scene.facts, scene.render(np.random.Generator(np.random.PCG64(seed)), Timbre())))
+    return found
+
+
+def bursts(wave: np.ndarray) -> list[float]:
+    """Peak of each stretch of sound between silences of 10 ms."""
+    frames = np.abs(wave[: len(wave) // 160 * 160].reshape(-1, 160)).max(axis=1)
+    peaks, loud = [], False
+    for level in frames:
+        if level > 1e-9:
+            peaks = [*peaks[:-1], max(peaks[-1], level)] if loud else [*peaks, level]
+        loud = bool(level > 1e-9)
+    return peaks
+
+
+def test_what_the_facts_say_is_what_is_heard() -> None:
+    for facts, wave in clean_scenes("sound", 60, "count", "loudness", "regularity"):
+        if facts["regularity"] == "regular" and facts.get("source") in ("drum", "bell"):
+            assert len(bursts(wave)) == NUMBERS.index(facts["count"]) + 1
+    ramps = [(f, bursts(w)) for f, w in clean_scenes("sound", 40, "loudness", "source") if f["source"] == "drum"]
+    assert len({facts["loudness"] for facts, _ in ramps}) == 3
+    for facts, peaks in ramps:
+        ratio = peaks[-1] / peaks[0]
+        assert (ratio > 4, ratio < 1 / 4) == (
+            facts["loudness"] == "getting louder",
+            facts["loudness"] == "getting quieter",
+        )
+    for facts, wave in clean_scenes("music", 20, "register"):
+        if facts["texture"] == "single notes" and facts["instrument"] == "flute":
+            pitch = np.fft.rfftfreq(len(wave), 1 / 16000)[np.abs(np.fft.rfft(wave)).argmax()]
+            assert {"low": pitch < 270, "middle": 230 < pitch < 700, "high": pitch > 580}[facts["register"]]
+    for facts, wave in clean_scenes("speech", 30, "syllables"):
+        assert len(bursts(wave)) == NUMBERS.index(facts["syllables"]) + 1
+
+
+# --- the same on every platform --------------------------------------------------------------------------------------
+
+METADATA = {"train": "336013f4f14811c5", "validation": "6608a36f80791e7f", "test": "4aad287108f6d96d"}
+SAMPLES = {
+    ("train", 0): [-3, 3, -5, -16347, -1812, -2, -2701, 3],
+    ("validation", 1): [-234, -418, 1009, 3210, 555, -9117, -15145, -4288],
+    ("test", 2): [4808, -122, -7353, -8411, -103, 18073, -242, -1657],
+    ("test", 33): [-24, 9, 3, -25, 15, 3835, -176, 12],
+}
+PLACES = slice(4000, 24000, 2500)
+
+
+@pytest.mark.parametrize("split", SPLITS)
+def test_metadata_is_pinned(split: str) -> None:
+    digest = sha256()
+    for i in range(60):
+        item = make_item(0, split, i)
+        digest.update(
+            json.dumps([item.doc(), round(item.shift.severity, 9), sorted(item.scene.facts.items())]).encode()
+        )
+    assert digest.hexdigest()[:16] == METADATA[split]
+
+
+@pytest.mark.parametrize(("split", "index"), [("train", 0), ("validation", 1), ("test", 2), ("test", 33)])
+def test_audio_is_pinned(split: str, index: int) -> None:
+    pcm = make_item(0, split, index).pcm()
+    assert (pcm.dtype, pcm.shape) == (np.int16, (32000,))
+    # not by hash: another libm may round a sine the other way and move a sample by 1
+    np.testing.assert_allclose(pcm[PLACES].astype(int), SAMPLES[split, index], atol=1)
+
+
+def test_an_item_is_a_function_of_its_seed() -> None:
+    for split in SPLITS:
+        one, again, other = make_item(3, split, 7), make_item(3, split, 7), make_item(4, split, 7)
+        assert one.doc() == again.doc() and one.pcm().tobytes() == again.pcm().tobytes()
+        assert one.pcm().tobytes() != other.pcm().tobytes()
+
+
+def test_a_recording_is_rendered_once_and_again_where_it_is_gone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUDIO_EVAL_CACHE", str(tmp_path))
+    monkeypatch.setattr(dataset, "cache_folder", dataset.cache_folder.__wrapped__)  # the cached one is for the others
+    item = make_item(0, "test", 0)
+    path, digest = dataset.recording(item)
+    first = path.read_bytes()
+    assert tmp_path in path.parents and digest == sha256(first).hexdigest()
+    wave, rate = soundfile.read(path, dtype="int16")
+    assert rate == 16000 and np.array_equal(wave, item.pcm())
+    before = path.stat().st_mtime_ns
+    assert dataset.recording(item) == (path, digest) and path.stat().st_mtime_ns == before
+    path.unlink()
+    assert dataset.recording(item) == (path, digest) and path.read_bytes() == first
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+# --- as a task -------------------------------------------------------------------------------------------------------
+
+
+def test_loads_through_lm_eval_with_audio_as_references() -> None:
+    from lm_eval.tasks import TaskManager
+
+    folder = str(Path(audio_eval.tasks.__file__).parent)
+    metadata = {"splits": ["validation"], "limit": 5}
+    manager = TaskManager(include_path=folder, include_defaults=False, metadata=metadata)
+    task = manager.load(["synth_aqa"])["tasks"]["synth_aqa"]
+    docs = list(task.validation_docs())
+    assert task.config.custom_dataset is not None and len(docs) == 5
+    assert task.has_training_docs() and task.has_test_docs()
+    for i, doc in enumerate(docs):
+        item = make_item(0, "validation", i)
+        assert set(doc) == {"id", "audio", "question", "choices", "answer", "groups", "meta"}
+        assert set(doc["audio"]) == {"path", "sha256"}, "a reference, no waveform"
+        assert len(json.dumps(doc)) < 2000
+        assert sha256(Path(doc["audio"]["path"]).read_bytes()).hexdigest() == doc["audio"]["sha256"]
+        assert [doc[key] for key in ("id", "question", "choices", "answer")] == [
+            item.id, item.question, list(item.choices), item.answer,
+        ]  # fmt: skip
+        assert json.loads(doc["groups"])["sub-category"] == item.kind
+        assert json.loads(doc["meta"])["severity"] == pytest.approx(item.shift.severity, abs=1e-3)
+        assert task.process_results(doc, [f"<answer>{item.answer}</answer>"]) == {"acc": 1, "unparsable": 0}
+
+
+def test_load_task_parts_questions_from_answers() -> None:
+    task = load_task("synth_aqa:validation", limit=5)
+    assert (task.name, task.split, task.hidden, len(task.questions)) == ("synth_aqa", "validation", False, 5)
+    assert set(task.answers) == {question.id for question in task.questions}
+    for question, doc in zip(task.questions, task.docs, strict=True):
+        assert isinstance(question.audio, AudioRef)
+        assert question.audio.load(16000).shape == (32000,), "and the file has the sha256 it is given"
+        assert question.prompt.startswith(question.question) and str(list(question.choices)) in question.prompt
+        assert set(question.groups) == {"task", "category", "sub-category", "difficulty"}
+        assert task.answers[question.id] == doc["answer"]
+    assert load_task("synth_aqa", limit=1).questions[0].id == "synth-test-00000", "test is the default"
+
+
+def test_unknown_tasks_and_splits() -> None:
+    with pytest.raises(UserError, match="Did you mean 'synth_aqa'"):
+        load_task("synth_aq", limit=1)
+    with pytest.raises(UserError, match=r"unknown split 'tset' of task 'synth_aqa'. Did you mean 'test'"):
+        load_task("synth_aqa:tset", limit=1)
