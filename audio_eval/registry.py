@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import UserError, unknown
+from audio_eval.method import Method
 
 
 def registered(group: str) -> dict[str, EntryPoint]:
@@ -28,10 +29,8 @@ def named(group: str, what: str, name: str) -> Any:
         ) from error
 
 
-def method_class(name: str) -> type:
+def method_class(name: str) -> type[Method]:
     """A registered method, or ``path/to/file.py:Class``."""
-    from audio_eval.method import Method
-
     path, colon, attribute = name.rpartition(":")
     found = _from_file(Path(path), attribute) if colon and path.endswith(".py") else named("methods", "method", name)
     if not (isinstance(found, type) and issubclass(found, Method)):

@@ -5,15 +5,16 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from audio_eval import prompts, tasks
+from audio_eval import prompts
 from audio_eval.audio import AudioRef
 from audio_eval.errors import UserError, unknown
 from audio_eval.questions import Example, Question
 
-TASKS_DIR = Path(tasks.__file__).parent
+TASKS_DIR = Path(str(files("audio_eval.tasks")))
 
 
 @dataclass

@@ -22,8 +22,8 @@ from tabulate import tabulate
 from audio_eval.cli.bars import terminal_progress
 from audio_eval.cli.run import quiet_libraries
 from audio_eval.leaderboard import aggregate, load_runs
-from audio_eval.leaderboard.rows import Row
 from audio_eval.leaderboard.markdown import task_table
+from audio_eval.leaderboard.rows import Row
 from audio_eval.runs.environment import environment
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan, run_folder
@@ -37,9 +37,9 @@ def run_all(args: argparse.Namespace) -> list[Path]:
     """Every (method, seed), each in its run directory; what is there already is not run again."""
     specs = plan({"model": "tiny-omni", "method": METHODS, "tasks": args.task, "seed": args.seeds})
     executor, folders = Executor(terminal_progress()), []
-    for spec in specs:
-        if spec.method == "aqa_ttrl":
-            spec = spec.model_copy(update={"curve_every": args.curve_every})
+    for planned in specs:
+        curve = args.curve_every if planned.method == "aqa_ttrl" else 0
+        spec = planned.model_copy(update={"curve_every": curve})
         folder = run_folder(spec, Path(args.output))
         print(f"{spec.method} seed {spec.seed}: {folder}", flush=True)
         executor.run(spec, folder)
@@ -48,8 +48,11 @@ def run_all(args: argparse.Namespace) -> list[Path]:
 
 
 def curves(folders: Sequence[Path]) -> list[dict[str, float]]:
-    """Means over seeds at each step of the curve: accuracy and unparsable share, and what training logged since the
-    point before: vote share, agreement with the label, entropy."""
+    """Means over seeds at each point of the curve.
+
+    Accuracy and unparsable share there, and what training logged since the point before: vote share, agreement with the
+    label, entropy.
+    """
     points: dict[int, list[dict[str, float]]] = {}
     for folder in folders:
         metrics, last = JsonLines(folder / "metrics.jsonl").read(), 0
@@ -95,8 +98,8 @@ def report(args: argparse.Namespace, folders: Sequence[Path]) -> dict[str, Any]:
     }
     plot(curve, {name: value for name, value in means.items() if name != "aqa_ttrl"}, docs / "curve.svg")
     seeds = tabulate(
-        [[r["method"], r["seed"], r["accuracy"], r["unparsable"], (r["oracle"] or {}).get("label_accuracy"), r["wall_s"]]
-         for r in results],
+        [[r["method"], r["seed"], r["accuracy"], r["unparsable"], (r["oracle"] or {}).get("label_accuracy", ""),
+          r["wall_s"]] for r in results],
         headers=["method", "seed", "accuracy", "unparsable %", "label accuracy %", "seconds"], tablefmt="github",
     )  # fmt: skip
     env = environment()
@@ -155,8 +158,9 @@ def fill_readme(path: Path, rows: Sequence[Row]) -> None:
          f"{row.unparsable:.1f}", f"{row.samples:,.0f}", f"{row.wall_s:.0f} s", ", ".join(row.tags)]
         for row in rows if row.accuracy is not None and row.interval is not None
     ]  # fmt: skip
-    headers = ["synth_aqa test, 5 seeds", "accuracy [95 % CI]", "Δ direct", "format / answers", "unparsable %", "samples",
-               "time", "tags"]  # fmt: skip
+    seeds = len(rows[0].seeds)
+    headers = [f"synth_aqa test, {seeds} seeds", "accuracy [95 % CI]", "Δ direct", "format / answers", "unparsable %",
+               "samples", "time", "tags"]  # fmt: skip
     table = tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
     path.write_text(f"{head}{start}{mark}\n\n{table}\n\n{end}{tail}")
 

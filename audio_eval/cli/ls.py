@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,8 @@ def execute(args: argparse.Namespace) -> int:
 
 def _tasks() -> list[tuple[str, str]]:
     rows = []
-    for path in sorted(Path(find_spec("audio_eval.tasks").submodule_search_locations[0]).rglob("*.yaml")):
+    folder = Path(str(files("audio_eval.tasks")))
+    for path in sorted(folder.rglob("*.yaml")):
         config = _yaml(path)
         if isinstance(config.get("task"), str):
             metadata = config.get("metadata", {})
@@ -67,5 +68,5 @@ def _yaml(path: Path) -> dict[str, Any]:
     class Loader(yaml.SafeLoader):
         pass
 
-    Loader.add_constructor("!function", lambda loader, node: loader.construct_scalar(node))
+    Loader.add_constructor("!function", lambda loader, node: str(node.value))
     return yaml.load(path.read_text(encoding="utf-8"), Loader=Loader) or {}

@@ -26,16 +26,16 @@ _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 _LEGEND = """\
 Scorer: {scorers}. Prompt: {prompts}. Data revision: {revisions}.
 
-- accuracy: percent of all n items, the mean over seeds; an unparsable response is wrong and stays in n. 95 % interval: \
-Wilson for one seed; for several, percentile bootstrap over items of the mean over seeds.
-- Δ direct: points above `{baseline}` of the same model with the same prompt, scorer and data, paired by item (`n` where \
-not all items are shared). 95 % interval: paired bootstrap over items. p: exact McNemar for one seed against one, else \
-paired sign-flip permutation test.
+- accuracy: percent of all n items, the mean over seeds; an unparsable response is wrong and stays in n. 95 % \
+interval: Wilson for one seed; for several, percentile bootstrap over items of the mean over seeds.
+- Δ direct: points above `{baseline}` of the same model with the same prompt, scorer and data, paired by item (`n` \
+where not all items are shared). 95 % interval: paired bootstrap over items. p: exact McNemar for one seed \
+against one, else paired sign-flip permutation test.
 - format / answers: the two parts of Δ direct. Format: unparsable before, right after, minus the reverse; answers: a \
 wrong option before, right after, minus the reverse.
 - samples: completions a run sampled, adaptation included. A transductive method adapted on the items it is scored on, \
-without their answers: compare it with `majority_vote`, whose samples are its votes, at as many samples. time: wall time \
-of a run."""
+without their answers: compare it with `majority_vote`, whose samples are its votes, at as many samples. time: \
+wall time of a run."""
 
 
 def plain(text: object) -> str:

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from audio_eval.errors import UserError, unknown
+from audio_eval.method import Method
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
 from audio_eval.runs.spec import RunSpec
@@ -97,7 +98,7 @@ def merge_args(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 
 
 def per_method(
-    args: dict[str, Any], names: dict[str, str], classes: dict[str, type]
+    args: dict[str, Any], names: dict[str, str], classes: dict[str, type[Method]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
     """Deal the settings out: a bare key to every chosen method that knows it, ``method.key`` to that method."""
     bare: dict[str, dict[str, Any]] = {name: {} for name in classes}
@@ -116,7 +117,7 @@ def per_method(
     return bare, dotted
 
 
-def configure(cls: type, name: str, settings: dict[str, Any]) -> dict[str, Any]:
+def configure(cls: type[Method], name: str, settings: dict[str, Any]) -> dict[str, Any]:
     """The method's settings, every one of them, checked."""
     try:
         return cls.Config(**settings).model_dump()

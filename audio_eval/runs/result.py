@@ -70,7 +70,8 @@ def trained_on(spec: RunSpec, method: Method) -> str | None:
 
 def lm_eval_keys(name: str, task: Task, figures: dict[str, Any], spec: RunSpec) -> dict[str, Any]:
     """The part that tools written for lm-eval's results read."""
-    n, metrics = figures["n"], {"alias": name}
+    n = figures["n"]
+    metrics: dict[str, Any] = {"alias": name}
     for metric in ("accuracy", "unparsable"):
         if figures[metric] is not None:
             p, key = figures[metric] / 100, "acc" if metric == "accuracy" else metric

@@ -1,9 +1,8 @@
-"""The command line: light start, mistakes in one line, machine-readable results, Ctrl-C."""
+"""The command line: light start, plug-ins, machine-readable results, Ctrl-C."""
 
 from __future__ import annotations
 
 import json
-import os
 import re
 import resource
 import signal
@@ -18,26 +17,7 @@ import pytest
 from audio_eval import registry
 from audio_eval.cli.main import main
 from audio_eval.runs.store import read_json
-
-RUN = ["--model", "tiny-omni", "--tasks", "synth_aqa:validation", "--limit", "8"]
-ENV = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
-METHOD = """
-from audio_eval import Method
-
-class Shout(Method):
-    name = "shout"
-
-    def predict(self, policy, questions):
-        return [f"<answer>{question.choices[0]}</answer>".upper() for question in questions]
-
-not_a_method = 3
-"""
-
-
-@pytest.fixture(autouse=True)
-def offline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-
+from tests.cli.conftest import ENV, METHOD, RUN
 
 # --- light start -----------------------------------------------------------------------------------------------------
 
@@ -114,102 +94,6 @@ def test_a_broken_plugin_is_listed_and_takes_nothing_down(
     assert "  aqa_ttrl " in out and "  tiny-omni " in out
     assert main([*RUN, "--method", "gone"]) == 1
     assert "method 'gone' (no_such_package.method:Gone) cannot be loaded" in capsys.readouterr().err
-
-
-# --- mistakes --------------------------------------------------------------------------------------------------------
-
-
-def mistake(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> str:
-    """The one line that a mistake prints."""
-    assert main(arguments) == 1
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    found = [line for line in shown.err.splitlines() if line.startswith("audio-eval: error: ")]
-    # before the error a run may say which of several it is at
-    other = [line for line in shown.err.splitlines() if line not in found and not re.match(r"\[\d+/\d+\] ", line)]
-    assert len(found) == 1 and other == [], shown.err
-    return found[0].removeprefix("audio-eval: error: ")
-
-
-FLAG_MISTAKES = {
-    "model": (
-        ["--model", "tiny-omi", "--tasks", "synth_aqa"],
-        r"unknown model 'tiny-omi'\. Did you mean 'tiny-omni'\?",
-    ),
-    "method": ([*RUN, "--method", "aqa_ttl"], r"unknown method 'aqa_ttl'\. Did you mean 'aqa_ttrl'\?"),
-    "setting": ([*RUN, "--method", "aqa_ttrl", "--method-args", "stps=2"], r"Did you mean 'steps'\?"),
-    "value": ([*RUN, "--method", "aqa_ttrl", "--method-args", "steps=-2"], r"steps: .*greater than or equal to 0"),
-    "no model": (["--tasks", "synth_aqa"], r"--model is missing: see audio-eval ls"),
-    "no tasks": (["--model", "tiny-omni"], r"--tasks is missing: see audio-eval ls"),
-    "run file": ([*RUN, "--config", "nowhere.yaml"], r"no run file 'nowhere\.yaml'"),
-    "seed": ([*RUN, "--seed", "one"], r"seed: .*integer"),
-    "method file": ([*RUN, "--method", "nowhere.py:X"], r"no file 'nowhere\.py' to take method 'X' from"),
-    "no runs": (["leaderboard", "nowhere"], r"nowhere"),
-    "resume": (["resume", "nowhere"], r"'nowhere' is no run directory: it has no spec\.json"),
-}
-
-
-@pytest.mark.parametrize("name", FLAG_MISTAKES)
-def test_mistakes_in_flags(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments, says = FLAG_MISTAKES[name]
-    assert re.search(says, mistake(capsys, arguments))
-
-
-RUN_MISTAKES = {
-    "task": (["--tasks", "synth_aq"], r"unknown task 'synth_aq'\. Did you mean 'synth_aqa'\?"),
-    "split": (["--tasks", "synth_aqa:tst"], r"unknown split 'tst' of task 'synth_aqa'\. Did you mean 'test'\?"),
-    "prompt": (["--prompt", "r1_aq"], r"unknown prompt 'r1_aq'\. Did you mean 'r1_aqa'\?"),
-    "no data dir": (["--tasks", "mmar"], r"--data-dir D, a folder that holds D/mmar/MMAR-meta\.jsonl"),
-    "data dir without the data": (
-        ["--tasks", "mmar", "--data-dir", "{tmp}"],
-        r"no file .*--data-dir D must hold D/mmar",
-    ),
-    "folder that is no checkpoint": (["--model", "{tmp}"], r"is a folder without config\.json"),
-    "unreachable hub": (
-        ["--model", "someone/some-model"],
-        r"cannot fetch 'someone/some-model'.*--model path/to/folder",
-    ),
-    "checkpoint of another kind": (["--model", "{bert}"], r"bert"),
-    "no training task": (["--method", "grpo"], r"--train-task synth_aqa:train"),
-    "holdout": (["--holdout", "0.01"], r"--holdout 0\.01 leaves one part of 8 items empty"),
-}
-
-
-@pytest.mark.parametrize("name", RUN_MISTAKES)
-def test_mistakes_that_a_run_finds(name: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    (tmp_path / "bert").mkdir()
-    (tmp_path / "bert" / "config.json").write_text('{"model_type": "bert"}')
-    changed, says = RUN_MISTAKES[name]
-    changed = [part.format(tmp=tmp_path, bert=tmp_path / "bert") for part in changed]
-    line = mistake(capsys, [*RUN, *changed, "--output", str(tmp_path / "runs")])
-    assert re.search(says, line)
-
-
-def test_a_method_file_that_is_wrong(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    path = tmp_path / "mine.py"
-    path.write_text(METHOD)
-    assert "Did you mean 'Shout'?" in mistake(capsys, [*RUN, "--method", f"{path}:Shot"])
-    assert "is not a subclass of audio_eval.Method" in mistake(capsys, [*RUN, "--method", f"{path}:not_a_method"])
-    path.write_text("import no_such_package")
-    assert "cannot be imported: ModuleNotFoundError" in mistake(capsys, [*RUN, "--method", f"{path}:Shout"])
-
-
-def test_a_spec_that_cannot_be_read(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    for text in ("{", '{"model": "x", "surprise": 1}', "[]"):
-        (tmp_path / "spec.json").write_text(text)
-        assert "spec.json" in mistake(capsys, ["resume", str(tmp_path)])
-
-
-@pytest.mark.slow
-def test_a_mistake_as_the_shell_sees_it(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "audio_eval", *RUN, "--model", "someone/some-model", "--output", str(tmp_path)],
-        capture_output=True, text=True, env=ENV, check=False,
-    )  # fmt: skip
-    assert done.returncode == 1 and done.stdout == "" and "Traceback" not in done.stderr
-    *before, last = done.stderr.splitlines()
-    assert last.startswith("audio-eval: error: cannot fetch 'someone/some-model'")
-    assert all(line.startswith("[1/1] ") for line in before)
 
 
 # --- results ---------------------------------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ import pytest
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan
 from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.store import JsonLines
 
+NAME = "synth_aqa:validation"
 FLAGS = {
     "model": "tiny-omni",
-    "tasks": "synth_aqa:validation",
+    "tasks": NAME,
     "limit": 16,
     "batch_size": 8,
 }
@@ -23,6 +25,15 @@ def make_spec(method: str, method_args: str = "votes=4", **flags: Any) -> RunSpe
         method_args = f"tune=lora,lr=0.001,batch_size=8,{method_args}"
     (spec,) = plan({**FLAGS, "method": method, "method_args": method_args, **flags})
     return spec
+
+
+def lines(folder: Path, name: str) -> list[dict[str, Any]]:
+    return JsonLines(folder / name).read()
+
+
+def adapter(folder: Path) -> bytes:
+    (file,) = (folder / "adapt").glob("step-*/adapter*.safetensors")
+    return file.read_bytes()
 
 
 @pytest.fixture(scope="session")

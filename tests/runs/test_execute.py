@@ -1,37 +1,19 @@
-"""Whole runs of the embedded model: what is on the disk afterwards, and that no answer reached the method."""
+"""Whole runs of the embedded model: what is on the disk afterwards."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from audio_eval.errors import UserError
 from audio_eval.methods.direct import Direct
-from audio_eval.runs import execute
 from audio_eval.runs.execute import Executor, split
-from audio_eval.runs.store import JsonLines, read_json
-from audio_eval.task import Task, load_task
+from audio_eval.runs.store import read_json
+from audio_eval.task import load_task
 from tests.rl.fake_policy import make_question
-from tests.runs.conftest import make_spec
-from tests.runs.layout import BROKEN, ITEMS, write_mmar
-
-NAME = "synth_aqa:validation"
-
-
-def lines(folder: Path, name: str) -> list[dict[str, Any]]:
-    return JsonLines(folder / name).read()
-
-
-def adapter(folder: Path) -> bytes:
-    (file,) = (folder / "adapt").glob("step-*/adapter*.safetensors")
-    return file.read_bytes()
-
+from tests.runs.conftest import NAME, adapter, lines, make_spec
 
 # --- the run directory -----------------------------------------------------------------------------------------------
 
@@ -177,71 +159,6 @@ def test_the_curve_changes_nothing(executor: Executor, ttrl: Path, tmp_path: Pat
     assert row["samples"] == read_json(ttrl / "result.json")["audio_eval"]["samples"]
 
 
-# --- the label wall --------------------------------------------------------------------------------------------------
-
-
-def poisoned(*args: Any, **kwargs: Any) -> Task:
-    """The task with garbage for answers, in every place that holds one."""
-    task = load_task(*args, **kwargs)
-    wrong = {q.id: next(c for c in q.choices if c != task.answers[q.id]) for q in task.questions}
-    docs = [{**doc, "answer": wrong[doc["id"]], "meta": '{"poison": true}'} for doc in task.docs]
-    return dataclasses.replace(task, answers=wrong, docs=docs)
-
-
-@pytest.mark.parametrize(("method", "args"), [("aqa_ttrl", "votes=4,steps=2"), ("sft", "votes=4,epochs=1")])
-def test_poisoned_answers_change_no_bit_of_the_adapted_model(
-    method: str, args: str, executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    clean = executor.run(make_spec(method, args), tmp_path / "clean")
-    other = Executor()
-    other._policy = executor._policy
-    monkeypatch.setattr(execute, "load_task", poisoned)
-    poison = other.run(make_spec(method, args), tmp_path / "poisoned")
-    right = {r["id"] for r in lines(tmp_path / "clean", "scores.jsonl") if r["outcome"] == "correct"}
-    right_of_wrong = {r["id"] for r in lines(tmp_path / "poisoned", "scores.jsonl") if r["outcome"] == "correct"}
-    assert right and not right & right_of_wrong, "the poison has reached the scorer"
-    assert clean["audio_eval"]["data_revision"] != poison["audio_eval"]["data_revision"]
-    assert adapter(tmp_path / "clean") == adapter(tmp_path / "poisoned")
-    for name in ("adapt/votes.jsonl", "adapt/labels.jsonl", "metrics.jsonl", "responses.jsonl", "questions.jsonl"):
-        assert (tmp_path / "clean" / name).read_bytes() == (tmp_path / "poisoned" / name).read_bytes(), name
-
-
-def test_poison_is_seen_by_a_method_that_does_take_the_answers(
-    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The poison test can fail: with --train-task same the weights do change."""
-    spec = make_spec("sft", "labels=gold,epochs=1", train_task="same")
-    row = executor.run(spec, tmp_path / "clean")["audio_eval"]
-    other = Executor()
-    other._policy = executor._policy
-    monkeypatch.setattr(execute, "load_task", poisoned)
-    other.run(spec, tmp_path / "poisoned")
-    assert adapter(tmp_path / "clean") != adapter(tmp_path / "poisoned")
-    assert row["trained_on"] == NAME and row["tags"] == ["gold labels"]
-
-
-@pytest.mark.parametrize(("method", "args"), [("grpo", "steps=1"), ("sft", "labels=gold")])
-def test_labels_are_those_of_a_training_task(method: str, args: str, executor: Executor, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"learns from labels: .*--train-task synth_aqa:train"):
-        executor.run(make_spec(method, args), tmp_path / "none")
-    spec = make_spec(method, args + (",epochs=1" if method == "sft" else ",batch_size=4"),
-                     train_task="synth_aqa:train", train_limit=8)  # fmt: skip
-    row = executor.run(spec, tmp_path / "train")["audio_eval"]
-    assert row["trained_on"] == "synth_aqa:train" and "transductive" not in row["tags"]
-    assert not (tmp_path / "train" / "adapt" / "votes.jsonl").exists()
-    assert row["samples"] == 16 + (4 * 8 if method == "grpo" else 0)
-
-
-def test_the_leaderboard_says_trained_on_the_test_labels(executor: Executor, tmp_path: Path) -> None:
-    from audio_eval.leaderboard import aggregate, load_runs, terminal_table
-
-    executor.run(make_spec("direct", ""), tmp_path / "direct")
-    spec = make_spec("grpo", "steps=1,batch_size=4", train_task="same")
-    executor.run(spec, tmp_path / "grpo")
-    runs, skipped = load_runs([tmp_path])
-    assert not skipped and "trained on the test labels" in terminal_table(aggregate(runs))
-
-
 # --- holdout ---------------------------------------------------------------------------------------------------------
 
 
@@ -267,89 +184,3 @@ def test_split_is_keyed_by_seed_and_id() -> None:
     assert split(questions, 0.0, seed=0) == (questions, questions)
     with pytest.raises(UserError, match="leaves one part of 1 items empty"):
         split(questions[:1], 0.5, seed=0)
-
-
-# --- audio that cannot be read ---------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("method", "args", "more"),
-    [
-        ("direct", "", {}),
-        ("majority_vote", "votes=4", {}),
-        ("aqa_ttrl", "votes=16,steps=1", {}),
-        ("grpo", "steps=2", {"train_task": "same"}),
-        ("sft", "labels=gold,epochs=1", {"train_task": "same"}),
-    ],
-)
-def test_one_unreadable_recording_is_wrong_named_and_does_not_stop_the_run(
-    method: str, args: str, more: dict[str, Any], executor: Executor, tmp_path: Path
-) -> None:
-    data = str(write_mmar(tmp_path / "data"))
-    spec = make_spec(method, args, tasks="mmar", data_dir=data, limit=None, batch_size=2, **more)
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
-    assert row["n"] == ITEMS and row["unparsable_n"] >= 1
-    (score,) = [record for record in lines(tmp_path / "x", "scores.jsonl") if record["id"] == BROKEN]
-    assert (score["outcome"], score["choice"]) == ("wrong", None)
-    assert list(row["notes"]["unreadable"]) == [BROKEN]
-    assert f"{BROKEN}.wav" in row["notes"]["unreadable"][BROKEN]
-
-
-def test_an_interrupted_run_still_names_what_it_could_not_read(
-    executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    data = str(write_mmar(tmp_path / "data"))
-    spec = make_spec("direct", "", tasks="mmar", data_dir=data, limit=None, batch_size=2)
-    whole = executor.run(spec, tmp_path / "whole")["audio_eval"]
-    monkeypatch.setattr(Direct, "predict", interrupting(Direct.predict, at=3))
-    with pytest.raises(KeyboardInterrupt):
-        executor.run(spec, tmp_path / "x")
-    monkeypatch.undo()
-    assert len(lines(tmp_path / "x", "responses.jsonl")) == 4
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
-    assert row["notes"] == whole["notes"] and BROKEN in row["notes"]["unreadable"]
-    assert len(lines(tmp_path / "x", "sessions.jsonl")) == 2
-
-
-def interrupting(predict: Callable[..., list[str]], at: int) -> Callable[..., list[str]]:
-    calls = 0
-
-    def wrapped(*args: Any) -> list[str]:
-        nonlocal calls
-        calls += 1
-        if calls == at:
-            raise KeyboardInterrupt
-        return predict(*args)
-
-    return wrapped
-
-
-def test_no_recording_at_all_is_a_mistake_and_leaves_nothing_behind(executor: Executor, tmp_path: Path) -> None:
-    data = write_mmar(tmp_path / "data")
-    for path in (data / "mmar" / "audio").iterdir():
-        path.unlink()
-    spec = make_spec("direct", "", tasks="mmar", data_dir=str(data), limit=None)
-    with pytest.raises(
-        UserError, match=r"none of the 6 recordings of task 'mmar' is there .*--data-dir must hold D/mmar"
-    ):
-        executor.run(spec, tmp_path / "x")
-    assert not (tmp_path / "x").exists()
-
-
-def test_a_training_task_without_answers_is_a_mistake(executor: Executor, tmp_path: Path) -> None:
-    row = {
-        "id": "m1", "audio_id": "./test-audios/m1.wav", "question": "Which?", "choices": ["dog", "cat"],
-        "task": "sound", "split": "test", "category": "Reasoning", "sub-category": "Counting", "difficulty": "easy",
-    }  # fmt: skip
-    data = write_mmar(tmp_path / "data")
-    (data / "mmau" / "test-audios").mkdir(parents=True)
-    (data / "mmar" / "audio" / "r0.wav").rename(data / "mmau" / "test-audios" / "m1.wav")
-    (data / "mmau" / "mmau-test.json").write_text(json.dumps([row]))
-    for method, args in (("grpo", "steps=1"), ("sft", "labels=gold")):
-        spec = make_spec(method, args, train_task="mmau_test", data_dir=str(data), limit=4)
-        with pytest.raises(UserError, match="training task"):
-            executor.run(spec, tmp_path / method)
-    hidden = executor.run(make_spec("direct", "", tasks="mmau_test", data_dir=str(data), limit=None), tmp_path / "x")
-    assert hidden["audio_eval"]["accuracy"] is None and hidden["audio_eval"]["n"] == 1
-    (filled,) = read_json(tmp_path / "x" / "submission.json")
-    assert filled["id"] == "m1" and "model_output" in filled

@@ -77,9 +77,9 @@ def load_adapter(folder: Path, model: Any, peft_model: Any | None) -> None:
 def save_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]) -> None:
     """AdamW's moments and step counts under the parameters' names."""
     tensors = {
-        f"{names[parameter]}|{key}": value.detach().cpu().contiguous()
-        for parameter, state in optimizer.state.items()
-        for key, value in state.items()
+        f"{name}|{key}": value.detach().cpu().contiguous()
+        for parameter, name in names.items()
+        for key, value in optimizer.state[parameter].items()
     }
     save_file(tensors, path)
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import Qwen2_5OmniThinkerConfig, Qwen2TokenizerFast, WhisperFeatureExtractor
+from transformers import Qwen2_5OmniThinkerConfig, Qwen2Tokenizer, WhisperFeatureExtractor
 
 VOCABULARY = 1024
 SPECIAL = (  # Qwen's own names, in the order of its vocabulary
@@ -22,7 +23,7 @@ CHAT_TEMPLATE = (  # Qwen2.5-Omni's, for text and audio
 )
 
 
-def train_tokenizer(texts: Iterable[str]) -> Qwen2TokenizerFast:
+def train_tokenizer(texts: Iterable[str]) -> Qwen2Tokenizer:
     """Byte-level BPE with Qwen's special tokens, learned from ``texts``."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -34,7 +35,7 @@ def train_tokenizer(texts: Iterable[str]) -> Qwen2TokenizerFast:
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
-    fast = Qwen2TokenizerFast(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
+    fast = Qwen2Tokenizer(tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     fast.add_special_tokens({"additional_special_tokens": list(SPECIAL[3:])})
     fast.chat_template = CHAT_TEMPLATE
     return fast
@@ -45,7 +46,7 @@ def feature_extractor() -> WhisperFeatureExtractor:
     return WhisperFeatureExtractor(feature_size=128, chunk_length=300, return_attention_mask=True)
 
 
-def config(tokenizer: Qwen2TokenizerFast) -> Qwen2_5OmniThinkerConfig:
+def config(tokenizer: Any) -> Qwen2_5OmniThinkerConfig:
     """The thinker's configuration at tiny dimensions; ids are looked up in the tokenizer."""
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
     return Qwen2_5OmniThinkerConfig(

@@ -13,12 +13,13 @@ import math
 import random
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration as Thinker
-from transformers import Qwen2TokenizerFast
+from transformers import Qwen2Tokenizer
 
 from audio_eval.models.hf.features import log_mel
 from audio_eval.models.tiny_omni import architecture
@@ -26,7 +27,7 @@ from audio_eval.models.tiny_omni.mixture import Turn, draw_turns
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
 
 
-def split_prompt(tokenizer: Qwen2TokenizerFast) -> tuple[list[int], list[int]]:
+def split_prompt(tokenizer: Any) -> tuple[list[int], list[int]]:
     """Token ids of the chat template before and after the audio placeholders of the user's turn."""
     audio = [{"role": "user", "content": [{"type": "audio"}, {"type": "text", "text": "\0"}]}]
     text = tokenizer.apply_chat_template(audio, tokenize=False, add_generation_prompt=True)
@@ -39,7 +40,7 @@ def split_prompt(tokenizer: Qwen2TokenizerFast) -> tuple[list[int], list[int]]:
 class Batcher:
     """Packs clips and turns into tensors: rows (R) of a shared clip prefix and ``turns`` branches."""
 
-    def __init__(self, tokenizer: Qwen2TokenizerFast, audio_tokens: int, turns: int) -> None:
+    def __init__(self, tokenizer: Any, audio_tokens: int, turns: int) -> None:
         self.tokenizer, self.audio_tokens, self.turns = tokenizer, audio_tokens, turns
         self.before, self.tail = split_prompt(tokenizer)
         self.audio_id, self.audio_eos, self.end = tokenizer.convert_tokens_to_ids(
@@ -127,7 +128,7 @@ def train(args: argparse.Namespace) -> None:
     started = time.monotonic()
     items = [make_item(0, "train", i) for i in range(args.clips)]
     if args.init:
-        tokenizer, model = Qwen2TokenizerFast.from_pretrained(args.init), Thinker.from_pretrained(args.init)
+        tokenizer, model = Qwen2Tokenizer.from_pretrained(args.init), Thinker.from_pretrained(args.init)
     else:
         corpus = [turn for item in items for turn in draw_turns(rng, item.scene.facts, 4)]
         template = architecture.CHAT_TEMPLATE.replace("{", "").replace("}", "")
@@ -168,7 +169,7 @@ def train(args: argparse.Namespace) -> None:
     save(args.out, model, tokenizer, curve, args)
 
 
-def save(out: Path, model: Thinker, tokenizer: Qwen2TokenizerFast, curve: list[dict], args: argparse.Namespace) -> None:
+def save(out: Path, model: Thinker, tokenizer: Any, curve: list[dict], args: argparse.Namespace) -> None:
     """Write the checkpoint folder (what a hub repository holds) and the training record."""
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)

@@ -22,7 +22,7 @@ class Family(Protocol):
     max_seconds: float  # longer audio is cut, flagged and counted
     tail: int  # mel frames after a clip's end that ``encode`` needs
 
-    def model_class(self) -> type:
+    def model_class(self) -> Any:
         """The transformers class."""
         ...
 

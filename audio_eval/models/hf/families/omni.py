@@ -12,13 +12,13 @@ import torch
 class Omni:
     """``Qwen2_5OmniThinkerForConditionalGeneration``; talker, token2wav and spk_dict.pt are never read."""
 
-    model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
+    model_types: tuple[str, ...] = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     audio_token = "<|AUDIO|>"
     chat_template: str | None = None
     max_seconds = 300.0
     tail = 0
 
-    def model_class(self) -> type:
+    def model_class(self) -> Any:
         """The thinker's class."""
         from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 

@@ -23,13 +23,13 @@ CHAT_TEMPLATE = (
 class Qwen2Audio:
     """``Qwen2AudioForConditionalGeneration``."""
 
-    model_types = ("qwen2_audio",)
+    model_types: tuple[str, ...] = ("qwen2_audio",)
     audio_token = "<|AUDIO|>"
     chat_template: str | None = CHAT_TEMPLATE
     max_seconds = 30.0
     tail = 3
 
-    def model_class(self) -> type:
+    def model_class(self) -> Any:
         """The whole model's class."""
         from transformers import Qwen2AudioForConditionalGeneration
 
