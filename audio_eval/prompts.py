@@ -12,7 +12,7 @@ TEMPLATES: dict[str, str] = {
     "r1_aqa": (
         "{question} Please choose the answer from the following options: {choices}. "
         "Output the final answer in <answer> </answer>."
-    ),
+    )
 }
 
 

@@ -180,7 +180,7 @@ def main() -> None:
     parser.add_argument("--readme", default="README.md")
     parser.add_argument("--task", default="synth_aqa")
     parser.add_argument("--seeds", default="0,1,2,3,4")
-    parser.add_argument("--curve-every", type=int, default=25)
+    parser.add_argument("--curve-every", type=int, default=40)
     args = parser.parse_args()
     quiet_libraries()
     print(json.dumps(report(args, run_all(args))))

@@ -6,11 +6,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from audio_eval import __version__
 from audio_eval.cli import leaderboard, ls, resume, run
-from audio_eval.errors import UserError
+from audio_eval.errors import UserError, unknown
 
+FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {"run": run, "ls": ls, "leaderboard": leaderboard, "resume": resume}
 EPILOG = """examples:
   audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl --tasks synth_aqa
@@ -20,9 +22,20 @@ EPILOG = """examples:
 """
 
 
-def parser() -> argparse.ArgumentParser:
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line, like every other mistake of the user's."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing the usage; an unknown flag is told its near match."""
+        flag = message.removeprefix("unrecognized arguments: ").split()[0]
+        if message.startswith("unrecognized") and flag.startswith("--"):
+            raise unknown("flag", flag.split("=")[0], FLAGS)
+        raise UserError(f"{message}. See {self.prog} --help.")
+
+
+def parser() -> Parser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="audio-eval",
         description="Evaluate audio-language models under adaptation methods, and compare them on the same items.",
         epilog=EPILOG,
@@ -36,6 +49,7 @@ def parser() -> argparse.ArgumentParser:
             name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
         )
         module.add_arguments(sub)
+        FLAGS.update(flag for action in sub._actions for flag in action.option_strings if flag.startswith("--"))
         sub.set_defaults(execute=module.execute)
     return top
 

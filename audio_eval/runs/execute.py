@@ -20,7 +20,7 @@ from audio_eval.runs.environment import environment
 from audio_eval.runs.progress import Progress
 from audio_eval.runs.result import write_result
 from audio_eval.runs.session import Session
-from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
 from audio_eval.runs.store import JsonLines, read_json, write_json
 from audio_eval.task import Task, load_task
 
@@ -105,12 +105,11 @@ class Executor:
         if not method.needs_labels:
             return ()
         if spec.train_task is None:
-            raise UserError(
-                f"method '{spec.method}' learns from labels: name a training task, as in --train-task synth_aqa:train "
-                "(--train-task same takes the scored items' own answers, and every table will say so)."
-            )
+            raise UserError(NO_TRAIN_TASK.format(spec.method))
         if spec.train_task == "same":
-            return self._task(spec, spec.task).examples
+            task = self._task(spec, spec.task)
+            adapted_on = {q.id for q in split(task.questions, spec.holdout, spec.seed)[0]}
+            return [example for example in task.examples if example.question.id in adapted_on]
         return self._task(spec, spec.train_task, spec.train_limit).examples
 
     def _load(self, spec: RunSpec) -> Policy:

@@ -13,7 +13,7 @@ from audio_eval.errors import UserError, unknown
 from audio_eval.method import Method
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
-from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
 from audio_eval.runs.store import read_json
 
 # keys of a run file: RunSpec's, in the plural where a run file or a flag may list several
@@ -44,6 +44,8 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         for name, cls in classes.items():
             settings = {**entry.method_args.get(cls.name, {}), **own.get(name, {}), **asked.get(name, {})}
             resolved = configure(cls, name, settings)
+            if cls(cls.Config(**resolved)).needs_labels and not rest.get("train_task"):
+                raise UserError(NO_TRAIN_TASK.format(name))
             for seed in listed(merged.get("seed", 0)):
                 try:
                     specs.append(RunSpec(model=model, method=name, method_args=resolved, task=task, seed=seed, **rest))

@@ -69,11 +69,7 @@ def figures(task: Task, records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "unparsable_n": unparsable,
         "official": None
         if hidden or not task.metadata.get("official")
-        else {
-            "rule": task.metadata["official"],
-            "accuracy": round(accuracy(scored, "official"), 4),
-            "n": len(scored),
-        },
+        else {"rule": task.metadata["official"], "accuracy": round(accuracy(scored, "official"), 4), "n": len(scored)},
         "groups": {} if hidden else breakdown(task, records),
     }
 

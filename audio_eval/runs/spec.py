@@ -6,6 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+NO_TRAIN_TASK = (
+    "method '{}' learns from labels: name a training task, as in --train-task synth_aqa:train "
+    "(--train-task same takes the scored items' own answers, and every table will say so)."
+)
+
 
 class RunSpec(BaseModel):
     """One (model, method, task, seed), fully resolved, as it stands in ``spec.json``."""

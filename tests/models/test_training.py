@@ -319,10 +319,7 @@ def test_lora_trains_the_language_models_linear_layers_only(built: Built) -> Non
     assert sides == {
         f"language_model.layers.{layer}.{part}"
         for layer in (0, 1)
-        for part in (
-            *(f"self_attn.{x}_proj" for x in "qkvo"),
-            *(f"mlp.{x}_proj" for x in ("gate", "up", "down")),
-        )
+        for part in (*(f"self_attn.{x}_proj" for x in "qkvo"), *(f"mlp.{x}_proj" for x in ("gate", "up", "down")))
     }
 
 

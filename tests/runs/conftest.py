@@ -11,12 +11,7 @@ from audio_eval.runs.spec import RunSpec
 from audio_eval.runs.store import JsonLines
 
 NAME = "synth_aqa:validation"
-FLAGS = {
-    "model": "tiny-omni",
-    "tasks": NAME,
-    "limit": 16,
-    "batch_size": 8,
-}
+FLAGS = {"model": "tiny-omni", "tasks": NAME, "limit": 16, "batch_size": 8}
 
 
 def make_spec(method: str, method_args: str = "votes=4", **flags: Any) -> RunSpec:
