@@ -50,6 +50,7 @@ class Training(BaseModel):
     lora_r: int = Field(16, ge=1, description="rank of the adapters")
     lora_alpha: int = Field(32, ge=1, description="scale of the adapters")
     lr: float = Field(1e-6, gt=0, description="AdamW learning rate")
+    schedule: Literal["constant", "linear"] = Field("constant", description="linear: the rate falls to zero at the end")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
     clip: float = Field(0.2, gt=0, description="GRPO ratio clip, low and high")
@@ -84,7 +85,9 @@ class TrainablePolicy(Policy, Protocol):
         """A group of one given completion, tokenised and ended as the policy would have sampled it."""
         ...
 
-    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> dict[str, float]:
+    def train_step(
+        self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
+    ) -> dict[str, float]:
         """One optimizer step (``inner_updates`` of them) on groups with advantages (U,) each; returns metrics."""
         ...
 

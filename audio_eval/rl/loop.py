@@ -47,5 +47,6 @@ def train(
     for step in run.steps(policy, steps):
         drawn = experience(step)
         skipped = sum(not np.any(a) for a in drawn.advantages)
-        stats = policy.train_step(drawn.groups, drawn.advantages)
+        scale = 1 - step / steps if training.schedule == "linear" else 1.0
+        stats = policy.train_step(drawn.groups, drawn.advantages, scale)
         run.step_done(policy, step + 1, steps, {**drawn.metrics, "skipped_groups": skipped, **stats})

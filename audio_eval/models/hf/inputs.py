@@ -95,9 +95,10 @@ class Encoder:
     def _encode(self, features: dict[str, _Features]) -> dict[str, Clip]:
         self.calls += len(features)
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
-            encoded = self.checkpoint.family.encode(
-                self.checkpoint.model, [f.mel for f in features.values()], [f.frames for f in features.values()]
-            )
+            # one by one: beside a longer clip the last bits of a shorter one's embeddings differ
+            encoded = [
+                self.checkpoint.family.encode(self.checkpoint.model, [f.mel], [f.frames])[0] for f in features.values()
+            ]
         fresh = {
             key: Clip(embeds if not self.frozen else embeds.clone(), heard.seconds, heard.truncated)
             for (key, heard), embeds in zip(features.items(), encoded, strict=True)

@@ -114,11 +114,15 @@ class HFPolicy:
         self._names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(list(self._names), lr=training.lr, weight_decay=training.weight_decay)
 
-    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> dict[str, float]:
+    def train_step(
+        self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
+    ) -> dict[str, float]:
         """Optimizer steps on the groups; those whose advantages are all zero count in the mean and cost nothing, except
         under a KL (``beta``), which holds them as well.
         """
         assert self._training is not None and self._optimizer is not None, "begin_training comes first"
+        for parameters in self._optimizer.param_groups:
+            parameters["lr"] = self._training.lr * lr_scale
         total = sum(group.size for group in groups)
         pairs = [(g, a) for g, a in zip(groups, advantages, strict=True) if g.completions and self._counts(a)]
         stats = {"loss": 0.0, "kl": 0.0, "clipped": 0.0, "entropy": 0.0, "grad_norm": 0.0}

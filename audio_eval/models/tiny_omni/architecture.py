@@ -65,6 +65,7 @@ def config(tokenizer: Any) -> Qwen2_5OmniThinkerConfig:
             fullatt_block_indexes=[0],
         ),
         audio_token_index=ids["<|AUDIO|>"], image_token_index=ids["<|IMAGE|>"], video_token_index=ids["<|VIDEO|>"],
+        vision_start_token_id=ids["<|vision_bos|>"], vision_end_token_id=ids["<|vision_eos|>"],
         audio_start_token_id=ids["<|audio_bos|>"], audio_end_token_id=ids["<|audio_eos|>"],
         user_token_id=tokenizer.convert_tokens_to_ids("user"),
     )  # fmt: skip
