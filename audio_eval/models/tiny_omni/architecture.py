@@ -49,6 +49,10 @@ def feature_extractor() -> WhisperFeatureExtractor:
 def config(tokenizer: Any) -> Qwen2_5OmniThinkerConfig:
     """The thinker's configuration at tiny dimensions; ids are looked up in the tokenizer."""
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
+    vision: dict[str, Any] = {
+        "vision_start_token_id": ids["<|vision_bos|>"],
+        "vision_end_token_id": ids["<|vision_eos|>"],
+    }
     return Qwen2_5OmniThinkerConfig(
         text_config=dict(
             vocab_size=len(tokenizer), hidden_size=128, intermediate_size=384, num_hidden_layers=4,
@@ -65,7 +69,7 @@ def config(tokenizer: Any) -> Qwen2_5OmniThinkerConfig:
             fullatt_block_indexes=[0],
         ),
         audio_token_index=ids["<|AUDIO|>"], image_token_index=ids["<|IMAGE|>"], video_token_index=ids["<|VIDEO|>"],
-        vision_start_token_id=ids["<|vision_bos|>"], vision_end_token_id=ids["<|vision_eos|>"],
+        **vision,  # of the hub's configuration, though the class does not declare them
         audio_start_token_id=ids["<|audio_bos|>"], audio_end_token_id=ids["<|audio_eos|>"],
         user_token_id=tokenizer.convert_tokens_to_ids("user"),
     )  # fmt: skip
