@@ -51,6 +51,7 @@ class FakePolicy(FakeGenerator):
         super().__init__(script, seed)
         self.training: Training | None = None
         self.trained: list[list[tuple[Group, np.ndarray]]] = []  # one list a step
+        self.lr_scales: list[float] = []
         self.updates = 0
 
     def begin_training(self, training: Training) -> None:
@@ -59,10 +60,13 @@ class FakePolicy(FakeGenerator):
     def encode(self, question: Question, text: str) -> Group:
         return make_group(question, {text: 1})
 
-    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> dict[str, float]:
+    def train_step(
+        self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
+    ) -> dict[str, float]:
         assert self.training is not None, "begin_training comes first"
         self.trained.append(list(zip(groups, advantages, strict=True)))
         self.updates += 1
+        self.lr_scales.append(lr_scale)
         return {"loss": 0.5}
 
     def save(self, folder: Path) -> None:

@@ -55,6 +55,13 @@ def test_steps_are_done_logged_and_kept(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "adapt").iterdir()] == ["step-000003"], "one checkpoint is kept"
 
 
+def test_the_learning_rate_falls_to_zero_only_where_asked(tmp_path: Path) -> None:
+    for schedule, scales in (("constant", [1.0, 1.0, 1.0, 1.0]), ("linear", [1.0, 0.75, 0.5, 0.25])):
+        policy = FakePolicy(lambda q, s: {})
+        train(policy, Training(schedule=schedule), 4, experience, Session(tmp_path / schedule, 0, 4))
+        assert policy.lr_scales == scales
+
+
 def test_no_steps_still_leave_a_checkpoint(tmp_path: Path) -> None:
     policy = FakePolicy(lambda q, s: {})
     train(policy, Training(), 0, experience, Session(tmp_path, 0, 4))
