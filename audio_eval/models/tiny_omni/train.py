@@ -38,10 +38,10 @@ def split_prompt(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 class Batcher:
-    """Packs clips and turns into tensors: rows (R) of a shared clip prefix and ``turns`` branches."""
+    """Packs clips and turns into tensors: rows (R) of a shared clip prefix and a branch a turn."""
 
-    def __init__(self, tokenizer: Any, audio_tokens: int, turns: int) -> None:
-        self.tokenizer, self.audio_tokens, self.turns = tokenizer, audio_tokens, turns
+    def __init__(self, tokenizer: Any, audio_tokens: int) -> None:
+        self.tokenizer, self.audio_tokens = tokenizer, audio_tokens
         self.before, self.tail = split_prompt(tokenizer)
         self.audio_id, self.audio_eos, self.end = tokenizer.convert_tokens_to_ids(
             ["<|AUDIO|>", "<|audio_eos|>", "<|im_end|>"]
@@ -137,7 +137,7 @@ def train(args: argparse.Namespace) -> None:
     mels = load_clips(items)
     model.train()
     n_params = sum(p.numel() for p in model.parameters())
-    batcher = Batcher(tokenizer, audio_tokens=50, turns=args.turns)
+    batcher = Batcher(tokenizer, audio_tokens=50)
     optimizers = make_optimizers(model, args.lr, args.muon_lr)
     curve: list[dict[str, float]] = []
     print(f"{n_params / 1e6:.2f} M parameters, {len(tokenizer)} tokens, data ready after "

@@ -67,6 +67,4 @@ class Qwen2Audio:
 
     def vllm_name(self, name: str) -> str:
         """peft: ``model.language_model.layers``; vLLM: ``language_model.model.layers``."""
-        return name.replace("model.language_model.", "language_model.model.").replace(
-            "base_model.model.lm_head", "base_model.model.language_model.lm_head"
-        )
+        return name.replace("model.language_model.", "language_model.model.")
