@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio_eval.edits import AudioEdit
 from audio_eval.errors import UserError
 
 if TYPE_CHECKING:
@@ -32,12 +33,14 @@ class AudioError(UserError):
 class AudioRef:
     """A recording: exactly one of ``path`` and ``data`` (an encoded file's bytes), and its sha256 where it is known.
 
-    A recording whose bytes do not have the given ``sha256`` is refused when it is loaded.
+    A recording whose bytes do not have the given ``sha256`` is refused when it is loaded. ``edit`` is what is done to
+    its samples after that: a view of the same recording.
     """
 
     path: str | None = None
     data: bytes | None = field(default=None, repr=False)
     sha256: str | None = None
+    edit: AudioEdit | None = None
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.data is None):
@@ -66,9 +69,14 @@ class AudioRef:
                 f"{self.name}: cannot be read ({error.strerror}); check the path and its rights."
             ) from None
 
+    def edited(self, edit: AudioEdit) -> AudioRef:
+        """The same recording with another edit."""
+        return replace(self, edit=edit)
+
     def digest(self) -> str:
-        """The sha256 of the encoded file's bytes, in hex: the one given, else computed once."""
-        return self.sha256 or self._digest
+        """What tells recordings apart: the sha256 of the encoded file's bytes, in hex; with an edit, of both."""
+        whole = self.sha256 or self._digest
+        return whole if self.edit is None else hashlib.sha256(f"{whole} {self.edit}".encode()).hexdigest()
 
     @cached_property
     def _digest(self) -> str:
@@ -81,6 +89,10 @@ class AudioRef:
         filter; the same samples as ``librosa.load(path, sr=rate)``. Raises ``AudioError`` for a recording that is
         missing, corrupt, truncated, empty, not finite, or above ``MAX_SECONDS`` or ``MAX_BYTES``: never cut to fit.
         """
+        wave = self._at(rate)
+        return wave if self.edit is None else self.edit.apply(wave, rate)
+
+    def _at(self, rate: int) -> np.ndarray:
         data = self.read()
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise AudioError(f"{self.name}: its sha256 is not {self.sha256[:12]}...; fetch the recording again.")

@@ -59,7 +59,8 @@ class Task:
     @cached_property
     def examples(self) -> list[Example]:
         """Question and answer together, for a *training* task."""
-        return [Example(q, self.answers[q.id]) for q in self.questions]
+        written = {doc["id"]: json.loads(doc["meta"]).get("rationale", {}) for doc in self.docs}
+        return [Example(q, self.answers[q.id], written[q.id]) for q in self.questions]
 
     @property
     def prompt_version(self) -> str:
@@ -141,4 +142,6 @@ def _question(doc: dict[str, Any], options: Slots, prompt: Prompt) -> Question:
         choices=choices,
         prompt=prompt.render(doc["question"], choices),
         groups=json.loads(doc["groups"]),
+        paraphrases=tuple(json.loads(doc["meta"]).get("paraphrases", ())),
+        template=prompt,
     )

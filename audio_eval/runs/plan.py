@@ -26,7 +26,7 @@ KEYS = {"model", "method", "tasks", "seed", "method_args"} | (
 
 
 def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
-    """One spec a (task, method, seed). Precedence: flag, run file, model's own settings, method's defaults."""
+    """One spec a (task, method, seed). Precedence: flag, run file, preset, model's own settings, method's defaults."""
     file = read_config(Path(config)) if config else {}
     merged = {**file, **flags}
     for key in ("model", "tasks"):
@@ -51,8 +51,9 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     specs = []
     for task in listing(rest.get("include_path")).expand([str(name) for name in listed(merged["tasks"])]):
         for name, cls in classes.items():
-            settings = {**entry.method_args.get(cls.name, {}), **own.get(name, {}), **asked.get(name, {})}
-            resolved = configure(cls, name, settings)
+            chosen = {**own.get(name, {}), **asked.get(name, {})}
+            preset = _preset(cls, name, chosen.pop("preset", None))
+            resolved = configure(cls, name, {**entry.method_args.get(cls.name, {}), **preset, **chosen})
             if cls(cls.Config(**resolved)).needs_labels and not rest.get("train_task"):
                 raise UserError(NO_TRAIN_TASK.format(name))
             for seed in listed(merged.get("seed", 0)):
@@ -119,13 +120,23 @@ def per_method(
         takers = [name for name in classes if dot and method in (name, names[name])] if dot else list(classes)
         if dot and not takers:
             raise unknown("method", method, names.values(), f" in setting '{key}'")
-        knowing = [name for name in takers if inner in classes[name].Config.model_fields]
+        known_to = {name: {*classes[name].Config.model_fields, "preset"} for name in takers}
+        knowing = [name for name in takers if inner in known_to[name]]
         if not knowing:
-            known = {field for name in takers for field in classes[name].Config.model_fields}
+            known = set().union(*known_to.values())
             raise unknown("setting", inner, known, f" of method {', '.join(names[name] for name in takers)}")
         for name in knowing:
             (dotted if dot else bare)[name][inner] = value
     return bare, dotted
+
+
+def _preset(cls: type[Method], name: str, preset: Any) -> dict[str, Any]:
+    """The settings of a named preset; None: no preset."""
+    if preset is None:
+        return {}
+    if preset not in cls.presets:
+        raise unknown("preset", str(preset), cls.presets, f" of method '{name}'")
+    return dict(cls.presets[preset])
 
 
 def configure(cls: type[Method], name: str, settings: dict[str, Any]) -> dict[str, Any]:

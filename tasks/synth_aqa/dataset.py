@@ -75,5 +75,9 @@ def _record(item: Item) -> Record:
         choices=item.choices,
         answer=item.answer,
         groups={key: str(doc[key]) for key in GROUPS},
-        meta={"split": item.split, "severity": round(item.shift.severity, 3)},
+        meta={
+            "split": item.split,
+            "severity": round(item.shift.severity, 3),
+            "paraphrases": [other for other in item.phrasings if other != item.question],
+        },
     )

@@ -30,6 +30,11 @@ class Item:
     choices: tuple[str, ...]
     answer: str
 
+    @property
+    def phrasings(self) -> tuple[str, ...]:
+        """The wordings that a question of this kind may have in this split."""
+        return KINDS[self.kind].phrasings[: SEEN if self.split == "train" else None]
+
     def pcm(self) -> np.ndarray:
         """The recording, int16 mono at 16 kHz, shape (32000,)."""
         noise = np.random.Generator(np.random.PCG64([self.seed, sorted(SIZES).index(self.split), self.index]))
@@ -66,7 +71,7 @@ def make_item(seed: int, split: str, index: int) -> Item:
     domain = tuple(SCENES)[index % len(SCENES)]
     scene = SCENES[domain](rng)
     kind = rng.choice(sorted(scene.facts))
-    phrasings = KINDS[kind].phrasings[:SEEN] if split == "train" else KINDS[kind].phrasings
+    phrasings = KINDS[kind].phrasings[: SEEN if split == "train" else None]
     answer = scene.facts[kind]
     return Item(
         id=f"synth-{split}-{index:05d}",

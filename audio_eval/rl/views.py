@@ -1,0 +1,80 @@
+"""Views: the same item asked in another way that leaves the right answer what it was.
+
+A view permutes the options, edits the recording a little, or words the question otherwise. Which view is drawn is a
+function of (seed, question id, the view's name), so that votes and rollouts see views of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+import numpy as np
+
+from audio_eval.edits import AudioEdit
+from audio_eval.errors import unknown
+from audio_eval.questions import Question
+from audio_eval.rl.streams import stream
+
+ViewKind = Literal["choices", "shift", "gain", "noise", "resample", "paraphrase"]
+KINDS: tuple[str, ...] = get_args(ViewKind)
+SHIFT_S = 0.1  # at most so many seconds earlier or later
+GAIN = (0.7, 1.3)
+SNR_DB = (20.0, 40.0)
+RATES = (8_000, 11_025, 12_000)
+
+
+@dataclass(frozen=True)
+class View:
+    """``question`` as it is asked in this view; ``order[i]`` is the original index of the i-th option shown."""
+
+    question: Question
+    order: tuple[int, ...]
+
+    def original(self, choice: int | None) -> int | None:
+        """The original index of an option named in this view."""
+        return None if choice is None else self.order[choice]
+
+    def shown(self, choice: int) -> int:
+        """Where the original option ``choice`` stands in this view."""
+        return self.order.index(choice)
+
+
+def plain_view(question: Question) -> View:
+    """The item as it is."""
+    return View(question, tuple(range(len(question.choices))))
+
+
+def draw_view(question: Question, kinds: Sequence[str], seed: int, name: str) -> View:
+    """View ``name`` of an item, drawn from ``kinds``; what the item does not have (audio, paraphrases) stays."""
+    rng = stream(seed, question.id, "view", name)
+    order = np.arange(len(question.choices))
+    wording = question.question
+    if "choices" in kinds:
+        order = rng.permutation(order)
+    if "paraphrase" in kinds and question.paraphrases:
+        wording = str(rng.choice([question.question, *question.paraphrases]))
+    viewed = question.worded(wording, [question.choices[i] for i in order])
+    if question.audio is not None and (edit := _edit(kinds, rng)) != AudioEdit():
+        viewed = replace(viewed, audio=question.audio.edited(edit))
+    return View(viewed, tuple(int(i) for i in order))
+
+
+def _edit(kinds: Sequence[str], rng: np.random.Generator) -> AudioEdit:
+    return AudioEdit(
+        rate=int(rng.choice(RATES)) if "resample" in kinds else None,
+        shift_s=float(rng.uniform(-SHIFT_S, SHIFT_S)) if "shift" in kinds else 0.0,
+        gain=float(rng.uniform(*GAIN)) if "gain" in kinds else 1.0,
+        snr_db=float(rng.uniform(*SNR_DB)) if "noise" in kinds else None,
+        seed=int(rng.integers(2**32)) if "noise" in kinds else 0,
+    )
+
+
+def parse_kinds(text: str) -> tuple[str, ...]:
+    """``choices+shift+gain`` as kinds; ``none`` is no view but the item as it is. ``UserError`` for an unknown kind."""
+    names = [name.strip() for name in text.split("+") if name.strip() and name.strip() != "none"]
+    for name in names:
+        if name not in KINDS:
+            raise unknown("view", name, KINDS)
+    return tuple(names)
