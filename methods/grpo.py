@@ -37,6 +37,7 @@ class Grpo(Method):
     summary = "GRPO on a labelled training task (--train-task)"
     paper = "R1-AQA, arXiv 2503.11197; GRPO, arXiv 2402.03300"
     Config = Config
+    trains = True
     needs_choices = True
     config: Config
 

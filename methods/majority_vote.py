@@ -1,39 +1,38 @@
-"""Majority vote (DIMV, maj@M): M samples a question, the option named most often is the answer."""
+"""Majority vote (DIMV, maj@M): M samples a question, the option named most often is the answer.
+
+With ``views`` the samples are dealt to several views of each item: options in another order, audio shifted a little.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from pydantic import Field
-
-from audio_eval.method import Method, MethodConfig
-from audio_eval.models.policy import Policy, Sampling
+from audio_eval.method import Cost, Method, MethodConfig
+from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
-from audio_eval.rl.votes import majority_vote
+from audio_eval.rl.labels import Voting, vote
 
 
-class Config(MethodConfig):
+class Config(MethodConfig, Voting):
     """Settings of majority_vote."""
-
-    votes: int = Field(64, ge=1, description="samples a question (M)")
-    temperature: float = Field(1.0, gt=0, description="sampling temperature")
 
 
 class MajorityVote(Method):
     """Ties are broken by lot, keyed by (seed, question id); samples that name no option do not vote."""
 
     name = "majority_vote"
-    summary = "M samples at temperature 1, the option named most often"
+    summary = "M samples at temperature 1, the option named most often; views=... votes over views of each item"
     paper = "TTRL, arXiv 2504.16084 (maj@M); AQA-TTRL's DIMV"
     Config = Config
     config: Config
 
+    def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
+        """The votes are the answers."""
+        return Cost(answers=scored * self.config.votes)
+
     def predict(self, policy: Policy, questions: Sequence[Question]) -> list[str]:
         """The elected option in the standard answer format; where none was named, the commonest sample as it is."""
-        sampling = Sampling(n=self.config.votes, temperature=self.config.temperature, stream="vote")
-        responses = []
-        for group in policy.generate(questions, sampling):
-            vote = majority_vote(group, policy.seed)
-            elected = None if vote.choice is None else group.question.choices[vote.choice]
-            responses.append(group.best() if elected is None else f"<answer>{elected}</answer>")
-        return responses
+        return [
+            said if elected.choice is None else f"<answer>{question.choices[elected.choice]}</answer>"
+            for question, (elected, said) in zip(questions, vote(policy, questions, self.config), strict=True)
+        ]

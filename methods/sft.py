@@ -13,15 +13,15 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from audio_eval.method import Method, MethodConfig
+from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, TrainablePolicy, Training
 from audio_eval.questions import Question
-from audio_eval.rl.labels import elect_labels, gold_labels
+from audio_eval.rl.labels import Voting, elect_labels, gold_labels
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.runs.session import Session
 
 
-class Config(MethodConfig, Training):
+class Config(MethodConfig, Voting, Training):
     """Settings of sft; 3 epochs and 64 votes are the AQA-TTRL paper's baseline."""
 
     labels: Literal["pseudo", "gold"] = Field(
@@ -29,8 +29,6 @@ class Config(MethodConfig, Training):
     )
     epochs: int = Field(3, ge=1, description="walks through the labelled items")
     batch_size: int = Field(8, ge=1, description="items a step")
-    votes: int = Field(64, ge=1, description="samples a question for a pseudo-label")
-    temperature: float = Field(1.0, gt=0, description="of the votes")
 
 
 class Sft(Method):
@@ -40,6 +38,7 @@ class Sft(Method):
     summary = "fine-tuning on majority votes of the scored items, or on --train-task's labels (labels=gold)"
     paper = "baseline of arXiv 2510.05478"
     Config = Config
+    trains = True
     needs_choices = True
     config: Config
 
@@ -53,6 +52,17 @@ class Sft(Method):
         """Pseudo-labels are those of the scored items."""
         return self.config.labels == "pseudo"
 
+    def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
+        """Votes for pseudo-labels; then every labelled item once an epoch."""
+        c = self.config
+        items = labelled if c.labels == "gold" else adapted
+        return Cost(
+            votes=0 if c.labels == "gold" else adapted * c.votes,
+            steps=math.ceil(c.epochs * items / c.batch_size),
+            trained=c.epochs * items,
+            answers=scored,
+        )
+
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
         """Label, then train for the epochs."""
         c = self.config
@@ -61,7 +71,7 @@ class Sft(Method):
             labels = gold_labels(run.examples)
         else:
             pool = list(questions)
-            votes = elect_labels(policy, questions, c.votes, c.temperature, run)
+            votes = elect_labels(policy, questions, c, run)
             labels = {id_: vote.choice for id_, vote in votes.items() if vote.choice is not None}
         pool = [question for question in pool if question.id in labels]
 

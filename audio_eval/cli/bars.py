@@ -48,7 +48,13 @@ class _Rates(Bar):
         """Subclasses draw."""
 
 
-class _Lines(Progress):
+class _Stderr(Progress):
+    def warn(self, text: str) -> None:
+        """A line; rich puts it above its bars."""
+        print(f"    warning: {text}", file=sys.stderr, flush=True)
+
+
+class _Lines(_Stderr):
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
         """A line every few seconds, and one at the end."""
@@ -74,7 +80,7 @@ class _LineBar(_Rates):
         print(f"    {self.label} {self.done}/{self.total} {self.rates()}, {tail}", file=sys.stderr, flush=True)
 
 
-class _Rich(Progress):
+class _Rich(_Stderr):
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
         """A bar that stays on the screen when it is full."""

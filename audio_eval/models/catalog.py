@@ -24,10 +24,11 @@ class ModelEntry(BaseModel):
 
 # chosen on synth_aqa:validation, docs/results.md; a model of this size learns at rates that would ruin a large one
 _TINY = {"tune": "full", "lr": 3e-4, "batch_size": 16}
+_STEPS = {"aqa_ttrl": 200, "view_ttrl": 200, "grpo": 100}
 TINY_OMNI = ModelEntry(
     source=str(Path(__file__).parent / "tiny_omni" / "checkpoint"),
     summary="embedded, 1.6 M parameters, the Qwen2.5-Omni thinker class; for demos and tests",
-    method_args={"aqa_ttrl": {**_TINY, "steps": 200}, "sft": _TINY, "grpo": {**_TINY, "steps": 100}},
+    method_args={"sft": _TINY, **{name: {**_TINY, "steps": steps} for name, steps in _STEPS.items()}},
 )
 QWEN25_OMNI_3B = ModelEntry(source="Qwen/Qwen2.5-Omni-3B", summary="thinker of Qwen2.5-Omni-3B (hub)")
 QWEN25_OMNI_7B = ModelEntry(source="Qwen/Qwen2.5-Omni-7B", summary="thinker of Qwen2.5-Omni-7B (hub)")

@@ -62,6 +62,7 @@ class Training(BaseModel):
     clip_high: float | None = Field(None, gt=0, description="how far above 1; none: the same as clip")
     beta: float = Field(0.0, ge=0, description="weight of the KL to the unadapted model")
     inner_updates: int = Field(1, ge=1, description="updates on the same groups")
+    stop_when: str = Field("", description="stop before the last step once this holds: majority_ratio>0.99 for 10")
     token_budget: int = Field(16384, ge=1, description="tokens of a micro-batch, prompt and completions, after padding")
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
     checkpointing: bool = Field(False, description="compute activations again in the backward instead of keeping them")

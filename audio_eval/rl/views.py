@@ -16,6 +16,7 @@ from audio_eval.edits import AudioEdit
 from audio_eval.errors import unknown
 from audio_eval.questions import Question
 from audio_eval.rl.streams import stream
+from audio_eval.scoring import normalise
 
 ViewKind = Literal["choices", "shift", "gain", "noise", "resample", "paraphrase"]
 KINDS: tuple[str, ...] = get_args(ViewKind)
@@ -27,18 +28,27 @@ RATES = (8_000, 11_025, 12_000)
 
 @dataclass(frozen=True)
 class View:
-    """``question`` as it is asked in this view; ``order[i]`` is the original index of the i-th option shown."""
+    """``question`` as it is asked in this view; ``order[i]`` is the original index of the i-th option shown.
+
+    Of options with the same text the first stands for all, as in ``parse_choice``.
+    """
 
     question: Question
     order: tuple[int, ...]
 
     def original(self, choice: int | None) -> int | None:
         """The original index of an option named in this view."""
-        return None if choice is None else self.order[choice]
+        if choice is None:
+            return None
+        return min(self.order[i] for i in self._like(choice))
 
     def shown(self, choice: int) -> int:
         """Where the original option ``choice`` stands in this view."""
-        return self.order.index(choice)
+        return self._like(self.order.index(choice))[0]
+
+    def _like(self, choice: int) -> list[int]:
+        texts = [normalise(text) for text in self.question.choices]
+        return [i for i, text in enumerate(texts) if text == texts[choice]]
 
 
 def plain_view(question: Question) -> View:

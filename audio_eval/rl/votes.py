@@ -1,29 +1,35 @@
-"""Majority vote over a group: the pseudo-label, its confidence, and what the vote looked like."""
+"""Majority vote over groups: the pseudo-label, its confidence, and what the vote looked like."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from audio_eval.rl.group import Group
 from audio_eval.rl.streams import stream
+from audio_eval.rl.views import View, plain_view
 from audio_eval.scoring import parse_choice
 
 
 @dataclass(frozen=True)
 class Vote:
-    """``choice`` is the elected option's index, None when no sample named one. ``tally`` has the votes an option."""
+    """``choice`` is the elected option's index, None when no sample named one. ``tally`` has the votes an option.
+
+    ``agreement`` is the share of the views that were asked whose own majority is ``choice``.
+    """
 
     choice: int | None
     confidence: float  # votes for the elected option over all samples, unparsable ones included
     tally: dict[int, int]
     unparsable: int
+    agreement: float = 1.0
 
     @property
     def entropy(self) -> float:
         """Shannon entropy of the named options, in bits."""
-        total = sum(self.tally.values())
-        return sum(n / total * math.log2(total / n) for n in self.tally.values()) if total else 0.0
+        return entropy(self.tally)
 
 
 def majority_vote(group: Group, seed: int) -> Vote:
@@ -33,15 +39,37 @@ def majority_vote(group: Group, seed: int) -> Vote:
     position of the options. Samples that name no option are not dropped: they lower the confidence. Where nobody named
     one, there is no label.
     """
-    tally: dict[int, int] = {}
+    return pooled_vote([group], [plain_view(group.question)], seed)
+
+
+def pooled_vote(groups: Sequence[Group], views: Sequence[View], seed: int) -> Vote:
+    """The same over several views of one item: samples of all views are counted together, by the original options."""
+    tallies = [tally(group, view) for group, view in zip(groups, views, strict=True)]
+    pooled: Counter[int] = Counter()
+    for one in tallies:
+        pooled.update(one)
+    size = sum(group.size for group in groups)
+    unparsable = size - pooled.total()
+    if not pooled:
+        return Vote(None, 0.0, {}, unparsable, 0.0)
+    most = max(pooled.values())
+    tied = sorted(choice for choice, n in pooled.items() if n == most)
+    elected = tied[int(stream(seed, groups[0].question.id, "tie").integers(len(tied)))]
+    agreeing = sum(bool(one) and one[elected] == max(one.values()) for one in tallies)
+    return Vote(elected, most / size, dict(sorted(pooled.items())), unparsable, agreeing / len(tallies))
+
+
+def tally(group: Group, view: View) -> Counter[int]:
+    """How many samples named each option, by its original index."""
+    counted: Counter[int] = Counter()
     for completion, count in zip(group.completions, group.counts, strict=True):
-        choice = parse_choice(completion.text, group.question.choices)
+        choice = view.original(parse_choice(completion.text, group.question.choices))
         if choice is not None:
-            tally[choice] = tally.get(choice, 0) + count
-    unparsable = group.size - sum(tally.values())
-    if not tally:
-        return Vote(None, 0.0, {}, unparsable)
-    most = max(tally.values())
-    tied = sorted(choice for choice, n in tally.items() if n == most)
-    elected = tied[int(stream(seed, group.question.id, "tie").integers(len(tied)))]
-    return Vote(elected, most / group.size, dict(sorted(tally.items())), unparsable)
+            counted[choice] += count
+    return counted
+
+
+def entropy(counts: Mapping[int, int] | Mapping[str, int]) -> float:
+    """Shannon entropy of a tally, in bits; 0 for an empty one."""
+    total = sum(counts.values())
+    return sum(n / total * math.log2(total / n) for n in counts.values()) if total else 0.0

@@ -20,3 +20,6 @@ class Progress:
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
         """A bar over ``total`` items of which ``done`` were done before."""
         yield Bar()
+
+    def warn(self, text: str) -> None:
+        """Something the user should know now."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.questions import Example, Question
-from audio_eval.rl.group import Group
+from audio_eval.rl.group import Completion, Group
 from audio_eval.runs.progress import Progress
 from audio_eval.runs.store import JsonLines, read_json, write_json
 
+if TYPE_CHECKING:
+    from audio_eval.rl.loop import Experience
+
+STEP_LOGS = ("rollouts", "relabels")  # below adapt/: what a step draws and elects, with the step in each record
 Observer = Callable[[int, Policy], None]
 
 
@@ -35,6 +39,9 @@ class Session:
         self.seed, self.examples = seed, examples
         self._folder, self._batch_size = folder / "adapt", batch_size
         self._metrics = JsonLines(folder / "metrics.jsonl")
+        self._step_logs = {"metrics": self._metrics}
+        for name in STEP_LOGS:
+            self._step_logs[name] = JsonLines(self._folder / f"{name}.jsonl")
         self._progress, self._observer = progress or Progress(), observer
         self._save_every = save_every
         self.notes: dict[str, Any] = {}
@@ -64,6 +71,37 @@ class Session:
         """A fact about the adaptation for the result."""
         self.notes[key] = value
 
+    def warn(self, text: str) -> None:
+        """Tell the user now; what must stay known goes into a note."""
+        self._progress.warn(text)
+
+    def metrics(self) -> list[dict[str, float]]:
+        """What the steps that are done have logged."""
+        return self._metrics.read()
+
+    def step_log(self, name: str) -> JsonLines:
+        """A file of ``STEP_LOGS``; ``steps`` cuts it back to the steps that are done."""
+        return self._step_logs[name]
+
+    def log_rollouts(self, step: int, experience: Experience) -> None:
+        """What a step drew, learnt from and took for right: for readers and for the oracle, never read back here."""
+        whole = experience.drawn or experience.groups
+        judged: Sequence[Sequence[Any]] = experience.judged or [[None] * len(g.completions) for g in whole]  # type: ignore
+        self._step_logs["rollouts"].append(
+            {
+                "step": step,
+                "id": group.question.id,
+                "choices": group.question.choices,
+                "label": experience.labels.get(group.question.id),
+                # text, times drawn, times learnt from, how right it was taken to be
+                "completions": [
+                    [c.text, n, learnt.get(c, 0), None if r is None else round(float(r), 4)]
+                    for c, n, r in zip(group.completions, group.counts, values, strict=True)
+                ],
+            }
+            for group, values, learnt in zip(whole, judged, map(_counted, experience.groups), strict=True)
+        )
+
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
         """The steps still to be done, after the last one that was saved was loaded again."""
         last = self._last_saved()
@@ -73,8 +111,9 @@ class Session:
             policy.usage.samples = state["samples"]
             policy.usage.audio_seconds = state["audio_seconds"]
         done = 0 if last is None else state["step"]
-        if self._metrics.path.exists():
-            self._metrics.keep([record for record in self._metrics.read() if record["step"] <= done])
+        for log in self._step_logs.values():
+            if log.path.exists():
+                log.keep([record for record in log.read() if record["step"] <= done])
         if self._observer and not done:
             self._observer(0, policy)
         with self._progress.bar("adapt", total, done) as self._bar:
@@ -94,6 +133,12 @@ class Session:
             self._save(policy, step)
         self._bar.advance(1, **metrics)
 
+    def stop(self, policy: TrainablePolicy, step: int, rule: str) -> None:
+        """End before the fixed step, by a rule that was stated beforehand: ``step`` updates are what is scored."""
+        if (self._last_saved() or Path()).name != f"step-{step:06d}":
+            self._save(policy, step)
+        self.note("stopped", f"after step {step}: {rule}")
+
     def _save(self, policy: TrainablePolicy, step: int) -> None:
         folder = self._folder / f"step-{step:06d}"
         temporary = folder.with_name(folder.name + ".tmp")
@@ -110,3 +155,7 @@ class Session:
     def _last_saved(self) -> Path | None:
         found = [p for p in sorted(self._folder.glob("step-*")) if (p / "state.json").is_file() and p.suffix != ".tmp"]
         return found[-1] if found else None
+
+
+def _counted(group: Group) -> dict[Completion, int]:
+    return dict(zip(group.completions, group.counts, strict=True))

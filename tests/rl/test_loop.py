@@ -49,10 +49,16 @@ def test_steps_are_done_logged_and_kept(tmp_path: Path) -> None:
     train(policy, settings, 3, experience, Session(tmp_path, 0, 4))
     assert policy.training is settings
     assert [step[0][0].question.id for step in policy.trained] == ["0-0", "1-0", "2-0"]
+    watched = {"majority_ratio": 0.75, "vote_entropy": 0.811278, "unparsable": 0.0, "unique": 0.5, "length": 3.0,
+               "position": 0.75}  # fmt: skip
     assert JsonLines(tmp_path / "metrics.jsonl").read() == [
-        {"step": step, "reward": 0.25, "skipped_groups": 2.0, "loss": 0.5} for step in (1, 2, 3)
+        {"step": step, **watched, "reward": 0.25, "skipped_groups": 2.0, "loss": 0.5} for step in (1, 2, 3)
     ]
-    assert [path.name for path in (tmp_path / "adapt").iterdir()] == ["step-000003"], "one checkpoint is kept"
+    kept = sorted(path.name for path in (tmp_path / "adapt").iterdir())
+    assert kept == ["rollouts.jsonl", "step-000003"], "one checkpoint is kept"
+    first = JsonLines(tmp_path / "adapt" / "rollouts.jsonl").read()[1]
+    assert first == {"step": 1, "id": "0-1", "choices": ["cat", "dog"], "label": None,
+                     "completions": [["cat", 3, 3, None], ["dog", 1, 1, None]]}  # fmt: skip
 
 
 def test_the_learning_rate_falls_to_zero_only_where_asked(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from audio_eval.errors import UserError
 from audio_eval.questions import Example
-from audio_eval.rl.labels import elect_labels, gold_labels
+from audio_eval.rl.labels import Voting, elect_labels, gold_labels
 from audio_eval.rl.votes import Vote, majority_vote
 from audio_eval.runs.session import Session
 from audio_eval.runs.store import JsonLines
@@ -78,7 +78,7 @@ QUESTIONS = [make_question(f"{kind}-{i}") for i in range(4) for kind in ("clear"
 @pytest.mark.parametrize("batch_size", [1, 5, 32])
 def test_labels_do_not_depend_on_the_batch(batch_size: int, tmp_path: Path) -> None:
     policy = FakePolicy(script)
-    labels = elect_labels(policy, QUESTIONS, 4, 1.0, Session(tmp_path, 0, batch_size))
+    labels = elect_labels(policy, QUESTIONS, Voting(votes=4), Session(tmp_path, 0, batch_size))
     assert set(labels) == {q.id for q in QUESTIONS if not q.id.startswith("none")}, "nobody voted: no label"
     alone = {q.id: majority_vote(make_group(q, script(q, None)), 0) for q in QUESTIONS if q.id in labels}
     assert labels == alone
@@ -86,19 +86,19 @@ def test_labels_do_not_depend_on_the_batch(batch_size: int, tmp_path: Path) -> N
 
 
 def test_labels_are_recorded_with_those_that_were_skipped(tmp_path: Path) -> None:
-    elect_labels(FakePolicy(script), QUESTIONS, 4, 1.0, Session(tmp_path, 0, 5))
+    elect_labels(FakePolicy(script), QUESTIONS, Voting(votes=4), Session(tmp_path, 0, 5))
     records = JsonLines(tmp_path / "adapt" / "labels.jsonl").read()
     assert [record["id"] for record in records] == [question.id for question in QUESTIONS]
     assert records[0] == {
         "id": "clear-0", "choice": 0, "label": "cat", "confidence": 0.75, "tally": {"cat": 3, "dog": 1},
-        "unparsable": 0, "entropy": 0.811278,
+        "unparsable": 0, "entropy": 0.811278, "agreement": 1.0,
     }  # fmt: skip
     assert (records[2]["choice"], records[2]["label"], records[2]["unparsable"]) == (None, None, 4)
 
 
 def test_votes_that_name_nothing_at_all_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to learn from"):
-        elect_labels(FakePolicy(script), QUESTIONS[2::3], 4, 1.0, Session(tmp_path, 0, 5))
+        elect_labels(FakePolicy(script), QUESTIONS[2::3], Voting(votes=4), Session(tmp_path, 0, 5))
 
 
 def test_gold_labels() -> None:
