@@ -1,4 +1,4 @@
-"""Embedding similarity of open answers to the gold text."""
+"""Embedding similarity of open answers to the gold text, and the one place where embedding models are loaded."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ BATCH = 32  # texts a forward pass
 
 
 class Similarity:
-    """Cosine of two texts' embeddings by a sentence-transformers model: a hub id ("owner/name") or a folder.
-
-    Nothing is loaded before the first score. Code from a checkpoint is never run. ``name`` and ``revision`` say which
-    model a number is from: cosines of two models cannot be compared.
-    """
+    """Cosine of two texts' embeddings by a model given as a hub id or a folder; it is loaded at the first score."""
 
     def __init__(self, model: str) -> None:
-        self._source = model
-        folder = Path(model).expanduser()
-        self.name = folder.resolve().name if folder.is_dir() else model
+        self._source = EmbeddingModel(model)
+        self.name = self._source.name
+
+    @property
+    def revision(self) -> str:
+        """The embedding model's revision."""
+        return self._source.revision
 
     def score(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
         """The similarity of each response to its answer, 0..1; 0.0 where either text is empty.
@@ -48,6 +48,23 @@ class Similarity:
             for place, cosine in zip(asked, (vectors[: len(asked)] * vectors[len(asked) :]).sum(axis=1), strict=True):
                 scores[place] = min(max(float(cosine), 0.0), 1.0)
         return scores
+
+    @cached_property
+    def _model(self) -> Any:
+        return self._source.load()
+
+
+class EmbeddingModel:
+    """A sentence-transformers model: a hub id ("owner/name") or a folder.
+
+    Nothing is read before it is asked for. Code from a checkpoint is never run. ``name`` and ``revision`` say which
+    model a number is from: cosines of two models cannot be compared.
+    """
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+        folder = Path(source).expanduser()
+        self.name = folder.resolve().name if folder.is_dir() else source
 
     @cached_property
     def revision(self) -> str:
@@ -79,22 +96,24 @@ class Similarity:
                 "id such as BAAI/bge-small-en-v1.5, or the folder of a copy."
             ) from error
 
-    @cached_property
-    def _model(self) -> Any:
+    def load(self, dtype: str | None = None) -> Any:
+        """A new ``SentenceTransformer``; ``dtype`` such as "float32", None: the type of the checkpoint's weights.
+
+        Raises ``UserError`` when sentence-transformers is not installed or the model cannot be loaded.
+        """
         try:
             from safetensors import SafetensorError
             from sentence_transformers import SentenceTransformer
         except ImportError as error:
             raise UserError(
-                "similarity needs sentence-transformers, which is not installed: pip install audio-eval[open-ended]."
+                "embeddings need sentence-transformers, which is not installed: pip install audio-eval[open-ended]."
             ) from error
         # Without its files transformers makes an empty tokenizer and says nothing: every text would be the same.
         if not any(path for name in TOKENIZERS for path in self._folder.glob(name)):
             raise UserError(f"the embedding model '{self._source}' has no tokenizer: copy its tokenizer.json too.")
+        kwargs = {"use_safetensors": True} | ({"dtype": dtype} if dtype else {})
         try:
-            return SentenceTransformer(
-                str(self._folder), trust_remote_code=False, model_kwargs={"use_safetensors": True}
-            )
+            return SentenceTransformer(str(self._folder), trust_remote_code=False, model_kwargs=kwargs)
         except (OSError, ValueError, KeyError, SafetensorError) as error:
             reason = " ".join(str(error).split())[:300]
             raise UserError(
