@@ -62,6 +62,14 @@ class Task:
         written = {doc["id"]: json.loads(doc["meta"]).get("rationale", {}) for doc in self.docs}
         return [Example(q, self.answers[q.id], written[q.id]) for q in self.questions]
 
+    @cached_property
+    def _by_id(self) -> dict[str, Question]:
+        return {question.id: question for question in self.questions}
+
+    def question(self, id_: str) -> Question:
+        """The question with this id."""
+        return self._by_id[id_]
+
     @property
     def prompt_version(self) -> str:
         """The prompt as it goes with a number."""

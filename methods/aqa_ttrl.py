@@ -17,7 +17,7 @@ from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
 from audio_eval.rl.group import Group
-from audio_eval.rl.labels import Labels, Relabel, Relabelling, Voting, elect_labels
+from audio_eval.rl.labels import Labels, Relabel, Relabelling, Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, Rollouts, roll_out
@@ -95,5 +95,5 @@ class AqaTtrl(Method):
         weights = {id_: CONFIDENCE_WEIGHTS[c.conf_weight](share) for id_, share in confidence.items()}
         found = roll_out(policy, batch, c, c.temperature, step, reward, weights)
         found.metrics["vote_share"] = float(np.mean(list(confidence.values()) or [0.0]))
-        found.labels = {q.id: q.choices[label] for q in batch if (label := labels[q.id].choice) is not None}
+        found.labels = label_texts(batch, labels)
         return found

@@ -19,7 +19,7 @@ from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
 from audio_eval.rl.group import Group
-from audio_eval.rl.labels import Voting, elect_labels
+from audio_eval.rl.labels import Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, Rollouts, roll_out
@@ -92,7 +92,7 @@ class ViewTtrl(Method):
             asked = [views[q.id].question for q in batch]
             found = roll_out(policy, asked, c, c.temperature, step, reward, weights)
             found.metrics["vote_share"] = float(np.mean([labels[q.id].confidence for q in batch]))
-            found.labels = {q.id: q.choices[labels[q.id].choice or 0] for q in batch}
+            found.labels = label_texts(batch, labels)
             return found
 
         run.note("skipped_all_unparsable", len(questions) - len(pool))

@@ -24,7 +24,10 @@ class ModelEntry(BaseModel):
 
 # chosen on synth_aqa:validation, docs/results.md; a model of this size learns at rates that would ruin a large one
 _TINY = {"tune": "full", "lr": 3e-4, "batch_size": 16}
-_STEPS = {"aqa_ttrl": 200, "view_ttrl": 200, "grpo": 100}
+_STEPS = {
+    "aqa_ttrl": 200, "view_ttrl": 200, "ttrl": 200, "op_ttrl": 100, "grpo": 100, "random_reward": 200,
+    "format_reward": 200, "wrong_majority": 200,
+}  # fmt: skip
 TINY_OMNI = ModelEntry(
     source=str(Path(__file__).parent / "tiny_omni" / "checkpoint"),
     summary="embedded, 1.6 M parameters, the Qwen2.5-Omni thinker class; for demos and tests",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from audio_eval.questions import Question
 
 
@@ -40,6 +42,23 @@ class Group:
         if not self.completions:
             return ""
         return self.completions[max(range(len(self.counts)), key=self.counts.__getitem__)].text
+
+    def part(self, size: int, rng: np.random.Generator, distinct: bool = False) -> Group:
+        """``size`` of the samples, drawn without replacement: as good as the first ones, which have no order here.
+
+        ``distinct``: different completions first, each in the place where it was met (OP-TTRAV's TTRL_DEDUP_SAMPLES).
+        """
+        if size >= self.size:
+            return self
+        order = rng.permutation(np.repeat(np.arange(len(self.counts)), self.counts))
+        if distinct:
+            _, first = np.unique(order, return_index=True)
+            rest = np.ones(len(order), bool)
+            rest[first] = False
+            order = np.concatenate([order[np.sort(first)], order[rest]])
+        counts = np.bincount(order[:size], minlength=len(self.counts)).tolist()
+        kept = [(c, n) for c, n in zip(self.completions, counts, strict=True) if n]
+        return Group(self.question, tuple(c for c, _ in kept), tuple(n for _, n in kept))
 
     def to_json(self) -> dict[str, object]:
         """A JSON record; the question is kept by id."""

@@ -87,6 +87,11 @@ def _count(asked: list[tuple[list[View], Sampling]], drawn: list[list[Group]], s
     return [pooled_vote(groups, views, seed) for groups, views in zip(groups_Q, ballots_Q, strict=True)]
 
 
+def label_texts(questions: Sequence[Question], labels: Labels) -> dict[str, str]:
+    """The labels as texts, by question id, for the log."""
+    return {q.id: q.choices[choice] for q in questions if (choice := labels[q.id].choice) is not None}
+
+
 def label_record(question: Question, elected: Vote) -> dict[str, Any]:
     """A label as it stands in ``labels.jsonl``."""
     return {

@@ -12,7 +12,7 @@ from typing import Any
 from audio_eval.errors import UserError
 from audio_eval.method import Method
 from audio_eval.models.policy import Policy
-from audio_eval.runs import scored
+from audio_eval.runs import oracle, scored
 from audio_eval.runs.spec import RunSpec
 from audio_eval.runs.store import JsonLines, read_json, write_json
 from audio_eval.task import Task
@@ -42,7 +42,7 @@ def write_result(
         "model_revision": policy.revision,
         "adapter_sha256": adapter_digest(folder),
         "audio_revision": audio_revision(JsonLines(folder / "questions.jsonl").read()),
-        "oracle": scored.oracle(task, JsonLines(folder / "adapt" / "labels.jsonl").read()),
+        "oracle": _oracle(folder, task),
         "notes": {key: value for key, value in notes.items() if value},
     }
     result = assemble(task, records, judged, row, folder)
@@ -51,6 +51,17 @@ def write_result(
         write_submission(folder / "submission.json", task, spec.data_dir, {r["id"]: r["response"] for r in responses})
     write_json(folder / "result.json", result)
     return result
+
+
+def _oracle(folder: Path, task: Task) -> dict[str, Any] | None:
+    """Write ``oracle.jsonl``, a record a step; returns what the row says: of the labels, and of the last step."""
+    elected = JsonLines(folder / "adapt" / "labels.jsonl").read()
+    renewed = {record["id"]: record for record in JsonLines(folder / "adapt" / "relabels.jsonl").read()}
+    steps = oracle.of_rollouts(task, JsonLines(folder / "adapt" / "rollouts.jsonl").read())
+    if steps:
+        JsonLines(folder / "oracle.jsonl").keep(steps)
+    found = oracle.of_labels(task, elected or list(renewed.values())) or {}
+    return found | ({"last_step": steps[-1]} if steps else {}) or None
 
 
 def assemble(

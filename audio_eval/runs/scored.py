@@ -6,8 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from audio_eval.questions import Question
 from audio_eval.scoring import answer_text, parse_choice, score
 from audio_eval.scoring.open_ended import final_answer, measure
@@ -126,23 +124,3 @@ def metrics(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, float]]
         if values:
             found[key] = {"value": round(factor * sum(values) / len(values), 4), "n": len(values)}
     return found
-
-
-def oracle(task: Task, labels: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """What only the answers can tell of the pseudo-labels: their accuracy, and accuracy by bin of confidence.
-
-    Computed after the adaptation, written apart, never fed back.
-    """
-    known = [label for label in labels if label["choice"] is not None and task.answers.get(label["id"])]
-    if not known:
-        return None
-    choices = {q.id: q.choices for q in task.questions}
-    right = [label["choice"] == parse_choice(task.answers[label["id"]], choices[label["id"]]) for label in known]
-    edges = np.linspace(0, 1, 6)
-    inside = np.clip(np.digitize([label["confidence"] for label in known], edges) - 1, 0, 4)
-    bins = []
-    for i in range(5):
-        members = [r for r, bin_ in zip(right, inside, strict=True) if bin_ == i]
-        mean = round(100.0 * sum(members) / len(members), 2) if members else None
-        bins.append({"from": round(edges[i], 1), "to": round(edges[i + 1], 1), "n": len(members), "accuracy": mean})
-    return {"label_accuracy": round(100.0 * sum(right) / len(right), 4), "labelled": len(known), "reliability": bins}

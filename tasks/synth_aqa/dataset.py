@@ -65,6 +65,14 @@ def build(seed: int = 0, splits: list[str] | None = None, limit: int | None = No
     }
 
 
+def build_open(**options: Any) -> dict[str, Dataset]:
+    """The same splits without options."""
+    return {
+        split: data.map(lambda row: {**row, "choices": []}, features=FEATURES)
+        for split, data in build(**options).items()
+    }
+
+
 def _record(item: Item) -> Record:
     doc, (path, digest) = item.doc(), recording(item)
     return record(

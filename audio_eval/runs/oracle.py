@@ -1,0 +1,83 @@
+"""What only the answers can tell of an adaptation: computed after it, from what it left on the disk; never fed back.
+
+The names are TTRL's (PRIME-RL/TTRL verl/utils/reward_score/ttrl/ttt_metrics.py), each a mean over the questions of a
+step: ``label_accuracy``: the pseudo-label is right; ``reward_accuracy``: share of samples that were taken for right or
+wrong as they are; ``ground_truth_ratio`` (avg@n): share of samples that are right; ``pass``: any sample is right.
+``post_``: the same of the samples that were learnt from, where these are only a part.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+
+from audio_eval.scoring import parse_choice, score
+from audio_eval.task import Task
+
+EDGES = np.linspace(0, 1, 6)  # of the reliability plot's bins of confidence
+NAMES = ("label_accuracy", "reward_accuracy", "ground_truth_ratio", "pass")
+SAME = 1e-4  # OP-TTRAV's |pseudo-reward - true reward| below which they agree
+
+Record = Mapping[str, Any]
+
+
+def of_labels(task: Task, labels: Sequence[Record]) -> dict[str, Any] | None:
+    """Accuracy of the pseudo-labels, and by bin of confidence: the reliability plot. None where there is no label."""
+    known = [label for label in labels if label["label"] is not None and task.answers.get(label["id"])]
+    if not known:
+        return None
+    right = [_right(task, label["id"], label["label"]) for label in known]
+    inside = np.clip(np.digitize([label["confidence"] for label in known], EDGES) - 1, 0, len(EDGES) - 2)
+    bins = []
+    for i in range(len(EDGES) - 1):
+        members = [r for r, bin_ in zip(right, inside, strict=True) if bin_ == i]
+        mean = round(100.0 * fmean(members), 2) if members else None
+        bins.append({"from": round(EDGES[i], 1), "to": round(EDGES[i + 1], 1), "n": len(members), "accuracy": mean})
+    return {"label_accuracy": round(100.0 * fmean(right), 4), "labelled": len(known), "reliability": bins}
+
+
+def of_rollouts(task: Task, rollouts: Iterable[Record]) -> list[dict[str, float]]:
+    """One record a step, shares 0 to 1. Questions without a published answer are left out."""
+    steps: dict[int, list[dict[str, float]]] = defaultdict(list)
+    for record in rollouts:
+        if task.answers.get(record["id"]) and record["completions"]:
+            steps[record["step"]].append(_of_group(task, record))
+    found = []
+    for step, rows in sorted(steps.items()):
+        names = dict.fromkeys(name for row in rows for name in row)
+        means = {name: round(fmean(row[name] for row in rows if name in row), 6) for name in names}
+        found.append({"step": step, **means})
+    return found
+
+
+def _of_group(task: Task, record: Record) -> dict[str, float]:
+    texts, drawn, learnt, judged = zip(*record["completions"], strict=True)
+    answer = task.answers[record["id"]]
+    rule = "choice" if record["choices"] else "contains_em"
+    true = np.array([score(rule, text, record["choices"], answer).outcome == "correct" for text in texts], float)
+    known = np.array([value is not None for value in judged])
+    agree = np.abs(np.array([value or 0.0 for value in judged]) - true) < SAME
+    found = {}
+    if record["label"] is not None:
+        found["label_accuracy"] = float(_right(task, record["id"], record["label"]))
+    parts = [("", np.array(drawn))]
+    if sum(learnt) and tuple(learnt) != tuple(drawn):
+        parts.append(("post_", np.array(learnt)))
+    for prefix, counts in parts:
+        if (counts * known).any():
+            found[f"{prefix}reward_accuracy"] = float(np.average(agree[known], weights=counts[known]))
+        found[f"{prefix}ground_truth_ratio"] = float(np.average(true, weights=counts))
+        found[f"{prefix}pass"] = float((true * counts).any())
+    return found
+
+
+def _right(task: Task, id_: str, label: str) -> bool:
+    """Whether a pseudo-label is the answer: the same option, or for an open question a text that contains it."""
+    choices = task.question(id_).choices
+    if choices:
+        return parse_choice(label, choices) == parse_choice(task.answers[id_], choices)
+    return score("contains_em", label, (), task.answers[id_]).outcome == "correct"
