@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from audio_eval.rl.group import Group
 
 LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo"]  # rl/loss.py has the formulas
+Schedule = Literal["constant", "linear", "cosine"]  # rl/schedule.py has them
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class Training(BaseModel):
     lora_r: int = Field(16, ge=1, description="rank of the adapters")
     lora_alpha: int = Field(32, ge=1, description="scale of the adapters")
     lr: float = Field(1e-6, gt=0, description="AdamW learning rate")
-    schedule: Literal["constant", "linear"] = Field("constant", description="linear: the rate falls to zero at the end")
+    schedule: Schedule = Field("constant", description="linear, cosine: the rate falls to zero at the end")
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps over which the rate rises from zero")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
     loss: LossName = Field("grpo", description="how token losses are averaged: grpo, dr_grpo, dapo or bnpo")

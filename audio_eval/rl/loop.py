@@ -12,6 +12,7 @@ from audio_eval.errors import UserError
 from audio_eval.models.policy import Policy, TrainablePolicy, Training
 from audio_eval.rl.group import Group
 from audio_eval.rl.monitors import Monitors, statistics
+from audio_eval.rl.schedule import lr_scale
 from audio_eval.rl.streams import stream
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def train(
             break
         drawn = experience(step)
         skipped = sum(not np.any(a) for a in drawn.advantages)
-        scale = 1 - step / steps if training.schedule == "linear" else 1.0
+        scale = lr_scale(training.schedule, training.warmup, step, steps)
         stats = policy.train_step(drawn.groups, drawn.advantages, scale)
         metrics = {**statistics(drawn.drawn or drawn.groups), **drawn.metrics, "skipped_groups": skipped, **stats}
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
