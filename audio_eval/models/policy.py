@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from audio_eval.questions import Question
     from audio_eval.rl.group import Group
 
-LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo"]  # rl/loss.py has the formulas
+LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo"]  # rl/loss.py has the formulas
 Schedule = Literal["constant", "linear", "cosine"]  # rl/schedule.py has them
 
 
@@ -59,10 +59,14 @@ class Training(BaseModel):
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps over which the rate rises from zero")
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
-    loss: LossName = Field("grpo", description="how token losses are averaged: grpo, dr_grpo, dapo or bnpo")
+    loss: LossName = Field(
+        "grpo", description="grpo, dr_grpo, dapo, bnpo: the average of tokens; gspo: one ratio an answer"
+    )
     clip: float = Field(0.2, gt=0, description="how far below 1 a probability ratio still counts")
     clip_high: float | None = Field(None, gt=0, description="how far above 1; none: the same as clip")
     beta: float = Field(0.0, ge=0, description="weight of the KL to the unadapted model")
+    entropy_coef: float = Field(0.0, ge=0, description="weight of a bonus for the entropy of each token's distribution")
+    mask_truncated: bool = Field(False, description="answers cut at max_tokens teach nothing, but count in the means")
     inner_updates: int = Field(1, ge=1, description="updates on the same groups")
     stop_when: str = Field("", description="stop before the last step once this holds: majority_ratio>0.99 for 10")
     token_budget: int = Field(16384, ge=1, description="tokens of a micro-batch, prompt and completions, after padding")
@@ -100,6 +104,14 @@ class TrainablePolicy(Policy, Protocol):
         self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
     ) -> dict[str, float]:
         """One optimizer step (``inner_updates`` of them) on groups with advantages (U,) each; returns metrics."""
+        ...
+
+    def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """For each group (U,): how far the model is from guessing, mean over a completion's tokens, without gradient.
+
+        Of a token that is KL(uniform || p) = logsumexp(logits) - mean(logits) - log V in nats, V the model's vocabulary
+        (INTUITOR, arXiv 2505.19590; its code leaves out log V). A group that cannot be asked gives an empty array.
+        """
         ...
 
     def save(self, folder: Path) -> None:

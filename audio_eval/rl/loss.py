@@ -11,14 +11,15 @@ from dataclasses import dataclass
 
 import torch
 
-from audio_eval.models.policy import LossName
+from audio_eval.models.policy import LossName, Training
 
 
 @dataclass(frozen=True)
 class Totals:
     """The drawn completions of a step and their tokens, and the length that a completion may have.
 
-    Those of skipped groups count as well: an advantage of zero is a loss of zero, not an absent one.
+    Those of skipped groups count as well: an advantage of zero is a loss of zero, not an absent one. A completion that
+    is masked because it was cut stays among ``completions``; its tokens are not among ``tokens``.
     """
 
     completions: int
@@ -39,31 +40,44 @@ def token_terms(
     logprobs_UT: torch.Tensor,
     old_logprobs_UT: torch.Tensor,
     ref_logprobs_UT: torch.Tensor | None,
+    entropy_UT: torch.Tensor,
+    mask_UT: torch.Tensor,
     advantages_U: torch.Tensor,
-    clip: float,
-    clip_high: float | None = None,
-    beta: float = 0.0,
+    training: Training,
 ) -> TokenTerms:
-    """Clipped policy gradient with a KL, token by token.
+    """Clipped policy gradient with a KL and an entropy bonus, token by token; ``mask_UT`` is 1 at real tokens.
 
         ratio = p / p_old
-        loss  = -min(ratio A, clamp(ratio, 1 - clip, 1 + clip_high) A) + beta KL
+        loss  = -min(ratio A, clamp(ratio, 1 - clip, 1 + clip_high) A) + beta KL - entropy_coef H
         KL    = p_ref / p - log(p_ref / p) - 1
 
     DeepSeekMath, arXiv 2402.03300, eq. 3, and eq. 4 for the KL (the estimator k3 of Schulman, "Approximating KL
     divergence", 2020). A ``clip_high`` of its own is DAPO's clip-higher, arXiv 2503.14476, section 3.1; None: ``clip``.
+    H is the entropy in nats of the distribution the token was drawn from. Under ``gspo`` the ratio is the completion's.
     """
     advantages_U1 = advantages_U[:, None]
-    ratio = (logprobs_UT - old_logprobs_UT).exp()
+    ratio = _ratios(training.loss, logprobs_UT - old_logprobs_UT, mask_UT)
     gain = ratio * advantages_U1
-    clipped_gain = ratio.clamp(1 - clip, 1 + (clip if clip_high is None else clip_high)) * advantages_U1
+    above = training.clip if training.clip_high is None else training.clip_high
+    clipped_gain = ratio.clamp(1 - training.clip, 1 + above) * advantages_U1
     loss_UT = -torch.minimum(gain, clipped_gain)
     kl_UT = torch.zeros_like(loss_UT)
-    if ref_logprobs_UT is not None and beta > 0:
+    if ref_logprobs_UT is not None and training.beta > 0:
         difference = ref_logprobs_UT - logprobs_UT
         kl_UT = difference.exp() - difference - 1
-        loss_UT = loss_UT + beta * kl_UT
+        loss_UT = loss_UT + training.beta * kl_UT
+    if training.entropy_coef > 0:
+        loss_UT = loss_UT - training.entropy_coef * entropy_UT
     return TokenTerms(loss_UT, kl_UT.detach(), (clipped_gain < gain).to(loss_UT.dtype))
+
+
+def _ratios(loss: LossName, log_ratios_UT: torch.Tensor, mask_UT: torch.Tensor) -> torch.Tensor:
+    """Of each token p / p_old; under ``gspo`` their geometric mean over the completion, at each of its tokens."""
+    if loss == "gspo":
+        lengths_U1 = mask_UT.sum(dim=1, keepdim=True).clamp(min=1)
+        means_U1 = (log_ratios_UT * mask_UT).sum(dim=1, keepdim=True) / lengths_U1
+        log_ratios_UT = means_U1.expand_as(log_ratios_UT)
+    return log_ratios_UT.exp()
 
 
 def completion_weights(loss: LossName, lengths_U: torch.Tensor, counts_U: torch.Tensor, totals: Totals) -> torch.Tensor:
@@ -76,8 +90,11 @@ def completion_weights(loss: LossName, lengths_U: torch.Tensor, counts_U: torch.
     - ``dapo``: 1/(sum_i T_i) sum_i sum_t l_it: every token of the step alike. DAPO, arXiv 2503.14476, section 3.3.
     - ``bnpo``: the same divided by the tokens of the batch, arXiv 2506.02864. TRL's batch is the micro-batch, so there
       the gradient depends on how the step is cut. Here the batch is the step, which makes it equal to ``dapo``.
+    - ``gspo``: as ``grpo``, of losses that have one ratio a completion, exp(mean_t(log p - log p_old)), clipped as a
+      whole. GSPO, arXiv 2507.18071, eq. 5 to 7 (TRL: ``importance_sampling_level="sequence"``). Such ratios stay closer
+      to 1: the paper's ``clip`` and ``clip_high`` are 3e-4 and 4e-4.
     """
-    if loss == "grpo":
+    if loss in ("grpo", "gspo"):
         return counts_U / (lengths_U.clamp(min=1) * totals.completions)
     if loss == "dr_grpo":
         return counts_U / (totals.completions * totals.max_tokens)

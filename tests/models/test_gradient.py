@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from audio_eval.models.hf import learner
+from audio_eval.models.hf import scorer
 from audio_eval.models.hf.gradient import Scored, score_rows
 from audio_eval.models.hf.layout import Row
 from audio_eval.models.hf.policy import HFPolicy
@@ -286,7 +286,7 @@ def test_no_memory_in_the_forward_halves_the_micro_batch(built: Built, monkeypat
             raise torch.cuda.OutOfMemoryError("injected")
         return score_rows(model, rows, *args)
 
-    monkeypatch.setattr(learner, "score_rows", short_of_memory)
+    monkeypatch.setattr(scorer, "score_rows", short_of_memory)
     policy = started(built, settings("full"))
     got, stats = step(policy, MIXED, advantages_of(MIXED))
     assert_same_gradients(got, want)
@@ -331,7 +331,7 @@ def test_no_memory_for_the_reference_and_the_old_policy(omni: Built, monkeypatch
             raise torch.cuda.OutOfMemoryError("injected")
         return score_rows(*args)
 
-    monkeypatch.setattr(learner, "score_rows", short_of_memory)
+    monkeypatch.setattr(scorer, "score_rows", short_of_memory)
     got, stats = step(started(omni, settings(**changes)), MIXED, advantages_of(MIXED))
     assert not failures and stats["oom_retries"] == 2
     assert_same_gradients(got, want)

@@ -29,6 +29,11 @@ def tagged(option: str) -> str:
     return f"<answer>{option}</answer>"
 
 
+def by_length(group: Group) -> np.ndarray:
+    """A self-certainty (U,) that falls with the length: 1 / (1 + tokens)."""
+    return np.array([1 / (1 + len(completion.tokens)) for completion in group.completions])
+
+
 class FakeGenerator:
     """A Policy: generates, cannot learn."""
 
@@ -53,6 +58,7 @@ class FakePolicy(FakeGenerator):
         self.trained: list[list[tuple[Group, np.ndarray]]] = []  # one list a step
         self.lr_scales: list[float] = []
         self.updates = 0
+        self.certainty: Callable[[Group], np.ndarray] = by_length
 
     def begin_training(self, training: Training) -> None:
         self.training = training
@@ -68,6 +74,9 @@ class FakePolicy(FakeGenerator):
         self.updates += 1
         self.lr_scales.append(lr_scale)
         return {"loss": 0.5}
+
+    def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        return [self.certainty(group) for group in groups]
 
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True)

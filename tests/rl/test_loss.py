@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from audio_eval.models.policy import LossName
+from audio_eval.models.policy import LossName, Training
 from audio_eval.rl.loss import Totals, completion_weights, token_terms, weighted_sum
 
 
@@ -35,11 +35,15 @@ def loss(
     beta: float = 0.0,
     name: LossName = "grpo",
     totals: Totals | None = None,
+    entropy: torch.Tensor | None = None,
+    entropy_coef: float = 0.0,
 ) -> Sums:
     """The loss of a step; without ``totals`` the sum over completions of their token means."""
     mask = torch.ones_like(logprobs, dtype=torch.bool) if mask is None else mask
     old = logprobs.detach() if old is None else old
-    terms = token_terms(logprobs, old, ref, tensor(advantages), clip, clip_high, beta)
+    entropy = torch.zeros_like(logprobs) if entropy is None else entropy
+    training = Training(loss=name, clip=clip, clip_high=clip_high, beta=beta, entropy_coef=entropy_coef)
+    terms = token_terms(logprobs, old, ref, entropy, mask, tensor(advantages), training)
     weights = completion_weights(name, mask.sum(dim=1), tensor(counts), totals or Totals(1, 1, 1))
     sums = [weighted_sum(values, mask, weights) for values in (terms.loss_UT, terms.kl_UT, terms.clipped_UT)]
     return Sums(sums[0], float(sums[1]), float(sums[2]))
@@ -183,6 +187,7 @@ BY_HAND: dict[LossName, tuple[list[float], float]] = {
     "dr_grpo": ([-2 / 60, 2 / 60, -0.5 / 60], -5 / 60),
     "dapo": ([-2 / 17, 2 / 17, -0.5 / 17], -5 / 17),
     "bnpo": ([-2 / 17, 2 / 17, -0.5 / 17], -5 / 17),
+    "gspo": ([-2 / 18, 2 / 6, -0.5 / 12], -0.5 / 6),  # where the ratio is 1, grpo
 }
 
 
@@ -206,7 +211,10 @@ def test_each_average_is_that_of_repeated_rows(name: LossName) -> None:
     mask = torch.nn.functional.pad(MASK, (0, 1))
     ours = loss(logprobs, ADVANTAGES, COUNTS, old, ref, mask, 0.1, 0.3, 0.5, name, TOTALS)
     index = torch.tensor([0, 0, 1, 2])
-    ratio = (logprobs - old)[index].exp()
+    log_ratio = (logprobs - old)[index]
+    if name == "gspo":
+        log_ratio = ((log_ratio * mask[index]).sum(-1) / mask[index].sum(-1))[:, None].expand(-1, 4)
+    ratio = log_ratio.exp()
     advantage = tensor(ADVANTAGES)[index][:, None]
     away = (ref - logprobs)[index]
     token = -torch.minimum(ratio * advantage, ratio.clamp(0.9, 1.3) * advantage) + 0.5 * (away.exp() - away - 1)
@@ -217,5 +225,67 @@ def test_each_average_is_that_of_repeated_rows(name: LossName) -> None:
         "dr_grpo": (token * m).sum() / (token.size(0) * 10),
         "dapo": (token * m).sum() / m.sum(),
         "bnpo": (token * m).sum() / m.sum(),
+        "gspo": ((token * m).sum(-1) / m.sum(-1)).mean(),
     }[name]
     assert float(ours.loss) == pytest.approx(float(theirs), rel=1e-13)
+
+
+# --- one ratio a token, one ratio a completion ---------------------------------------------------------------------
+
+# two completions, of 1 and of 3 tokens, with advantages 1 and -1, clipped at 0.8 and 1.2
+RATIOS, LENGTHS_13 = [[2.0, 1.0, 1.0], [2.0, 0.5, 1.331]], torch.tensor([[True, False, False], [True, True, True]])
+
+
+def two_completions(name: LossName) -> tuple[Sums, torch.Tensor]:
+    logprobs = tensor(RATIOS).log().requires_grad_()
+    old = torch.zeros_like(logprobs)
+    sums = loss(logprobs, [1.0, -1.0], [1, 1], old, mask=LENGTHS_13, name=name, totals=Totals(2, 4, 9))
+    sums.loss.backward()
+    assert logprobs.grad is not None
+    return sums, logprobs.grad
+
+
+def test_dapo_by_hand() -> None:
+    sums, gradient = two_completions("dapo")
+    # gains: min(2, 1.2); min(-2, -1.2), min(-0.5, -0.8), min(-1.331, -1.2); over 4 tokens
+    assert sums.loss.item() == pytest.approx(-(1.2 - 2.0 - 0.8 - 1.331) / 4, rel=1e-14)
+    # -ratio x advantage / 4 where it is not clipped
+    assert torch.allclose(gradient, tensor([[0.0, 0.0, 0.0], [2.0 / 4, 0.0, 1.331 / 4]]), rtol=1e-14, atol=0)
+    assert sums.clipped == pytest.approx((1 + 1 / 3) / 2)
+
+
+def test_gspo_by_hand() -> None:
+    sums, gradient = two_completions("gspo")
+    # s = 2 and (2 x 0.5 x 1.331)^(1/3) = 1.1: no token of the second is clipped, though two of three are far away
+    # gains: min(2, 1.2) and min(-1.1, -1.1), over 2 completions
+    assert sums.loss.item() == pytest.approx(-(1.2 - 1.1) / 2, rel=1e-14)
+    # d s / d logprob = s / 3 at each token: the same for all of a completion
+    assert torch.allclose(gradient, tensor([[0.0] * 3, [1.1 / 6] * 3]), rtol=1e-14, atol=0)
+    assert sums.clipped == pytest.approx(1 / 2)
+
+
+def test_gspos_kl_stays_that_of_tokens() -> None:
+    logprobs, ref = tensor([[-2.0, -1.0]]), tensor([[-2.0 + math.log(2.0), -1.0 - math.log(2.0)]])
+    kl = ((2.0 - math.log(2.0) - 1.0) + (0.5 + math.log(2.0) - 1.0)) / 2  # the mean of the ratios is 1
+    assert loss(logprobs, [0.0], [1], ref=ref, beta=0.5, name="gspo").loss.item() == pytest.approx(0.5 * kl, rel=1e-14)
+
+
+# --- the entropy bonus ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", BY_HAND)
+def test_an_entropy_bonus_is_weighted_as_the_losses(name: LossName) -> None:
+    logprobs = tensor([[-1.0, -2.0, -0.1], [-0.5, 0.0, 0.0], [-3.0, -1.0, 0.0]])
+    entropy = tensor([[0.5, 0.25, 2.0], [1.0, 7.0, 7.0], [0.0, 3.0, 7.0]]).requires_grad_()
+    got = loss(logprobs, ADVANTAGES, COUNTS, mask=MASK, name=name, totals=TOTALS, entropy=entropy, entropy_coef=0.1)
+    got.loss.backward()
+    # a token's weight is what its loss has: 0.1 x count / (what the average divides by)
+    divisors = {"grpo": [18, 6, 12], "gspo": [18, 6, 12], "dr_grpo": [60] * 3}.get(name, [17] * 3)
+    weights = [count / divisor for count, divisor in zip(COUNTS, divisors, strict=True)]
+    assert torch.allclose(entropy.grad, -0.1 * tensor(weights)[:, None] * MASK, rtol=1e-14, atol=0)
+    bonus = 0.1 * (2.75 * weights[0] + 1.0 * weights[1] + 3.0 * weights[2])
+    assert got.loss.item() == pytest.approx(BY_HAND[name][1] - bonus, rel=1e-13)
+
+
+def test_without_a_coefficient_the_entropy_is_not_looked_at() -> None:
+    assert loss(tensor([[-1.0]]), [1.0], [1], entropy=tensor([[float("nan")]])).loss.item() == -1.0

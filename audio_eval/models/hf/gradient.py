@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from audio_eval.models.hf.head import token_logprobs
-from audio_eval.models.hf.layout import Row, pack
+from audio_eval.models.hf.head import self_certainty, token_logprobs
+from audio_eval.models.hf.layout import Packed, Row, pack
 
 FULL_ATTENTION = "full_attention"  # transformers' name of the layer type, under which a layer looks for its mask
 
@@ -27,12 +27,32 @@ class Scored:
     entropy_UT: torch.Tensor
 
 
-def score_rows(model: Any, rows: Sequence[Row], chunk: int, checkpointing: bool = False) -> Scored:
+def score_rows(
+    model: Any, rows: Sequence[Row], chunk: int, checkpointing: bool = False, entropy_gradient: bool = False
+) -> Scored:
     """Forward ``rows``; the head runs on at most ``chunk`` completion positions at a time.
 
     ``checkpointing`` keeps only the input of each layer and computes the rest again in the backward; the language model
-    must have been prepared by ``activation_checkpointing_enable``.
+    must have been prepared by ``activation_checkpointing_enable``. The entropy carries a gradient only if asked to.
     """
+    packed, predicting_NH = _forward(model, rows, checkpointing)
+    logprobs_N, entropy_N = token_logprobs(model.lm_head, predicting_NH, packed.targets_N, chunk, entropy_gradient)
+    longest = torch.arange(int(packed.lengths_U.max()), device=logprobs_N.device)
+    mask_UT = longest[None, :] < packed.lengths_U[:, None]
+    zeros_UT = torch.zeros(mask_UT.shape, device=logprobs_N.device, dtype=logprobs_N.dtype)
+    return Scored(zeros_UT.masked_scatter(mask_UT, logprobs_N), mask_UT, zeros_UT.masked_scatter(mask_UT, entropy_N))
+
+
+@torch.no_grad()
+def certainty_rows(model: Any, rows: Sequence[Row], chunk: int) -> torch.Tensor:
+    """Self-certainty (U,) of the completions of all rows in order: the mean over the tokens of each."""
+    packed, predicting_NH = _forward(model, rows, checkpointing=False)
+    certainty_N = self_certainty(model.lm_head, predicting_NH, chunk)
+    return torch.stack([tokens.mean() for tokens in certainty_N.split(packed.lengths_U.tolist())])
+
+
+def _forward(model: Any, rows: Sequence[Row], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
+    """The rows laid out, and the hidden states (N, hidden) that predict their N completion tokens."""
     language_model = model.model.language_model
     packed = pack(rows, model.get_input_embeddings())
     with _checkpointed(language_model, checkpointing and torch.is_grad_enabled()):
@@ -42,12 +62,7 @@ def score_rows(model: Any, rows: Sequence[Row], chunk: int, checkpointing: bool 
             position_ids=packed.positions_RL,
             use_cache=False,
         ).last_hidden_state
-    predicting_NH = hidden_RLH[packed.rows_N, packed.columns_N]
-    logprobs_N, entropy_N = token_logprobs(model.lm_head, predicting_NH, packed.targets_N, chunk)
-    longest = torch.arange(int(packed.lengths_U.max()), device=logprobs_N.device)
-    mask_UT = longest[None, :] < packed.lengths_U[:, None]
-    zeros_UT = torch.zeros(mask_UT.shape, device=logprobs_N.device, dtype=logprobs_N.dtype)
-    return Scored(zeros_UT.masked_scatter(mask_UT, logprobs_N), mask_UT, zeros_UT.masked_scatter(mask_UT, entropy_N))
+    return packed, hidden_RLH[packed.rows_N, packed.columns_N]
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,27 +11,45 @@ from torch.utils.checkpoint import checkpoint
 
 
 def token_logprobs(
-    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, chunk: int
+    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, chunk: int, entropy_gradient: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Log-probability (N,) of each target and the entropy (N,) in nats of the distribution it comes from.
 
     Logits are float32. Of N positions at most ``chunk`` have their (chunk, vocabulary) logits in memory: with more of
-    them, the backward computes each chunk's again instead of keeping it.
+    them, the backward computes each chunk's again instead of keeping it. The entropy carries a gradient only where
+    that is asked for: it would keep the probabilities beside the logits.
     """
+    score = partial(_score, entropy_gradient=entropy_gradient)
     if len(targets_N) <= chunk:
-        return _score(head, hidden_NH, targets_N)
+        return score(head, hidden_NH, targets_N)
     parts = [
-        checkpoint(_score, head, hidden, targets, use_reentrant=False, preserve_rng_state=False)
+        checkpoint(score, head, hidden, targets, use_reentrant=False, preserve_rng_state=False)
         for hidden, targets in zip(hidden_NH.split(chunk), targets_N.split(chunk), strict=True)
     ]
     logprobs, entropies = zip(*parts, strict=True)
     return torch.cat(logprobs), torch.cat(entropies)
 
 
-def _score(head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _score(
+    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, entropy_gradient: bool
+) -> tuple[torch.Tensor, torch.Tensor]:
     logits_NV = head(hidden_NH).float()
     norm_N = logits_NV.logsumexp(dim=-1)
     chosen_N = logits_NV.gather(1, targets_N[:, None])[:, 0] - norm_N
-    with torch.no_grad():
+    with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
         entropy_N = norm_N - (torch.softmax(logits_NV, dim=-1) * logits_NV).sum(dim=-1)
     return chosen_N, entropy_N
+
+
+@torch.no_grad()
+def self_certainty(head: Any, hidden_NH: torch.Tensor, chunk: int) -> torch.Tensor:
+    """KL(uniform || p) (N,) in nats of the distribution at each position, ``chunk`` of them at a time.
+
+    logsumexp(logits) - mean(logits) - log V, over all V rows of the head, those that no token uses as well: zero where
+    every token is as probable as any other. INTUITOR, arXiv 2505.19590; its code leaves out log V.
+    """
+    return torch.cat([_certainty(head(hidden).float()) for hidden in hidden_NH.split(chunk)])
+
+
+def _certainty(logits_NV: torch.Tensor) -> torch.Tensor:
+    return logits_NV.logsumexp(dim=-1) - logits_NV.mean(dim=-1) - math.log(logits_NV.shape[-1])

@@ -2,104 +2,66 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from audio_eval.errors import UserError
-from audio_eval.models.hf.gradient import Scored, score_rows
-from audio_eval.models.hf.inputs import Encoder, Prompt
-from audio_eval.models.hf.layout import Row
-from audio_eval.models.hf.microbatch import Budget, Piece, micro_batches
+from audio_eval.models.hf.microbatch import Piece
+from audio_eval.models.hf.scorer import Batch, Scorer
 from audio_eval.models.policy import Training
-from audio_eval.questions import Question
-from audio_eval.rl.group import Group
+from audio_eval.rl.group import Completion, Group
 from audio_eval.rl.loss import Totals, completion_weights, token_terms, weighted_sum
 
-T = TypeVar("T")
 METRICS = ("loss", "kl", "clipped", "entropy")
 
 
 @dataclass
-class Batch:
-    """What a step scores: questions with their prompts' lengths, and unique completions (U) of them.
+class Step:
+    """A step's batch, with an advantage and a count for each of its completions (U).
 
-    ``owners`` is the question of each completion; ``totals`` are of all the step's completions, skipped ones too.
+    ``totals`` are of all the step's completions, skipped ones too; ``truncated`` is the share of them that were cut.
     """
 
+    batch: Batch
+    advantages: list[float]
+    counts: list[int]
     totals: Totals
-    questions: list[Question] = field(default_factory=list)
-    prompts: list[int] = field(default_factory=list)
-    owners: list[int] = field(default_factory=list)
-    tokens: list[tuple[int, ...]] = field(default_factory=list)
-    advantages: list[float] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)  # question id -> why it has no prompt
+    truncated: float
 
 
 class Learner:
-    """Scores completions and accumulates gradients in ``parameters``; when to step is the policy's business."""
+    """Accumulates gradients in ``parameters``; when to step is the policy's business."""
 
     def __init__(
-        self,
-        model: Any,
-        encoder: Encoder,
-        training: Training,
-        parameters: Sequence[torch.nn.Parameter],
-        precision: Callable[[], AbstractContextManager[Any]],
-        max_tokens: int,
+        self, scorer: Scorer, training: Training, parameters: Sequence[torch.nn.Parameter], max_tokens: int
     ) -> None:
-        self.model, self.encoder, self.training = model, encoder, training
-        self.parameters, self.precision, self.max_tokens = parameters, precision, max_tokens
-        self.budget = Budget(training.token_budget)
+        self.scorer, self.training, self.parameters, self.max_tokens = scorer, training, parameters, max_tokens
         if training.checkpointing:
-            model.model.language_model.activation_checkpointing_enable({"use_reentrant": False})
+            scorer.model.model.language_model.activation_checkpointing_enable({"use_reentrant": False})
 
-    def gather(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> Batch:
-        """Leave out what cannot have a gradient, before any forward; without a KL that is every advantage of zero."""
-        totals = Totals(
-            sum(group.size for group in groups),
-            sum(len(c.tokens) * n for group in groups for c, n in zip(group.completions, group.counts, strict=True)),
-            self.max_tokens,
+    def gather(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> Step:
+        """Leave out what cannot have a gradient, before any forward; without a KL or an entropy bonus that is every
+        advantage of zero, with ``mask_truncated`` every completion that was cut.
+        """
+        chosen = [
+            [u for u, (c, a) in enumerate(zip(group.completions, of_group, strict=True)) if self._matters(c, a)]
+            for group, of_group in zip(groups, advantages, strict=True)
+        ]
+        batch = self.scorer.batch(groups, chosen)
+        drawn = [(c, n) for group in groups for c, n in zip(group.completions, group.counts, strict=True)]
+        completions = sum(n for _, n in drawn)
+        return Step(
+            batch,
+            [float(advantages[g][u]) for g, u in batch.places],
+            [groups[g].counts[u] for g, u in batch.places],
+            Totals(completions, sum(len(c.tokens) * n for c, n in drawn if not self._masked(c)), self.max_tokens),
+            sum(n for c, n in drawn if not c.finished) / max(completions, 1),
         )
-        batch = Batch(totals)
-        pairs = [(g, a) for g, a in zip(groups, advantages, strict=True) if g.completions and self._matters(a)]
-        with torch.no_grad(), self.precision():
-            prompts = self.encoder.prompts([group.question for group, _ in pairs]) if pairs else []
-        for (group, of_group), prompt in zip(pairs, prompts, strict=True):
-            if isinstance(prompt, str):  # a training item whose audio is unreadable teaches nothing, and is named
-                batch.failed[group.question.id] = prompt
-                continue
-            for completion, advantage, count in zip(group.completions, of_group, group.counts, strict=True):
-                if self._matters(advantage) and completion.tokens:
-                    batch.owners.append(len(batch.questions))
-                    batch.tokens.append(completion.tokens)
-                    batch.advantages.append(float(advantage))
-                    batch.counts.append(count)
-            batch.questions.append(group.question)
-            batch.prompts.append(len(prompt.embeds))
-        return batch
-
-    def logprobs(self, batch: Batch) -> list[torch.Tensor]:
-        """Token log-probabilities (T,) of every completion under the model as it stands, without gradient."""
-
-        def score(micro: list[list[Piece]]) -> list[torch.Tensor]:
-            rows: dict[int, torch.Tensor] = {}
-            for pieces in micro:
-                scored = self._forward(batch, pieces)
-                index = [u for piece in pieces for u in piece.completions]
-                rows |= {u: scored.logprobs_UT[i, : len(batch.tokens[u])] for i, u in enumerate(index)}
-            return [rows[u] for u in range(len(batch.tokens))]
-
-        with torch.no_grad():
-            return self._in_budget(batch, score)
 
     def backward(
-        self, batch: Batch, old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None
+        self, step: Step, old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None
     ) -> dict[str, float]:
         """Leave the gradient of the step's loss in the parameters; ``old`` None: the model as it stands.
 
@@ -112,18 +74,17 @@ class Learner:
                 parameter.grad = None
             sums = dict.fromkeys(METRICS, 0.0)
             for pieces in micro:
-                part = self._add_gradient(batch, pieces, old, reference)
+                part = self._add_gradient(step, pieces, old, reference)
                 sums = {name: sums[name] + part[name] for name in METRICS}
             return sums
 
-        return self._in_budget(batch, accumulate)
+        return self.scorer.in_budget(step.batch, accumulate)
 
     def _add_gradient(
-        self, batch: Batch, pieces: list[Piece], old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None
+        self, step: Step, pieces: list[Piece], old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None
     ) -> dict[str, float]:
-        t = self.training
         index = [u for piece in pieces for u in piece.completions]
-        scored = self._forward(batch, pieces)
+        scored = self.scorer.forward(step.batch, pieces)
         mask_UT, like = scored.mask_UT, scored.logprobs_UT.detach()
 
         def padded(rows: list[torch.Tensor]) -> torch.Tensor:
@@ -133,39 +94,29 @@ class Learner:
             scored.logprobs_UT,
             like if old is None else padded(old),
             None if reference is None else padded(reference),
-            like.new_tensor([batch.advantages[u] for u in index]),
-            t.clip,
-            t.clip_high,
-            t.beta,
+            scored.entropy_UT,
+            mask_UT,
+            like.new_tensor([step.advantages[u] for u in index]),
+            self.training,
         )
         lengths_U = mask_UT.sum(dim=1)
-        counts_U = like.new_tensor([batch.counts[u] for u in index])
-        loss = weighted_sum(terms.loss_UT, mask_UT, completion_weights(t.loss, lengths_U, counts_U, batch.totals))
+        counts_U = like.new_tensor([step.counts[u] for u in index])
+        weights_U = completion_weights(self.training.loss, lengths_U, counts_U, step.totals)
+        loss = weighted_sum(terms.loss_UT, mask_UT, weights_U)
         loss.backward()
-        means_U = completion_weights("grpo", lengths_U, counts_U, batch.totals)
-        tokens = sum(len(row) * count for row, count in zip(batch.tokens, batch.counts, strict=True))
+        means_U = completion_weights("grpo", lengths_U, counts_U, step.totals)
+        tokens = sum(len(row) * count for row, count in zip(step.batch.tokens, step.counts, strict=True))
         return {
             "loss": float(loss.detach()),
             "kl": float(weighted_sum(terms.kl_UT, mask_UT, means_U)),
             "clipped": float(weighted_sum(terms.clipped_UT, mask_UT, means_U)),
-            "entropy": float(weighted_sum(scored.entropy_UT, mask_UT, counts_U)) / tokens,
+            "entropy": float(weighted_sum(scored.entropy_UT.detach(), mask_UT, counts_U)) / tokens,
         }
 
-    def _forward(self, batch: Batch, pieces: list[Piece]) -> Scored:
-        """A micro-batch; its own prompts are embedded here, so that their graph, if they have one, is used once."""
-        with self.precision():
-            prompts = self.encoder.prompts([batch.questions[piece.question] for piece in pieces])
-            rows = []
-            for piece, prompt in zip(pieces, prompts, strict=True):
-                if not isinstance(prompt, Prompt):
-                    raise UserError(f"a recording became unreadable during a training step: {prompt}")
-                rows.append(Row(prompt.embeds, [batch.tokens[u] for u in piece.completions]))
-            return score_rows(self.model, rows, self.training.logits_chunk, self.training.checkpointing)
+    def _masked(self, completion: Completion) -> bool:
+        return self.training.mask_truncated and not completion.finished
 
-    def _in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
-        lengths = [len(tokens) for tokens in batch.tokens]
-        return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget), work)
-
-    def _matters(self, advantages: np.ndarray | float) -> bool:
-        """Whether these advantages can have a gradient: under a KL an advantage of zero has one too."""
-        return self.training.beta > 0 or bool(np.any(advantages))
+    def _matters(self, completion: Completion, advantage: float) -> bool:
+        """Whether it can have a gradient: under a KL or an entropy bonus an advantage of zero has one too."""
+        regularised = self.training.beta > 0 or self.training.entropy_coef > 0
+        return not self._masked(completion) and (regularised or advantage != 0)

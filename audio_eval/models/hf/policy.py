@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from audio_eval.models.hf import adapters
 from audio_eval.models.hf.batches import cut_batches
 from audio_eval.models.hf.checkpoint import load_checkpoint
 from audio_eval.models.hf.inputs import Encoder, Prompt
-from audio_eval.models.hf.learner import METRICS, Batch, Learner
+from audio_eval.models.hf.learner import METRICS, Learner
 from audio_eval.models.hf.prefill import Prefills
 from audio_eval.models.hf.sampler import sample
+from audio_eval.models.hf.scorer import Batch, Scorer
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Sampling, Training, Usage
 from audio_eval.questions import Question
@@ -42,18 +44,22 @@ class HFPolicy:
     ) -> None:
         self.name, self.seed, self.batch_size, self.max_tokens = name, seed, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self._precision = partial(_precision, self.device)  # no bound method: an unused model is freed at once
         self._source, self._pinned, self._engine = source, revision, engine or EngineSettings()
         self.usage = Usage()
         self._load()
 
-    def _load(self) -> None:
+    def _load(self, encoder: Encoder | None = None) -> None:
+        """The unadapted model; ``encoder`` keeps the clips it has."""
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self._checkpoint = load_checkpoint(self._source, self.device, dtype, self._pinned)
         self.revision = self._checkpoint.revision
         self.model, self.tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
-        self.encoder = Encoder(self._checkpoint, self._engine)
+        self.encoder = encoder or Encoder(self._checkpoint, self._engine)
+        self.encoder.checkpoint = self._checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
         self._end_ids = self._find_end_ids()
+        self._scorer = Scorer(self.model, self.encoder, Training.model_validate({}), self._precision)
         self._training: Training | None = None
         self._peft: Any | None = None
         self._reference: dict[str, torch.Tensor] = {}
@@ -105,10 +111,17 @@ class HFPolicy:
         tokens = (*ids, self.tokenizer.eos_token_id)
         return Group(question, (Completion(text, tokens),), (1,))
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        if self.device.type == "cuda":
-            return torch.autocast("cuda", dtype=torch.bfloat16)
-        return nullcontext()
+    def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        """Self-certainty (U,) of each group's completions by the model as it stands; 0 for one without tokens.
+
+        Before ``begin_training`` within the default ``token_budget`` and ``logits_chunk``, later within its own.
+        """
+        batch = self._scorer.batch(groups, [range(len(group.completions)) for group in groups])
+        self.usage.failed |= batch.failed
+        found = [np.zeros(0 if group.question.id in batch.failed else len(group.completions)) for group in groups]
+        for (group, u), value in zip(batch.places, self._scorer.self_certainty(batch), strict=True):
+            found[group][u] = value
+        return found
 
     # --- training --------------------------------------------------------------------------------------------------
 
@@ -124,43 +137,46 @@ class HFPolicy:
                 self._reference = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
         self._names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(list(self._names), lr=training.lr, weight_decay=training.weight_decay)
-        self._learner = Learner(self.model, self.encoder, training, list(self._names), self._precision, self.max_tokens)
+        self._scorer = Scorer(self.model, self.encoder, training, self._precision)
+        self._learner = Learner(self._scorer, training, list(self._names), self.max_tokens)
 
     def train_step(
         self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
     ) -> dict[str, float]:
         """Optimizer steps on the groups; those whose advantages are all zero count in the mean and cost nothing, except
-        under a KL (``beta``), which holds them as well.
+        under a KL (``beta``) or an entropy bonus (``entropy_coef``), which holds them as well. Metrics are the
+        learner's, ``grad_norm``, ``oom_retries`` and ``truncated``, the share of drawn completions that were cut.
         """
         training, learner, optimizer = self._training, self._learner, self._optimizer
         assert training is not None and learner is not None and optimizer is not None, "begin_training comes first"
         for parameters in optimizer.param_groups:
             parameters["lr"] = training.lr * lr_scale
-        batch, retries = learner.gather(groups, advantages), learner.budget.retries
+        retries, step = self._scorer.budget.retries, learner.gather(groups, advantages)
+        batch = step.batch
         self.usage.failed |= batch.failed
-        stats = dict.fromkeys((*METRICS, "grad_norm", "oom_retries"), 0.0)
+        stats = dict.fromkeys((*METRICS, "grad_norm", "oom_retries"), 0.0) | {"truncated": step.truncated}
         if not batch.tokens:
             return stats
         self._prefills.drop()
-        reference = self._score_reference(learner, batch) if training.beta > 0 else None
-        old = learner.logprobs(batch) if training.inner_updates > 1 else None
+        reference = self._score_reference(batch) if training.beta > 0 else None
+        old = self._scorer.logprobs(batch) if training.inner_updates > 1 else None
         for _ in range(training.inner_updates):
-            stats |= learner.backward(batch, old, reference)
+            stats |= learner.backward(step, old, reference)
             norm = torch.nn.utils.clip_grad_norm_(list(self._names), training.max_grad_norm)
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             stats["grad_norm"] = float(norm)
-        return stats | {"oom_retries": float(learner.budget.retries - retries)}
+        return stats | {"oom_retries": float(self._scorer.budget.retries - retries)}
 
-    def _score_reference(self, learner: Learner, batch: Batch) -> list[torch.Tensor]:
+    def _score_reference(self, batch: Batch) -> list[torch.Tensor]:
         """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""
         if self._peft is not None:
             with self._peft.disable_adapter():
-                return learner.logprobs(batch)
+                return self._scorer.logprobs(batch)
         own = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
         self._assign(self._reference)
         try:
-            return learner.logprobs(batch)
+            return self._scorer.logprobs(batch)
         finally:
             self._assign(own)
 
@@ -188,8 +204,10 @@ class HFPolicy:
         """Load the unadapted model again; encoded clips are kept where the tower did not change."""
         if self._training is None:
             return
-        cached = self.encoder if self.encoder.frozen else None
-        self._load()
-        if cached is not None:
-            cached.checkpoint = self._checkpoint
-            self.encoder = cached
+        self._load(self.encoder if self.encoder.frozen else None)
+
+
+def _precision(device: torch.device) -> AbstractContextManager[Any]:
+    if device.type == "cuda":
+        return torch.autocast("cuda", dtype=torch.bfloat16)
+    return nullcontext()
