@@ -13,8 +13,7 @@ import torch
 
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
-from tests.models.checkpoints import clip, question
+from tests.models.checkpoints import clip, model_inputs, question
 from tests.models.conftest import Built
 from tests.models.test_gradient import given, rows_of, step
 from tests.models.test_training import (
@@ -84,24 +83,13 @@ def test_a_prompt_of_more_than_512_tokens_is_scored_whole(built: Built, tune: st
     assert_same_gradients(step(policy, groups, advantages)[0], reference, 2e-5)
 
 
-def test_the_start_of_a_long_prompt_matters_to_what_is_scored(built: Built) -> None:
-    """Were it cut to its last 512 tokens, recordings that differ in their first seconds would score alike."""
-    policy = built.policy()
-    [row] = rows_of(policy, [replace(COMPLETIONS, question=LONG)])
-    whole, tail = (
-        torch.cat(policy._scorer.logprobs(policy._scorer.batch([group], [range(3)])))
-        for group in (replace(COMPLETIONS, question=q) for q in (LONG, question(5, 3.0)))
-    )
-    assert len(row.prompt) > 512 and not torch.allclose(whole, tail, atol=1e-2)
-
-
-def test_a_long_prompts_answer_is_scored_as_it_was_sampled(built: Built) -> None:
-    """Each greedy token is the most probable one of the forward that scores it."""
+def test_the_answer_to_a_long_prompt_is_that_of_the_whole_prompt(built: Built) -> None:
+    """``generate`` sees what is scored: each greedy token is the most probable one of an un-cut forward."""
     policy = built.policy()
     [group] = policy.generate([LONG], Sampling(max_tokens=8))
     [answer] = group.completions
-    for t, token in enumerate(answer.tokens):
-        tried = [Completion("", (*answer.tokens[:t], other)) for other in {token, *range(0, 300, 7)}]
-        batch = policy._scorer.batch([Group(LONG, tuple(tried), (1,) * len(tried))], [range(len(tried))])
-        last = torch.stack([logprobs[-1] for logprobs in policy._scorer.logprobs(batch)])
-        assert tried[int(last.argmax())].tokens[-1] == token
+    inputs = model_inputs(built.kind, policy.tokenizer, policy.encoder.checkpoint.extractor, LONG)
+    ids = torch.cat([inputs["input_ids"], torch.tensor([answer.tokens])], dim=1)
+    with torch.no_grad():
+        logits = policy.model(**inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}).logits
+    assert logits[0, inputs["input_ids"].shape[1] - 1 : -1].argmax(dim=-1).tolist() == list(answer.tokens)
