@@ -9,24 +9,25 @@ drawn anew at each step, so that what the views agree on is learnt for items and
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from pydantic import Field, field_validator
 
 from audio_eval.method import Cost, Method, MethodConfig
-from audio_eval.models.policy import Policy
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.questions import Question
-from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
+from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight, joint_advantages
+from audio_eval.rl.attempts import has_contrast, redraw
 from audio_eval.rl.group import Group
-from audio_eval.rl.labels import Voting, elect_labels, label_texts
+from audio_eval.rl.labels import Labels, Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
-from audio_eval.rl.rewards import accuracy_reward, format_reward
-from audio_eval.rl.rollouts import Parts, Reward, Rollouts, roll_out
-from audio_eval.rl.views import draw_view, parse_kinds
+from audio_eval.rl.rewards import accuracy_reward, format_reward, mean_reward
+from audio_eval.rl.rollouts import Rollouts
+from audio_eval.rl.views import View, draw_view, parse_kinds
 from audio_eval.runs.session import Session
 
-VIEWS = "choices+shift+gain+noise+resample+paraphrase"
+VIEWS = "choices+shift+gain+paraphrase"
 
 
 class Config(MethodConfig, Voting, Rollouts):
@@ -35,6 +36,8 @@ class Config(MethodConfig, Voting, Rollouts):
     views: str = Field(VIEWS, description="what the voted views vary; none: one plain view")
     train_views: str = Field(VIEWS, description="what the trained views vary; none: the item as it is")
     max_attempts: int = Field(3, ge=1, description="groups drawn at most for a question in a step")
+    group_views: int = Field(2, ge=1, description="views that a question's rollouts are dealt to in a step")
+    anchor: bool = Field(True, description="the label's own text joins each group, so that there is always contrast")
     confidence: Literal["agreement", "share"] = Field(
         "agreement", description="of a label: the share of views whose majority it is, or its share of all samples"
     )
@@ -73,27 +76,70 @@ class ViewTtrl(Method):
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
         """Vote over views, train on others."""
-        c, kinds = self.config, parse_kinds(self.config.train_views)
+        c = self.config
         labels = elect_labels(policy, questions, c, run)
         pool = [question for question in questions if question.id in labels]
-        confidence = {id_: v.agreement if c.confidence == "agreement" else v.confidence for id_, v in labels.items()}
-        weights = {id_: CONFIDENCE_WEIGHTS[c.conf_weight](share) for id_, share in confidence.items()}
+        run.note("skipped_all_unparsable", len(questions) - len(pool))
 
         def experience(step: int) -> Experience:
-            batch = batch_at(pool, c.batch_size, step, run.seed)
-            views = {q.id: draw_view(q, kinds, run.seed, f"step{step}") for q in batch}
-            shown = {id_: view.shown(labels[id_].choice or 0) for id_, view in views.items()}
+            return self.learn(policy, batch_at(pool, c.batch_size, step, run.seed), labels, step)
 
-            def parts(group: Group) -> Parts:
-                right = accuracy_reward(group, shown[group.question.id])
-                return {"agreement": right, "format": format_reward(group)}
-
-            reward = Reward(parts, {"agreement": c.accuracy_weight, "format": c.format_weight})
-            asked = [views[q.id].question for q in batch]
-            found = roll_out(policy, asked, c, c.temperature, step, reward, weights)
-            found.metrics["vote_share"] = float(np.mean([labels[q.id].confidence for q in batch]))
-            found.labels = label_texts(batch, labels)
-            return found
-
-        run.note("skipped_all_unparsable", len(questions) - len(pool))
         train(policy, c, c.steps, experience, run)
+
+    def learn(self, policy: Policy, batch: Sequence[Question], labels: Labels, step: int) -> Experience:
+        """Groups of several views an item, rewarded for agreeing with its label and compared across its views."""
+        c, kinds = self.config, parse_kinds(self.config.train_views)
+
+        def draw(asked: Sequence[Question], attempt: int) -> list[list[Seen]]:
+            names = [f"step{step}/attempt{attempt}/view{i}" for i in range(c.group_views)]
+            seen = []
+            for name in names:
+                views = [draw_view(question, kinds, policy.seed, name) for question in asked]
+                sampling = Sampling(max(c.group_size // c.group_views, 1), c.temperature, stream=name)
+                groups = policy.generate([view.question for view in views], sampling)
+                seen.append([self._see(policy, *pair, labels) for pair in zip(groups, views, strict=True)])
+            return [list(of_item) for of_item in zip(*seen, strict=True)]
+
+        drawn = redraw(batch, draw, lambda item: has_contrast(*_split(item), c.criterion), c.max_attempts)
+        advantages, confidence = [], []
+        for item in drawn.groups:
+            label = labels[item[0].drawn.question.id]
+            confidence.append(label.agreement if c.confidence == "agreement" else label.confidence)
+            joint = joint_advantages([s.rewards for s in item], [np.array(s.learnt.counts) for s in item])
+            advantages += [CONFIDENCE_WEIGHTS[c.conf_weight](confidence[-1]) * one for one in joint]
+        seen = [one for item in drawn.groups for one in item]
+        metrics = {
+            "reward": mean_reward([s.learnt for s in seen], [s.rewards for s in seen]),
+            "agreement": mean_reward([s.drawn for s in seen], [s.right for s in seen]),
+            "vote_share": float(np.mean(confidence)),
+            **drawn.metrics(),
+        }
+        return Experience(
+            [s.learnt for s in seen], advantages, metrics, [s.right for s in seen], [s.drawn for s in seen],
+            label_texts(batch, labels),
+        )  # fmt: skip
+
+    def _see(self, policy: Policy, drawn: Group, view: View, labels: Labels) -> Seen:
+        c, label = self.config, labels[drawn.question.id].choice
+        assert label is not None  # those without are not trained on
+        learnt = drawn
+        if c.anchor and drawn.error is None and isinstance(policy, TrainablePolicy):
+            shown = view.question.choices[view.shown(label)]
+            learnt = drawn.joined(policy.encode(view.question, f"<answer>{shown}</answer>"))
+        rewards = c.accuracy_weight * accuracy_reward(learnt, view.shown(label))
+        return Seen(
+            drawn, accuracy_reward(drawn, view.shown(label)), learnt, rewards + c.format_weight * format_reward(learnt)
+        )
+
+
+class Seen(NamedTuple):
+    """A view's group: as it was ``drawn`` and how ``right`` (U,), what is ``learnt`` from and its ``rewards`` (U',)."""
+
+    drawn: Group
+    right: np.ndarray
+    learnt: Group
+    rewards: np.ndarray
+
+
+def _split(item: Sequence[Seen]) -> tuple[list[Group], list[np.ndarray]]:
+    return [seen.learnt for seen in item], [seen.rewards for seen in item]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import numpy as np
@@ -35,3 +35,12 @@ def group_advantages(rewards: np.ndarray, counts: np.ndarray) -> np.ndarray:
         return rewards
     mean = (rewards * counts).sum() / counts.sum()
     return (rewards - mean) / (reward_std(rewards, counts) + EPS)
+
+
+def joint_advantages(rewards: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """``group_advantages`` of several groups of one item, normalised together: what one view gets right, another not.
+
+    Rewards (U_i,) and counts (U_i,) of each group -> advantages (U_i,) of each.
+    """
+    together = group_advantages(np.concatenate(rewards), np.concatenate(counts))
+    return np.split(together, np.cumsum([len(r) for r in rewards])[:-1])

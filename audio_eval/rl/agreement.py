@@ -1,4 +1,4 @@
-"""What a group agrees on, by mode: a reward for each completion, the elected answer, and how sure the group is of it."""
+"""What a group agrees on, by mode: a reward for each completion, the elected answer, and how sure the group is."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ Elect = Callable[[Sequence[Group]], list[Elected]]
 
 
 def election(c: Comparing, policy: Policy) -> Elect:
-    """The function that makes rewards of groups by ``c.reward``; ``UserError`` where its encoder or judge is missing."""
+    """What makes rewards of groups by ``c.reward``; ``UserError`` where its encoder is missing."""
     if c.reward == "majority":
         return lambda groups: [_majority(group) for group in groups]
     if c.reward == "intuitor":

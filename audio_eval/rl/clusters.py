@@ -57,9 +57,9 @@ def clusters(vectors: np.ndarray, counts: np.ndarray, valid: np.ndarray, setting
     """Cluster the answers: unit ``vectors`` (V, d), ``counts`` (V,), ``valid`` (V,).
 
     K is the one in [k_min, k_max] with the best mean cosine silhouette, the smaller on a tie. K stays below the number
-    of distinct vectors: with one cluster each, copies alone would make a perfect silhouette of any texts. Two answers
-    alone, which no silhouette can judge, are two clusters unless they are the same. The largest cluster by samples is modal; on
-    a tie the one with the higher mean cosine to its own centroid, then the one with the first text.
+    of distinct vectors: with one cluster each, copies alone would make a perfect silhouette of any texts. Two vectors,
+    which no silhouette can judge, are two clusters unless they are the same. The largest cluster by samples is modal;
+    on a tie the one with the higher mean cosine to its own centroid, then the one with the first text.
     """
     assignment = np.full(len(counts), -1)
     if not valid.any():
@@ -132,8 +132,8 @@ def _split(points: np.ndarray, counts: np.ndarray, settings: Clustering) -> tupl
     best, labels = None, np.zeros(len(points), int)
     if cosine.min() >= settings.same - TIE:
         return labels, best
-    if len(points) == 2 and not copies.any():  # too few for a silhouette, and less alike than "the same"
-        return np.arange(2), best
+    if (~copies).sum() == 2:  # too few for a silhouette, and less alike than "the same"
+        return cosine[:, ~copies].argmax(axis=1), best
     for k in range(settings.k_min, min(settings.k_max, int((~copies).sum()) - 1) + 1):
         means = KMeans(k, n_init=4, random_state=settings.seed).fit(points, sample_weight=counts)
         _, first, numbered = np.unique(means.labels_, return_index=True, return_inverse=True)

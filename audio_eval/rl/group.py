@@ -43,6 +43,12 @@ class Group:
             return ""
         return self.completions[max(range(len(self.counts)), key=self.counts.__getitem__)].text
 
+    def joined(self, other: Group) -> Group:
+        """With the completions of another group that are not here yet."""
+        new = [(c, n) for c, n in other._pairs() if c.tokens not in {own.tokens for own in self.completions}]
+        more, counts = tuple(c for c, _ in new), tuple(n for _, n in new)
+        return Group(self.question, self.completions + more, self.counts + counts)
+
     def part(self, size: int, rng: np.random.Generator, distinct: bool = False) -> Group:
         """``size`` of the samples, drawn without replacement: as good as the first ones, which have no order here.
 

@@ -54,8 +54,7 @@ def roll_out(
         policy, batch, sampling, lambda group: reward.total(reward.parts(group)), c.criterion, c.max_attempts
     )
     found = learn_from(drawn.groups, reward, weights)
-    attempts = {"attempts": drawn.attempts / max(len(batch), 1), "rescued": drawn.rescued, "stuck": drawn.stuck}
-    found.metrics.update(attempts)
+    found.metrics.update(drawn.metrics())
     return found
 
 

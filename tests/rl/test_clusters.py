@@ -73,8 +73,7 @@ def test_two_meanings_are_two_clusters() -> None:
 @pytest.mark.parametrize(
     ("drawn", "angles", "settings"),
     [
-        ({"a": 8, "x": 8}, ANGLES, AUTO),  # fewer than three distinct texts
-        ({"a": 1, "A": 2, "x": 3}, ANGLES | {"A": 0}, AUTO),  # three texts, two vectors
+        ({"a": 8, "b": 8}, ANGLES, Clustering(same=0.9)),  # two texts that mean the same
         ({"a": 1, "b": 1, "c": 1}, {"a": 5, "b": 5, "c": 5}, AUTO),  # all alike
         ({"a": 1, "b": 1, "x": 1, "y": 1}, ANGLES, Clustering(min_silhouette=0.99)),
         ({"a": 5, "b": 5, "c": 5}, ANGLES, Clustering(same=0.9)),  # cos 20 = .94
@@ -85,6 +84,19 @@ def test_one_cluster(drawn: dict[str, int], angles: dict[str, float], settings: 
     found = clusters(answers.vectors, answers.counts, answers.valid, settings)
     assert found.k == 1 and not found.assignment.any()
     assert cluster_reward(answers, "binary", settings).rewards.tolist() == [1.0] * len(drawn)
+
+
+@pytest.mark.parametrize(
+    ("drawn", "angles", "assignment"),
+    [
+        ({"a": 10, "x": 6}, ANGLES, [0, 1]),
+        ({"A": 2, "a": 1, "x": 4}, ANGLES | {"A": 0}, [0, 0, 1]),  # three texts, two vectors
+    ],
+)
+def test_two_vectors_are_two_clusters(drawn: dict[str, int], angles: dict[str, float], assignment: list[int]) -> None:
+    answers = answers_at(drawn, angles)
+    found = clusters(answers.vectors, answers.counts, answers.valid, AUTO)
+    assert found.assignment.tolist() == assignment and found.modal == int(max(drawn, key=drawn.__getitem__) == "x")
 
 
 def test_copies_alone_do_not_make_clusters() -> None:
