@@ -34,7 +34,7 @@ def test_samples_that_name_no_option_lower_the_confidence() -> None:
 
 @pytest.mark.parametrize("drawn", [{"no idea": 4}, {"": 64}, {}])
 def test_where_nobody_named_an_option_there_is_no_label(drawn: dict[str, int]) -> None:
-    assert vote(drawn) == Vote(None, 0.0, {}, sum(drawn.values()))
+    assert vote(drawn) == Vote(None, 0.0, {}, sum(drawn.values()), agreement=0.0)
 
 
 @pytest.mark.parametrize(
