@@ -90,8 +90,9 @@ def load_task(
 ) -> Task:  # fmt: skip
     """Load ``task`` or ``task:split`` through lm-eval's TaskManager and part its questions from its answers.
 
-    Without a ``prompt`` the task's own standard one is taken. ``permute`` is a seed for another order of each item's
-    options. ``UserError`` for an unknown name and for data that cannot be read.
+    Without a split: test, else validation, else train. Without a ``prompt`` the task's own standard one is taken.
+    ``permute`` is a seed for another order of each item's options. ``UserError`` for an unknown name and
+    for data that cannot be read.
     """
     from lm_eval.tasks import TaskManager
 
@@ -113,7 +114,9 @@ def load_task(
         "validation": loaded.config.validation_split,
         "test": loaded.config.test_split,
     }
-    split = split or ("test" if available["test"] else "validation")
+    if available["test"] == available["train"]:  # lm-eval builds no task that has only items to train on
+        available["test"] = None
+    split = split or next(name for name in ("test", "validation", "train") if available[name])
     if not available.get(split):
         raise unknown("split", split, [s for s, there in available.items() if there], f" of task '{base}'")
     data = loaded.dataset[available[split]]

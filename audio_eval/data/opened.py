@@ -11,7 +11,7 @@ from audio_eval.data.sources import Loaded, Source, Sources
 
 def opened(sources: Sources) -> Sources:
     """The same sources without options: the gold option's text is the answer, ``meta.options`` keeps them."""
-    return Sources({name: _Opened(source) for name, source in sources.named.items()})
+    return Sources({name: _Opened(source) for name, source in sources.named.items()}, sources.split)
 
 
 @dataclass(frozen=True)

@@ -62,9 +62,10 @@ class Sources:
     """The sources of a split by name: ``official`` files, and hub data sets by their repository."""
 
     named: Mapping[str, Source]
+    split: str = "test"
 
     def __call__(self, data_dir: str | None = None, source: str | None = None, **_: Any) -> dict[str, Dataset]:
-        """The ``test`` split: a YAML names the object itself as its ``custom_dataset``; lm-eval passes more than these.
+        """The one split: a YAML names the object itself as its ``custom_dataset``; lm-eval passes more than these.
 
         ``source`` may name several (for several tasks), of which the first one known here is read. Without it: what a
         ``data_dir`` holds, the official files first; without that, the first hub data set.
@@ -80,7 +81,7 @@ class Sources:
             raise UserError(f"{name} holds no items; fetch it again.")
         checksums = {file: {"checksum": digest, "num_bytes": None} for file, digest in loaded.files.items()}
         info = DatasetInfo(features=FEATURES, description=name, homepage=loaded.revision, download_checksums=checksums)
-        return {"test": Dataset.from_list(loaded.records, features=FEATURES, info=info)}
+        return {self.split: Dataset.from_list(loaded.records, features=FEATURES, info=info)}
 
     @property
     def hub(self) -> list[str]:

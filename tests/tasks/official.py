@@ -31,6 +31,11 @@ DAILY = {
 }  # fmt: skip
 ALPACA = {"dataset": "koala", "instruction": "Say {{ hi }}.", "output": "hi", "generator": "gpt4_1106_preview"}
 ULTRA = {"source": "flan", "instruction": "Add 1 and 1.", "models": [], "completions": [{"response": "2"}]}
+AVQA = {
+    "id": 183, "video_name": "-HG3Omg_89c_000030", "video_id": 341, "question_text": "What happened in the video?",
+    "multi_choice": ["motorboat", "Yacht consignment", "Sailboat set sail", "Consignment car"], "answer": 1,
+    "question_relation": "View", "question_type": "Happening", "dataset_name": "AVQA", "audio_path": "wav/a.wav",
+}  # fmt: skip
 ULTRA_FILES = ("evol_instruct", "false_qa", "flan", "sharegpt", "truthful_qa", "ultrachat")
 
 
@@ -50,6 +55,7 @@ def write_all(data_dir: Path) -> None:
     write(data_dir, "mmar/MMAR-meta.jsonl", [MMAR])
     write(data_dir, "mmsu/MMSU.jsonl", [MMSU])
     write(data_dir, "daily_omni/qa.json", [DAILY])
+    write(data_dir, "avqa/train.jsonl", [AVQA])
     write(data_dir, "alpaca_eval/alpaca_eval_gpt4_baseline.json", [ALPACA])
     for name in ULTRA_FILES:
         write(data_dir, f"ultrafeedback/{name}.jsonl", [dict(ULTRA, source=name)])
