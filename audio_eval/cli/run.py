@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--method-args", metavar="K=V,...", help="settings of the methods; method.key=value for one of them"
     )
     parser.add_argument("--train-task", metavar="T", help="labelled task for methods that need one, as synth_aqa:train")
+    parser.add_argument("--train-data-dir", metavar="D", help="--data-dir of the training task (default: --data-dir)")
     parser.add_argument(
         "--train-limit", type=int, metavar="N", help="first N items of the training task (default: 1000)"
     )

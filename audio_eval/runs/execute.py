@@ -43,7 +43,8 @@ class Executor:
             return read_json(folder / "result.json")
         graders = Graders.of(spec.judge, spec.judge_model, spec.similarity)
         method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
-        task, examples = self._task(spec, spec.task), self._examples(spec, method)
+        task, training = self._task(spec, spec.task), self._training(spec, method)
+        examples = self._examples(spec, method)
         if task.scoring == "none":
             raise UserError(f"task '{task.name}' is one to adapt on: --adapt-task {task.name}, another in --tasks.")
         learned_from = [e.question for e in examples] or self._parts(spec, task)[0]
@@ -60,7 +61,7 @@ class Executor:
         finally:
             seconds = time.monotonic() - began
             JsonLines(folder / "sessions.jsonl").append([{"seconds": round(seconds, 3)}])
-        return write_result(spec, folder, method, task, policy, _score(folder, task, graders))
+        return write_result(spec, folder, method, task, training, policy, _score(folder, task, graders))
 
     def _adapt_and_answer(
         self, spec: RunSpec, folder: Path, method: Method, task: Task, examples: Sequence[Example], policy: Policy
@@ -102,10 +103,11 @@ class Executor:
             "unreadable": dict(sorted(unreadable.items())),
         })  # fmt: skip
 
-    def _task(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
+    def _task(self, spec: RunSpec, name: str, limit: int | None = None, data_dir: str | None = None) -> Task:
         prompt = Prompt(str(spec.prompt), spec.prompt_source) if spec.prompt_source else spec.prompt
         key = (
-            name, prompt, spec.data_dir, limit or spec.limit, spec.include_path, spec.source, spec.permute_choices,
+            name, prompt, data_dir or spec.data_dir, limit or spec.limit, spec.include_path, spec.source,
+            spec.permute_choices,
         )  # fmt: skip
         if key not in self._tasks:
             self._tasks[key] = load_task(*key)
@@ -119,16 +121,24 @@ class Executor:
             adapted_on = self._task(spec, spec.adapt_task, spec.train_limit).questions
         return adapted_on, scored_on
 
-    def _examples(self, spec: RunSpec, method: Method) -> Sequence[Example]:
+    def _training(self, spec: RunSpec, method: Method) -> Task | None:
+        """The task whose labels the method learns from."""
         if not method.needs_labels:
-            return ()
+            return None
         if spec.train_task is None:
             raise UserError(NO_TRAIN_TASK.format(spec.method))
         if spec.train_task == "same":
-            task = self._task(spec, spec.task)
-            adapted_on = {q.id for q in split(task.questions, spec.holdout, spec.seed)[0]}
-            return [example for example in task.examples if example.question.id in adapted_on]
-        return self._task(spec, spec.train_task, spec.train_limit).examples
+            return self._task(spec, spec.task)
+        return self._task(spec, spec.train_task, spec.train_limit, spec.train_data_dir)
+
+    def _examples(self, spec: RunSpec, method: Method) -> Sequence[Example]:
+        task = self._training(spec, method)
+        if task is None:
+            return ()
+        if spec.train_task != "same":
+            return task.examples
+        adapted_on = {q.id for q in split(task.questions, spec.holdout, spec.seed)[0]}
+        return [example for example in task.examples if example.question.id in adapted_on]
 
     def _load(self, spec: RunSpec) -> Policy:
         key = (spec.model, spec.batch_size, spec.max_tokens, spec.device)

@@ -25,9 +25,13 @@ _UNSCORED = {
 
 
 def write_result(
-    spec: RunSpec, folder: Path, method: Method, task: Task, policy: Policy, judged: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Draw the figures from what the run left on the disk, and write ``result.json``."""
+    spec: RunSpec, folder: Path, method: Method, task: Task, training: Task | None, policy: Policy,
+    judged: Mapping[str, Any],
+) -> dict[str, Any]:  # fmt: skip
+    """Draw the figures from what the run left on the disk, and write ``result.json``.
+
+    ``training`` is the task whose labels were used, if any: its name goes with the number.
+    """
     records = JsonLines(folder / "scores.jsonl").read()
     responses = JsonLines(folder / "responses.jsonl").read()
     notes = read_json(folder / "notes.json")
@@ -38,7 +42,7 @@ def write_result(
         "samples": round(notes.pop("adapt_samples") + sum(r["samples"] for r in responses)),
         "wall_s": round(sum(s["seconds"] for s in JsonLines(folder / "sessions.jsonl").read()), 2),
         "tags": tags(spec, method),
-        "trained_on": trained_on(spec, method),
+        "trained_on": training.label if training else None,
         "model_revision": policy.revision,
         "adapter_sha256": adapter_digest(folder),
         "audio_revision": audio_revision(JsonLines(folder / "questions.jsonl").read()),
@@ -98,13 +102,6 @@ def tags(spec: RunSpec, method: Method) -> list[str]:
     if spec.method == "sft":
         found.append(f"{spec.method_args['labels']} labels")
     return found
-
-
-def trained_on(spec: RunSpec, method: Method) -> str | None:
-    """The training task whose labels were used."""
-    if not method.needs_labels:
-        return None
-    return spec.task if spec.train_task == "same" else spec.train_task
 
 
 def lm_eval_keys(task: Task, figures: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:

@@ -33,6 +33,7 @@ class RunSpec(BaseModel):
     train_task: str | None = Field(
         None, description="labelled task for methods that need one; 'same' is the scored one"
     )
+    train_data_dir: str | None = Field(None, description="data_dir of the training task alone; default: data_dir")
     train_limit: int = Field(1000, ge=1, description="first items of the training task")
     batch_size: int = Field(32, ge=1, description="questions sampled together")
     max_tokens: int = Field(64, ge=1, description="longest completion")

@@ -11,7 +11,10 @@ import soundfile
 
 from audio_eval.cli.main import main
 from audio_eval.errors import UserError
+from audio_eval.methods.grpo import Grpo
+from audio_eval.runs.execute import Executor
 from audio_eval.task import Task, load_task
+from tests.runs.conftest import lines, make_spec
 from tests.tasks.official import AVQA, write
 
 SEGMENTS = {"PLANNING": "Listen.", "SUMMARY": "An engine."}
@@ -113,3 +116,24 @@ def test_validate(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["validate", "avqa", "--data-dir", str(data), "--json"]) == 2
     found = json.loads(capsys.readouterr().out.splitlines()[-1])["tasks"]["avqa"]
     assert found["items"] == 4
+
+
+@pytest.mark.slow
+def test_grpo_trains_on_it_from_a_folder_of_its_own(tmp_path: Path) -> None:
+    """The scored task is read from another place, and nothing of it is looked for in the training folder."""
+    data = write_tones(tmp_path / "data", 6)
+    args = "steps=1,group_size=4,batch_size=4"
+    spec = make_spec("grpo", args, train_task="avqa", train_data_dir=str(data), train_limit=4)
+    row = Executor().run(spec, tmp_path / "run")["audio_eval"]
+    assert row["trained_on"] == "avqa:train", "under the name of its only split"
+    assert row["samples"] == 4 * 4 + 16 and row["n"] == 16
+    assert [record["step"] for record in lines(tmp_path / "run", "metrics.jsonl")] == [1]
+    assert not row["notes"].get("unreadable")
+
+
+def test_scoring_on_the_items_of_the_training_is_said(tmp_path: Path) -> None:
+    data = str(write_tones(tmp_path))
+    spec = make_spec("grpo", "steps=1", tasks="avqa", train_task="avqa:train", data_dir=data, limit=None)
+    executor = Executor()
+    training = executor._training(spec, Grpo())
+    assert training is not None and training.label == executor._task(spec, "avqa").label == "avqa:train"
