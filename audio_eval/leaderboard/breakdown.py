@@ -25,8 +25,13 @@ def _section(rows: Sequence[Row], label: str) -> str:
         scores = [[run.summary.groups.get(label, {}).get(name) for run in row.runs] for row in rows]
         n = max(score.n for found in scores for score in found if score is not None)
         lines.append([cell(name), str(n), *(_entry([s for s in found if s is not None]) for found in scores)])
-    columns = [cell(f"{row.model} {row.method}") for row in rows]
+    columns = [cell(_name(row)) for row in rows]
     return table(lines, [cell(label), "n", *columns], "github", right=range(1, len(columns) + 2))
+
+
+def _name(row: Row) -> str:
+    arm = row.runs[0].summary.audio
+    return f"{row.model} {row.method}" + (f" (audio: {arm})" if arm else "")
 
 
 def _entry(scores: Sequence[GroupScore]) -> str:

@@ -39,6 +39,11 @@ it), similarity (cosine of embeddings), grade (a judge's 0 to 10, times 10), pre
 baseline's output: the raw win rate), length_adjusted_win_rate (our own regression, not AlpacaEval's LC win rate)."""
 
 
+_ARMS = """\
+audio: a control arm, what the model scores without hearing the recordings: silence of their length, shuffled (each \
+item hears another item's), none (text only). It is compared with the `{baseline}` that hears them."""
+
+
 def task_table(rows: Sequence[Row]) -> str:
     """The table of one task with its legend and the provenance of each row, in the order of ``rows``."""
     labels = list(dict.fromkeys(label for row in rows for label in row.groups))
@@ -153,6 +158,8 @@ def _legend(rows: Sequence[Row]) -> str:
         lines.append(f"- official: accuracy by the benchmark's own rule, on the n items it keeps ({values(rules)}).")
     if any(row.metrics for row in rows):
         lines.append(f"- {_METRICS}")
+    if any(run.summary.audio for row in rows for run in row.runs):
+        lines.append(f"- {_ARMS.format(baseline=BASELINE)}")
     if any(row.accuracy is None for row in rows):
         lines.append(f"- {HIDDEN}: the answers of these items are not public, or nobody has judged the responses.")
     return "\n".join(lines) + _demo_note(rows)
@@ -212,7 +219,7 @@ def _accuracy(row: Row) -> str:
 
 def _difference(row: Row) -> str:
     if (paired := row.comparison) is None:
-        return "baseline" if row.method == BASELINE and row.accuracy is not None else NONE
+        return "baseline" if row.baseline and row.accuracy is not None else NONE
     p = "p<0.001" if paired.p_value < 0.001 else f"p={paired.p_value:.3f}"
     common = f" n={paired.n}" if paired.n != row.n else ""
     return f"{_signed(paired.difference)} [{_signed(paired.low)}, {_signed(paired.high)}] {p}{common}"

@@ -15,6 +15,7 @@ from audio_eval.errors import UserError
 from audio_eval.leaderboard.summary import GroupScore, Metric, Official, Summary, summary_reader
 from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accuracy_interval, compare
 
+# With the recordings: in a control arm it is a row like any other.
 BASELINE = "direct"
 # The first is written when a run has ended; the others mark a directory as a run that has not.
 _FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
@@ -61,6 +62,11 @@ class Row:
     wall_s: float | None
     tags: tuple[str, ...]
     runs: tuple[Run, ...]
+
+    @property
+    def baseline(self) -> bool:
+        """Whether others are compared with it."""
+        return _is_baseline(self.runs[0].summary)
 
 
 def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
@@ -110,7 +116,7 @@ def aggregate(runs: Sequence[Run]) -> list[Row]:
     groups = [[cell[seed] for seed in sorted(cell)] for repeats in cells.values() for cell in repeats]
     baselines: dict[Hashable, list[list[Run]]] = defaultdict(list)
     for group in groups:
-        if group[0].summary.method == BASELINE and group[0].outcomes:
+        if _is_baseline(group[0].summary) and group[0].outcomes:
             baselines[_comparable(group[0])].append(group)
     rows = [_row(group, baselines[_comparable(group[0])]) for group in groups]
     return sorted(rows, key=_order)
@@ -160,6 +166,10 @@ def _comparable(run: Run) -> Hashable:
     return s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision, s.audio_revision, s.graders
 
 
+def _is_baseline(summary: Summary) -> bool:
+    return summary.method == BASELINE and summary.audio is None
+
+
 def _key(run: Run) -> Hashable:
     s = run.summary
     items = frozenset(outcome.id for outcome in run.outcomes)
@@ -191,7 +201,7 @@ def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
         groups=groups,
         macro=fmean(known) if known and len(known) == len(groups) else None,
         unparsable=fmean(s.unparsable for s in summaries),
-        comparison=None if hidden or first.method == BASELINE else _compare(runs, baselines),
+        comparison=None if hidden or _is_baseline(first) else _compare(runs, baselines),
         official=_mean(officials),
         official_n=(min(o.n for o in officials), max(o.n for o in officials)) if officials else None,
         official_rule=officials[0].rule if officials else None,

@@ -59,6 +59,7 @@ class Summary:
     unparsable_n: int = 0
     official: Official | None = None
     groups: dict[str, dict[str, GroupScore]] = field(default_factory=dict)
+    audio: str | None = None
     tags: list[str] = field(default_factory=list)
     trained_on: str | None = None
     prompt: str | None = None

@@ -231,6 +231,26 @@ def test_what_it_was_trained_on_is_a_tag(tmp_path: Path, trained_on: str | None,
     assert columns(task_table(rows_of(tmp_path)), 0)["tags"] == tag
 
 
+def test_a_control_arm_is_compared_with_the_direct_that_hears(tmp_path: Path):
+    arm: dict[str, Any] = {"audio": "silence", "tags": ["audio: silence"]}
+    make_run(tmp_path / "silent", "rwwwww", **arm)
+    alone = rows_of(tmp_path)
+    assert columns(task_table(alone), 0)["Δ direct"] == "—", "no baseline, and not one itself"
+    make_run(tmp_path / "voted", "rrrwww", method="majority_vote", **arm)
+    make_run(tmp_path / "heard", "rrww", audio=None)
+    rows = {(row.method, row.tags): row for row in rows_of(tmp_path)}
+    silent = rows["direct", ("audio: silence",)]
+    assert silent.comparison is not None and silent.comparison.difference == -25.0, "on the four items of both"
+    voted = rows["majority_vote", ("audio: silence",)].comparison
+    assert voted is not None and (voted.n, voted.difference) == (4, 25.0), "not with the silent direct, of more items"
+    table = task_table(list(rows.values()))
+    assert columns(table, [*rows].index(("direct", ())))["Δ direct"] == "baseline"
+    assert table.count("baseline") == 1 and "It is compared with the `direct` that hears them" in table
+    assert "tiny-omni direct (audio: silence)" in table, "the breakdown's column"
+    assert "control arm" not in task_table([rows["direct", ()]])
+    assert "audio: silence" in terminal_table(list(rows.values())) and "audio: silence" in all_table({"x": alone})
+
+
 def test_names_cannot_break_a_table(tmp_path: Path):
     evil = "a|b`c\nd\x1b[31me\x1b]8;;http://x\x07f\u202eg\u200b<img src=x>[l](u)\\h\x9b\r\u2028i"
     make_run(tmp_path / "a", "rw", model=evil, tags=[evil], note=evil, prompt=evil, adapter_sha256=evil)
