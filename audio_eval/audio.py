@@ -70,8 +70,9 @@ class AudioRef:
             ) from None
 
     def edited(self, edit: AudioEdit) -> AudioRef:
-        """The same recording with another edit."""
-        return replace(self, edit=edit)
+        """The same recording with another edit; one that was silenced stays silent, whatever view is drawn of it."""
+        silent = self.edit is not None and self.edit.gain == 0.0
+        return replace(self, edit=replace(edit, gain=0.0) if silent else edit)
 
     def digest(self) -> str:
         """What tells recordings apart: the sha256 of the encoded file's bytes, in hex; with an edit, of both."""

@@ -22,10 +22,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--train-task", metavar="T", help="labelled task for methods that need one, as synth_aqa:train")
     parser.add_argument("--train-data-dir", metavar="D", help="--data-dir of the training task (default: --data-dir)")
+    parser.add_argument("--train-audio", metavar="ARM", help="the same as --audio for the training task")
     parser.add_argument(
         "--train-limit", type=int, metavar="N", help="first N items of the training task (default: 1000)"
     )
     add_data_arguments(parser)
+    parser.add_argument(
+        "--audio", metavar="ARM", help="a control arm: silence, shuffled (another item's recording) or none (text only)"
+    )
     parser.add_argument("--adapt-task", metavar="T", help="adapt on this task's questions instead of the scored ones")
     parser.add_argument("--seed", metavar="S[,S]", help="seeds, each a run of its own (default: 0)")
     parser.add_argument("--limit", "-L", type=int, metavar="N", help="first N items of each task")

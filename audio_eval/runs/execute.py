@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.audio import AudioError
 from audio_eval.errors import UserError
 from audio_eval.method import Method
 from audio_eval.models.catalog import load_policy
@@ -18,13 +16,13 @@ from audio_eval.prompts import Prompt
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
 from audio_eval.rl.streams import stream
-from audio_eval.runs import scored
+from audio_eval.runs import arms, scored
 from audio_eval.runs.environment import environment
 from audio_eval.runs.graders import Graders
 from audio_eval.runs.progress import Progress
 from audio_eval.runs.result import write_result
 from audio_eval.runs.session import Session
-from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
+from audio_eval.runs.spec import NO_TRAIN_TASK, Arm, RunSpec
 from audio_eval.runs.store import JsonLines, read_json, write_json
 from audio_eval.task import Task, load_task
 
@@ -45,6 +43,8 @@ class Executor:
         method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
         task, training = self._task(spec, spec.task), self._training(spec, method)
         examples = self._examples(spec, method)
+        recorded = self._loaded(spec, spec.task)
+        instead = arms.heard(recorded, spec.audio, spec.seed) if spec.audio else {}
         if task.scoring == "none":
             raise UserError(f"task '{task.name}' is one to adapt on: --adapt-task {task.name}, another in --tasks.")
         learned_from = [e.question for e in examples] or self._parts(spec, task)[0]
@@ -53,7 +53,7 @@ class Executor:
         folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
         write_json(folder / "spec.json", spec.model_dump())
         write_json(folder / "env.json", environment())
-        JsonLines(folder / "questions.jsonl").keep(_records(task))
+        JsonLines(folder / "questions.jsonl").keep(_records(recorded, instead))
         policy = self._load(spec)
         began = time.monotonic()
         try:
@@ -103,7 +103,19 @@ class Executor:
             "unreadable": dict(sorted(unreadable.items())),
         })  # fmt: skip
 
-    def _task(self, spec: RunSpec, name: str, limit: int | None = None, data_dir: str | None = None) -> Task:
+    def _task(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
+        return self._through(spec.audio, spec, self._loaded(spec, name, limit))
+
+    def _through(self, arm: Arm | None, spec: RunSpec, task: Task) -> Task:
+        """The task in a control arm, if any; kept, as its questions keep the digests of their recordings."""
+        if arm is None:
+            return task
+        key = (id(task), arm, spec.seed if arm == "shuffled" else None)
+        if key not in self._tasks:
+            self._tasks[key] = arms.through(task, arm, spec.seed)
+        return self._tasks[key]
+
+    def _loaded(self, spec: RunSpec, name: str, limit: int | None = None, data_dir: str | None = None) -> Task:
         prompt = Prompt(str(spec.prompt), spec.prompt_source) if spec.prompt_source else spec.prompt
         key = (
             name, prompt, data_dir or spec.data_dir, limit or spec.limit, spec.include_path, spec.source,
@@ -128,8 +140,10 @@ class Executor:
         if spec.train_task is None:
             raise UserError(NO_TRAIN_TASK.format(spec.method))
         if spec.train_task == "same":
-            return self._task(spec, spec.task)
-        return self._task(spec, spec.train_task, spec.train_limit, spec.train_data_dir)
+            task = self._loaded(spec, spec.task)
+        else:
+            task = self._loaded(spec, spec.train_task, spec.train_limit, spec.train_data_dir)
+        return self._through(spec.train_audio, spec, task)
 
     def _examples(self, spec: RunSpec, method: Method) -> Sequence[Example]:
         task = self._training(spec, method)
@@ -190,10 +204,11 @@ def _score(folder: Path, task: Task, graders: Graders) -> dict[str, Any]:
     return judged
 
 
-def _records(task: Task) -> list[dict[str, Any]]:
-    """``questions.jsonl``: what was asked, and of which recording."""
-    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter
-        digests = list(pool.map(_digest, task.questions))
+def _records(task: Task, instead: Mapping[str, str]) -> list[dict[str, Any]]:
+    """``questions.jsonl``: what was asked, of which recording, and what was heard ``instead`` of it in a control arm.
+
+    ``task`` is the one without an arm, so that the fingerprint of the recordings is the same in all arms.
+    """
     return [
         {
             "id": question.id,
@@ -203,16 +218,10 @@ def _records(task: Task) -> list[dict[str, Any]]:
             "choices": question.choices,
             "prompt": question.prompt,
             "groups": question.groups,
+            **({"heard": instead[question.id]} if question.id in instead else {}),
         }
-        for question, digest in zip(task.questions, digests, strict=True)
+        for question, digest in zip(task.questions, arms.digests(task.questions), strict=True)
     ]
-
-
-def _digest(question: Question) -> str | None:
-    try:
-        return question.audio.digest() if question.audio else None
-    except AudioError:  # told of when it is asked
-        return None
 
 
 def _trouble(usage: Usage, id_: str) -> dict[str, Any]:

@@ -41,6 +41,7 @@ def write_result(
         "seed": spec.seed,
         "samples": round(notes.pop("adapt_samples") + sum(r["samples"] for r in responses)),
         "wall_s": round(sum(s["seconds"] for s in JsonLines(folder / "sessions.jsonl").read()), 2),
+        "audio": spec.audio,
         "tags": tags(spec, method),
         "trained_on": training.label if training else None,
         "model_revision": policy.revision,
@@ -94,7 +95,9 @@ def assemble(
 
 def tags(spec: RunSpec, method: Method) -> list[str]:
     """What a table must say of a row."""
-    found = []
+    found = [f"audio: {spec.audio}"] if spec.audio else []
+    if spec.train_audio and method.needs_labels:
+        found.append(f"training audio: {spec.train_audio}")
     if method.transductive and spec.adapt_task:
         found.append(f"adapted on {spec.adapt_task}")
     elif method.transductive:
