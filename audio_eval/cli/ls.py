@@ -1,4 +1,4 @@
-"""List tasks, models, methods and prompts; or one task with what is in it (--counts needs no audio)."""
+"""List tasks, models, methods and prompts; or one task or method (--counts needs no audio)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval ls``."""
     from audio_eval.cli.run import add_data_arguments
 
-    parser.add_argument("what", nargs="?", metavar="KIND|TASK", help=f"{', '.join(KINDS)}, or a task's name")
+    parser.add_argument(
+        "what", nargs="?", metavar="KIND|NAME", help=f"{', '.join(KINDS)}, a task, a method, or path/to/file.py:Class"
+    )
     parser.add_argument("--counts", action="store_true", help="with a task: count its items by every group label")
     add_data_arguments(parser)
 
@@ -22,9 +24,11 @@ def execute(args: argparse.Namespace) -> int:
     from audio_eval.errors import UserError
 
     if args.what and args.what not in KINDS:
-        return _one_task(args)
+        return _one(args)
     if args.counts:
         raise UserError("--counts wants a task: audio-eval ls mmau_test_mini --counts --data-dir D.")
+    if args.what == "methods":
+        return _all_methods()
     rows = {"tasks": _tasks, "groups": _groups, "models": _models, "methods": _methods, "prompts": _prompts}
     for what in [args.what] if args.what else KINDS:
         print(what)
@@ -35,14 +39,22 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def _one_task(args: argparse.Namespace) -> int:
-    from audio_eval.errors import unknown
+def _one(args: argparse.Namespace) -> int:
+    """A task or a method; both, should a plug-in have a task's name."""
+    from audio_eval.errors import UserError, unknown
+    from audio_eval.registry import is_path, registered
     from audio_eval.task_index import listing
 
-    known = listing(args.include_path)
-    if args.what not in known.tasks and args.what not in known.groups:
-        raise unknown("kind or task", args.what, [*KINDS, *known.tasks, *known.groups])
-    for name in known.expand([args.what]):
+    known, methods = listing(args.include_path), registered("methods")
+    is_method = is_path(args.what) or args.what in methods
+    is_task = args.what in known.tasks or args.what in known.groups
+    if not is_task and not is_method:
+        raise unknown("name", args.what, [*KINDS, *known.tasks, *known.groups, *methods])
+    if args.counts and not is_task:
+        raise UserError(f"--counts wants a task: '{args.what}' is a method.")
+    if is_method:
+        _one_method(args.what)
+    for name in known.expand([args.what]) if is_task else ():
         print(name)
         for key, value in known.tasks[name].items():
             print(f"  {key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
@@ -53,6 +65,29 @@ def _one_task(args: argparse.Namespace) -> int:
 
             quiet_libraries()
             print_counts(load_task(name, data_dir=args.data_dir, source=args.source, include_path=args.include_path))
+    return 0
+
+
+def _one_method(name: str) -> None:
+    from audio_eval.cli.method_info import details
+    from audio_eval.models.catalog import ModelEntry
+    from audio_eval.registry import is_path, method_class, origin, registered
+
+    cls = method_class(name)
+    source = name if is_path(name) else origin(registered("methods")[name][0])
+    models = {name: entry for name, entry in _loaded("models", "model") if isinstance(entry, ModelEntry)}
+    print(cls.name, *details(cls, source, models), sep="\n")
+
+
+def _all_methods() -> int:
+    from audio_eval.cli.method_info import overview
+
+    print("methods")
+    for name, found in sorted(_loaded("methods", "method"), key=lambda row: row[0]):
+        broken = isinstance(found, str)
+        print(f"  {name}  {found if broken else found.summary}")
+        for line in [] if broken else overview(found):
+            print(f"    {line}")
     return 0
 
 
@@ -81,21 +116,18 @@ def _models(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def _methods(args: argparse.Namespace) -> list[tuple[str, str]]:
-    rows = []
-    for name, found in _loaded("methods", "method"):
-        paper = getattr(found, "paper", "")
-        rows.append((name, getattr(found, "summary", str(found)) + (f" ({paper})" if paper else "")))
-    return rows
+    return [(name, found if isinstance(found, str) else found.summary) for name, found in _loaded("methods", "method")]
 
 
 def _loaded(group: str, what: str) -> list[tuple[str, Any]]:
+    """What is registered; in the place of what is broken, a line that says why."""
     from audio_eval.errors import UserError
-    from audio_eval.registry import named, registered
+    from audio_eval.registry import method_class, named, registered
 
     rows: list[tuple[str, Any]] = []
     for name in registered(group):
         try:
-            rows.append((name, named(group, what, name)))
+            rows.append((name, method_class(name) if group == "methods" else named(group, what, name)))
         except UserError as error:
-            rows.append((name, f"broken: {error}"))
+            rows.append((name, f"broken: {' '.join(str(error).split())}"))
     return rows
