@@ -1,0 +1,1 @@
+"""confident_sft: a method for audio-eval."""

@@ -1,0 +1,78 @@
+"""Fine-tuning on a model's own confident votes (self-consistency as a filter, after LMSI, arXiv 2210.11610).
+
+The frozen model votes on every question. Where enough of the samples agree, the elected option becomes the label and
+the question is learned from; an unclear vote is likely to be wrong, and such a question is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from audio_eval.errors import UserError
+from audio_eval.method import Cost, Method, MethodConfig
+from audio_eval.models.policy import Policy, TrainablePolicy, Training
+from audio_eval.questions import Question
+from audio_eval.rl.labels import elect_labels
+from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.runs.session import Session
+
+
+class Config(MethodConfig, Training):
+    """Settings of confident_sft; Training brings those of the update (lr, tune, ...)."""
+
+    votes: int = Field(32, ge=1, description="samples a question for its label")
+    confidence: float = Field(0.7, ge=0, le=1, description="share of the samples that must name the label")
+    temperature: float = Field(1.0, gt=0, description="of the votes")
+    epochs: int = Field(2, ge=1, description="walks through the questions that are kept")
+    batch_size: int = Field(8, ge=1, description="questions a step")
+
+
+class ConfidentSft(Method):
+    """Likelihood of ``<answer>label</answer>`` on the questions whose vote is clear."""
+
+    name = "confident_sft"
+    summary = "fine-tuning on those of the model's own votes that it is confident of"
+    paper = "after LMSI, arXiv 2210.11610"
+    Config = Config
+    config: Config
+    trains = True
+    needs_choices = True  # a vote is over options
+    presets: ClassVar[dict[str, dict[str, Any]]] = {
+        "demo": {"votes": 16, "tune": "full", "lr": 3e-4, "batch_size": 16},  # for tiny-omni
+        "strict": {"votes": 64, "confidence": 0.9, "epochs": 4},
+    }
+
+    @property
+    def transductive(self) -> bool:
+        """It learns from the scored questions, without their answers; every table says so."""
+        return True
+
+    def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
+        """At most: as if every vote were clear."""
+        c = self.config
+        steps = math.ceil(c.epochs * adapted / c.batch_size)
+        return Cost(votes=c.votes * adapted, steps=steps, trained=steps * c.batch_size, answers=scored)
+
+    def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
+        """Vote, keep what is clear, train on it."""
+        c = self.config
+        votes = elect_labels(policy, questions, c.votes, c.temperature, run)  # on the disk, read back on resume
+        kept = [q for q in questions if q.id in votes and votes[q.id].confidence >= c.confidence]
+        run.note("kept", len(kept))
+        if not kept:
+            most = max(vote.confidence for vote in votes.values())
+            raise UserError(f"no vote reaches confidence={c.confidence}; the clearest has {most:.2f}.")
+
+        def experience(step: int) -> Experience:
+            assert isinstance(policy, TrainablePolicy)  # train() has seen to it
+            batch = batch_at(kept, c.batch_size, step, run.seed)
+            groups = [policy.encode(q, f"<answer>{q.choices[votes[q.id].choice]}</answer>") for q in batch]
+            metrics = {"confidence": float(np.mean([votes[q.id].confidence for q in batch]))}
+            return Experience(groups, [np.ones(1) for _ in groups], metrics)  # advantage 1 makes GRPO's loss SFT's
+
+        train(policy, c, math.ceil(c.epochs * len(kept) / c.batch_size), experience, run)
