@@ -107,14 +107,14 @@ def test_it_runs_by_name_and_from_its_file(
     assert "confident_sft" in (installed.folder / "tables" / "all.md").read_text()
     folder = installed.folder / "runs" / "tiny-omni-confident_sft-synth_aqa-validation-seed0"
     row = json.loads((folder / "result.json").read_text())["audio_eval"]
-    assert row["n"] == 8 and row["notes"]["kept"] == 8 and row["samples"] == 4 * 8 + 8
+    assert row["n"] == 8 and 0 < row["notes"]["kept"] <= 8 and row["samples"] == 4 * 8 + 8
 
     file = PLUGIN / "src" / "confident_sft" / "method.py"
     assert main([*flags, "--method", f"{file}:ConfidentSft", "--output", str(tmp_path), "--json"]) == 0
     (again,) = json.loads(capsys.readouterr().out)["rows"]
     assert again["method"] == "confident_sft"
     same = ("accuracy", "samples", "unparsable", "adapter_sha256")
-    assert {key: again.get(key) for key in same} == {key: row.get(key) for key in same}
+    assert {key: again[key] for key in same} == {key: row[key] for key in same}
 
 
 # --- beside what does not work ---------------------------------------------------------------------------------------
