@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,7 +51,7 @@ def test_stages_part_the_items_evenly_from_easy_to_hard(difficulty: dict[str, fl
 
 
 def test_nothing_left_is_the_users_to_mend() -> None:
-    with pytest.raises(UserError, match="no item of 2 .* drop_never=false"):
+    with pytest.raises(UserError, match=r"no item of 2 .* drop_never=false"):
         stages({"a": 0.0, "b": 0.0}, 2, 0)
 
 
@@ -69,6 +71,6 @@ def test_pools(pacing: str, expected: list[str]) -> None:
 @given(st.integers(1, 6), st.integers(1, 40))
 def test_every_stage_begins_at_its_step_0(n: int, steps: int) -> None:
     pools = [pool_at([[str(k)] for k in range(n)], step, steps, "staged") for step in range(steps)]
-    for before, pool in zip(pools, pools[1:], strict=False):
+    for before, pool in pairwise(pools):
         assert pool.step == (before.step + 1 if pool.stage == before.stage else 0)
     assert pools[0][:2] == (0, 0)
