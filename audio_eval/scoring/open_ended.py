@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from audio_eval.scoring.text import normalise, plain, tagged
+from audio_eval.scoring.text import after_thinking, normalise, plain, tagged
 from audio_eval.scoring.verdict import Verdict
 
 # Han and kana: written without spaces, so a word is found without asking for a boundary around it.
@@ -36,7 +36,7 @@ def final_answer(response: str) -> str:
     """
     inside = tagged(response)
     if inside is None:
-        inside = _TAG.sub("\n", response.rpartition("</think>")[2])
+        inside = _TAG.sub("\n", after_thinking(response))
     return inside.partition("<think>")[0].strip()
 
 

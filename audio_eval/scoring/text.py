@@ -26,6 +26,8 @@ _ANSWER_LINE = re.compile(
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _TAG = re.compile(r"</?answer>", re.IGNORECASE)
+_THOUGHT = re.compile(r".*</think>", re.DOTALL | re.IGNORECASE)
+_RESPONSE = re.compile(r"</?response>", re.IGNORECASE)  # Audio-Reasoner's, after </THINK>
 _FORMAT = re.compile(r"<answer>.*?</answer>", re.DOTALL)
 
 
@@ -67,6 +69,12 @@ def tagged(response: str) -> str | None:
     return inside
 
 
+def after_thinking(response: str) -> str:
+    """What follows the last ``</think>``, in either case; all of it where there is none."""
+    found = _THOUGHT.match(response)
+    return response[found.end() :] if found else response
+
+
 def answer_text(response: str) -> str:
     """The part of a response that an official rule is given: inside the last ``<answer>`` pair, else all of it."""
     inside = tagged(response)
@@ -82,7 +90,7 @@ def answer_span(response: str) -> str:
     """
     text = tagged(response)
     if text is None:
-        text = _TAG.sub("\n", response.rpartition("</think>")[2])
+        text = _RESPONSE.sub("\n", _TAG.sub("\n", after_thinking(response)))
     boxes = [found[0] for found in _BOXES.finditer(text)] if "\\boxed" in text else []
     if boxes:
         return plain(boxes[-1])

@@ -74,6 +74,12 @@ def test_names_no_single_option(response: str, why: str) -> None:
     assert (verdict.outcome, verdict.choice, verdict.why) == ("wrong", None, f"unparsable: {why}")
 
 
+@pytest.mark.parametrize("said", ["dog", "B", "It is a dog."])
+def test_thinking_is_left_out_in_either_case(said: str) -> None:
+    assert parse_choice(f"<THINK><CAPTION>a cat</CAPTION></THINK>\n<RESPONSE>{said}</RESPONSE>", PETS) == 1
+    assert parse_choice(f"<think>a cat</think>{said}", PETS) == 1
+
+
 def test_an_option_inside_another_is_not_named_by_it() -> None:
     assert parse_choice("I hear piano and violin", PETS) == 3
     assert parse_choice("I hear a piano", PETS) == 4
