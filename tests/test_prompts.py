@@ -29,6 +29,18 @@ WORDED = {
     "op_ttrav_open": f"{Q}\nExplain your reasoning step by step, then give a concise answer to the question in 1-3 "
     "complete sentences.",
     "plain": Q,
+    "audio_thinker": f"{Q} Please choose the answer from the following options: {LIST}. Where the question is hard, "
+    "output the thinking process in <think> </think> first; where it is easy, leave it out. "
+    "Output the final answer in <answer> </answer>.",
+    "sari": f"{Q} Please choose the answer from the following options: {LIST}. Output the thinking process in <think> "
+    "</think>, in four parts: <planning> </planning>, <caption> </caption>, <reasoning> </reasoning>, and <summary> "
+    "</summary>. Then output the final answer in <answer> </answer>.",
+    "audio_reasoner": "You are an audio deep-thinking model. Upon receiving a question, please respond in two parts: "
+    "<THINK> and <RESPONSE>. The <THINK> section should be further divided into four parts: <PLANNING>, <CAPTION>, "
+    f"<REASONING>, and <SUMMARY>.\n{Q} Please choose the answer from the following options: {LIST}.",
+    "xs_cot": f"{Q}\nIn <think> </think>, write three lines: the transcript of the instruction in its own language, "
+    "the instruction in English, and the response in English. "
+    "Then write the response in the language of the instruction.",
 }
 
 
