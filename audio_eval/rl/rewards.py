@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audio_eval.rl.advantages import reward_std
 from audio_eval.rl.group import Group
 from audio_eval.scoring import has_format, parse_choice
 
@@ -25,3 +26,9 @@ def mean_reward(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> float
     """Mean over all samples drawn, for the log; 0 where nothing was drawn."""
     values = [np.average(r, weights=g.counts) for g, r in zip(groups, rewards, strict=True) if g.completions]
     return float(np.mean(values)) if values else 0.0
+
+
+def contrastless_share(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> float:
+    """Share of the groups whose samples are all rewarded alike: their advantages are 0; of none, 0."""
+    alike = [reward_std(r, np.array(g.counts)) == 0 for g, r in zip(groups, rewards, strict=True) if g.completions]
+    return sum(alike) / len(alike) if alike else 0.0

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from audio_eval.rl.group import Completion, Group
-from audio_eval.rl.rewards import accuracy_reward, format_reward, mean_reward
+from audio_eval.rl.rewards import accuracy_reward, contrastless_share, format_reward, mean_reward
 from tests.rl.fake_policy import make_group, make_question
 
 GROUP = make_group(
@@ -30,6 +31,14 @@ def test_the_mean_is_over_samples_then_questions() -> None:
     rewards = [accuracy_reward(group, 1) for group in groups]
     assert mean_reward(groups, rewards) == pytest.approx((6 / 10 + 0) / 2)
     assert mean_reward([empty], [accuracy_reward(empty, 1)]) == 0.0
+
+
+def test_the_share_of_groups_without_contrast() -> None:
+    even = make_group(make_question("r"), {"cat": 3, "dog": 1})
+    empty = Group(make_question("s"), (), (), error="no such file")
+    rewards = [np.array([0, 1, 0, 0, 0]), np.array([0.7, 0.7]), np.zeros(0)]
+    assert contrastless_share([GROUP, even, empty], rewards) == 1 / 2
+    assert contrastless_share([empty], [np.zeros(0)]) == 0
 
 
 def test_group_to_json_and_back() -> None:
