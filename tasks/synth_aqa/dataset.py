@@ -14,6 +14,7 @@ from datasets import Dataset
 
 from audio_eval.data import FEATURES, Record, cache_root, record
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
+from audio_eval.tasks.synth_aqa.rationale import rationale
 from audio_eval.tasks.synth_aqa.signal import RATE
 
 VERSION = "1.0"  # of the items: any change to what is drawn or rendered must raise it
@@ -87,5 +88,6 @@ def _record(item: Item) -> Record:
             "split": item.split,
             "severity": round(item.shift.severity, 3),
             "paraphrases": [other for other in item.phrasings if other != item.question],
+            **({"rationale": rationale(item)} if item.split == "train" else {}),  # it names the answer
         },
     )

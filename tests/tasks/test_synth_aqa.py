@@ -13,17 +13,22 @@ import pytest
 import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 import audio_eval.tasks
 from audio_eval.audio import AudioRef
 from audio_eval.errors import UserError
+from audio_eval.models import tiny_omni
+from audio_eval.rl.structure import SECTIONS, written
 from audio_eval.task import load_task
 from audio_eval.tasks.synth_aqa import dataset
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, draw_choices, make_item
 from audio_eval.tasks.synth_aqa.questions import KINDS, SEEN
+from audio_eval.tasks.synth_aqa.rationale import rationale
 from audio_eval.tasks.synth_aqa.scenes import NUMBERS, SCENES, Timbre
 from audio_eval.tasks.synth_aqa.shift import CLEAN_SNR
 
+CHECKPOINT = Path(tiny_omni.__file__).parent / "checkpoint"
 SPLITS = ("train", "validation", "test")
 
 
@@ -235,6 +240,26 @@ def test_load_task_parts_questions_from_answers() -> None:
         assert set(question.groups) == {"task", "category", "sub-category", "difficulty"}
         assert task.answers[question.id] == doc["answer"]
     assert load_task("synth_aqa", limit=1).questions[0].id == "synth-test-00000", "test is the default"
+
+
+def test_a_rationale_is_written_for_training_items_alone() -> None:
+    for split in SPLITS:
+        task = load_task(f"synth_aqa:{split}", limit=20)
+        for example, doc in zip(task.examples, task.docs, strict=True):
+            item = make_item(0, split, int(example.question.id[-5:]))
+            assert example.rationale == (rationale(item) if split == "train" else {})
+            assert ("rationale" in doc["meta"]) is (split == "train"), "it names the answer"
+
+
+def test_a_rationale_says_what_is_true_of_the_clip(items: dict[str, list[Item]]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(CHECKPOINT)
+    lengths = []
+    for item in items["train"][:300]:
+        parts = rationale(item)
+        assert tuple(parts) == SECTIONS and parts["summary"] == item.answer and item.answer in parts["caption"]
+        assert all(fact in parts["caption"] for fact in item.scene.facts.values())
+        lengths.append(len(tokenizer(written(parts, item.answer, "sections")).input_ids))
+    assert max(lengths) <= 102 and np.mean(lengths) < 95
 
 
 def test_unknown_tasks_and_splits() -> None:
