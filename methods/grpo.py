@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
 from pydantic import Field, model_validator
 
 from audio_eval.errors import UserError
@@ -17,10 +16,10 @@ from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, Sampling, Training
 from audio_eval.questions import Question
 from audio_eval.rl.adaptive import adaptive_rewards
-from audio_eval.rl.advantages import group_advantages
 from audio_eval.rl.labels import gold_labels
 from audio_eval.rl.loop import Experience, batch_at, train
-from audio_eval.rl.rewards import accuracy_reward, contrastless_share, mean_reward
+from audio_eval.rl.reinforce import reinforce
+from audio_eval.rl.rewards import accuracy_reward
 from audio_eval.rl.structure import Format, length_reward, structure_reward
 from audio_eval.runs.session import Session
 
@@ -115,19 +114,15 @@ class Grpo(Method):
             accuracy = [accuracy_reward(group, gold[group.question.id]) for group in groups]
             wanted: Format = "maybe_think" if c.reward == "audio_thinker" else c.format
             format_ = [structure_reward(group, wanted, c.graded_format) for group in groups]
-            metrics = {"accuracy": mean_reward(groups, accuracy), "format": mean_reward(groups, format_)}
+            parts, metrics = {"accuracy": accuracy, "format": format_}, dict[str, float]()
             if c.reward == "audio_thinker":
-                rewards, more = adaptive_rewards(groups, [gold[q.id] for q in batch], step / c.steps, judge)
-                metrics |= more
+                rewards, metrics = adaptive_rewards(groups, [gold[q.id] for q in batch], step / c.steps, judge)
             else:
                 rewards = [c.accuracy_weight * a + c.format_weight * f for a, f in zip(accuracy, format_, strict=True)]
             if c.length_weight:
-                lengths = [length_reward(group, c.length_words) for group in groups]
-                rewards = [r + c.length_weight * extra for r, extra in zip(rewards, lengths, strict=True)]
-                metrics["length"] = mean_reward(groups, lengths)
-            advantages = [group_advantages(r, np.array(g.counts)) for g, r in zip(groups, rewards, strict=True)]
-            metrics |= {"reward": mean_reward(groups, rewards), "no_contrast": contrastless_share(groups, rewards)}
-            return Experience(groups, advantages, metrics)
+                parts["length"] = [length_reward(group, c.length_words) for group in groups]
+                rewards = [r + c.length_weight * more for r, more in zip(rewards, parts["length"], strict=True)]
+            return reinforce(groups, rewards, parts, metrics)
 
         train(policy, c, c.steps, experience, run)
 
