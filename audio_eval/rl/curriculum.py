@@ -12,9 +12,11 @@ from typing import Literal, NamedTuple
 from audio_eval.errors import UserError
 from audio_eval.rl.group import Group
 from audio_eval.rl.streams import stream
+from audio_eval.rl.votes import majority_vote
 from audio_eval.scoring import parse_choice
 
 Pacing = Literal["staged", "cumulative"]
+Measure = Literal["pass_rate", "confidence"]
 
 
 class Pool(NamedTuple):
@@ -30,6 +32,16 @@ def pass_rate(group: Group, label: int) -> float:
     choices = group.question.choices
     named = (n for c, n in zip(group.completions, group.counts, strict=True) if parse_choice(c.text, choices) == label)
     return sum(named) / group.size if group.size else 0.0
+
+
+def measure(groups: Sequence[Group], labels: Mapping[str, int], kind: Measure, seed: int) -> dict[str, float]:
+    """How easy each group's question is, 0 to 1, by id: its pass rate, or the share that the commonest option has.
+
+    The confidence needs no labels. ``seed`` breaks the ties of its vote, which changes no share.
+    """
+    if kind == "pass_rate":
+        return {group.question.id: pass_rate(group, labels[group.question.id]) for group in groups}
+    return {group.question.id: majority_vote(group, seed).confidence for group in groups}
 
 
 def stages(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
-from audio_eval.rl.curriculum import pass_rate, pool_at, stages
+from audio_eval.rl.curriculum import measure, pass_rate, pool_at, stages
 from audio_eval.rl.group import Group
 from tests.rl.fake_policy import make_group, make_question, tagged
 
@@ -17,6 +17,12 @@ def test_pass_rate_counts_every_sample() -> None:
     group = make_group(question, {tagged("dog"): 3, "It is a dog.": 1, tagged("cat"): 2, "no idea": 2})
     assert [pass_rate(group, label) for label in range(3)] == [2 / 8, 4 / 8, 0.0]
     assert pass_rate(Group(question, (), (), "unreadable"), 0) == 0.0
+
+
+def test_measures() -> None:
+    group = make_group(make_question("q", ("cat", "dog", "owl")), {tagged("dog"): 5, tagged("cat"): 2, "no idea": 1})
+    assert measure([group], {"q": 0}, "pass_rate", 0) == {"q": 2 / 8}
+    assert measure([group], {"q": 0}, "confidence", 0) == measure([group], {}, "confidence", 1) == {"q": 5 / 8}
 
 
 P = {"a": 0.25, "b": 1.0, "c": 0.0, "d": 0.5, "e": 0.75, "f": 0.125}
