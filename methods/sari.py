@@ -28,7 +28,10 @@ from audio_eval.runs.session import Session
 
 
 class Config(MethodConfig, Training):
-    """Settings of sari. The paper's numbers are not published: they are R1-AQA's where it has them, else ours."""
+    """Settings of sari. The paper's numbers are not published: they are R1-AQA's where it has them, else ours.
+
+    ``beta`` is 0: the KL would be to the model before the warm-up, and undo it.
+    """
 
     warmup: Literal["none", "structured", "free"] = Field(
         "structured", description="SFT on the training task's chains of thought: in four sections, or as one text"
@@ -47,7 +50,6 @@ class Config(MethodConfig, Training):
     batch_size: int = Field(16, ge=1, description="questions a step, in the warm-up too")
     group_size: int = Field(8, ge=2, description="rollouts a question (G)")
     temperature: float = Field(1.0, gt=0, description="of the samples and rollouts")
-    beta: float = Field(0.04, ge=0, description="weight of the KL to the unadapted model, in the warm-up too")
     accuracy_weight: float = Field(1.0, ge=0, description="weight of the accuracy reward")
     format_weight: float = Field(1.0, ge=0, description="weight of the reward for structure")
     format: Format | None = Field(None, description="the structure; none: what the warm-up shows, else sections")
