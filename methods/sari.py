@@ -18,7 +18,7 @@ from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, Sampling, Training
 from audio_eval.questions import Question
 from audio_eval.rl.curriculum import Measure, Pacing, measure, pool_at, stages
-from audio_eval.rl.labels import elect_labels, gold_labels
+from audio_eval.rl.labels import Voting, elect_labels, gold_labels
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.reinforce import reinforce
 from audio_eval.rl.rewards import accuracy_reward
@@ -33,10 +33,10 @@ class Config(MethodConfig, Training):
     ``beta`` is 0: the KL would be to the model before the warm-up, and undo it.
     """
 
-    warmup: Literal["none", "structured", "free"] = Field(
+    chains: Literal["none", "structured", "free"] = Field(
         "structured", description="SFT on the training task's chains of thought: in four sections, or as one text"
     )
-    warmup_epochs: int = Field(1, ge=1, description="walks through the chains of thought")
+    chain_epochs: int = Field(1, ge=1, description="walks through the chains of thought")
     labels: Literal["gold", "votes"] = Field("gold", description="--train-task's answers, or votes on the scored items")
     difficulty: Measure = Field(
         "pass_rate", description="share of samples that are right, or that agree; with labels=votes these are the same"
@@ -77,7 +77,7 @@ class Sari(Method):
     @property
     def needs_labels(self) -> bool:
         """Chains of thought and gold answers are a training task's."""
-        return self.config.labels == "gold" or self.config.warmup != "none"
+        return self.config.labels == "gold" or self.config.chains != "none"
 
     @property
     def transductive(self) -> bool:
@@ -87,7 +87,7 @@ class Sari(Method):
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
         """At most: not every item of the training task need have a chain of thought."""
         c = self.config
-        lessons = self._warmup_steps(labelled if c.warmup != "none" else 0) * c.batch_size
+        lessons = self._warmup_steps(labelled if c.chains != "none" else 0) * c.batch_size
         votes = c.samples * (adapted if c.labels == "votes" else labelled)
         drawn, warmup = c.steps * c.batch_size * c.group_size, lessons // c.batch_size
         return Cost(votes, warmup + c.steps, rollouts=drawn, trained=lessons + drawn, answers=scored)
@@ -132,7 +132,7 @@ class Sari(Method):
         """Labels, and stages by how easy each item is for the policy as it is now."""
         c = self.config
         if gold is None:
-            votes = elect_labels(policy, questions, c.samples, c.temperature, run)
+            votes = elect_labels(policy, questions, Voting(votes=c.samples, temperature=c.temperature), run)
             labels = {id_: vote.choice for id_, vote in votes.items() if vote.choice is not None}
             difficulty = {id_: votes[id_].confidence for id_ in labels}
         else:
@@ -144,20 +144,20 @@ class Sari(Method):
         return Course(ordered, {question.id: question for question in questions}, labels)
 
     def _lessons(self, run: Session) -> list[Lesson]:
-        if self.config.warmup == "none":
+        if self.config.chains == "none":
             return []
-        lessons = chains(run.examples, "sections" if self.config.warmup == "structured" else "think_answer")
+        lessons = chains(run.examples, "sections" if self.config.chains == "structured" else "think_answer")
         if not lessons:
-            wanted = " with planning, caption, reasoning and summary" if self.config.warmup == "structured" else ""
+            wanted = " with planning, caption, reasoning and summary" if self.config.chains == "structured" else ""
             raise UserError(
-                f"warmup={self.config.warmup} learns from written chains of thought, and no item of the training task "
-                f"has a rationale{wanted}: take --train-task synth_aqa:train, or set warmup=none."
+                f"chains={self.config.chains} learns from written chains of thought, and no item of the training task "
+                f"has a rationale{wanted}: take --train-task synth_aqa:train, or set chains=none."
             )
         return lessons
 
     def _warmup_steps(self, lessons: int) -> int:
-        return math.ceil(self.config.warmup_epochs * lessons / self.config.batch_size)
+        return math.ceil(self.config.chain_epochs * lessons / self.config.batch_size)
 
     @property
     def _format(self) -> Format:
-        return self.config.format or ("think_answer" if self.config.warmup == "free" else "sections")
+        return self.config.format or ("think_answer" if self.config.chains == "free" else "sections")

@@ -44,7 +44,7 @@ def script(question: Question, sampling: Sampling) -> Drawn:
     return {STRUCTURED: 1, tagged("dog"): 1, tagged("cat"): 2}
 
 
-SMALL: dict[str, Any] = {"samples": 4, "batch_size": 2, "steps": 6, "stages": 3, "warmup": "none"}
+SMALL: dict[str, Any] = {"samples": 4, "batch_size": 2, "steps": 6, "stages": 3, "chains": "none"}
 
 
 def adapt(folder: Path, policy: FakePolicy, examples: Any = EXAMPLES, questions: Any = (), **settings: Any) -> None:
@@ -65,17 +65,17 @@ def test_settings() -> None:
     for settings, labels, transductive in (
         ({}, True, False),
         ({"labels": "votes"}, True, True),
-        ({"labels": "votes", "warmup": "none"}, False, True),
-        ({"warmup": "none"}, True, False),
+        ({"labels": "votes", "chains": "none"}, False, True),
+        ({"chains": "none"}, True, False),
     ):
         method = Sari(Config(**settings))  # type: ignore[arg-type]
         assert (method.needs_labels, method.transductive) == (labels, transductive), settings
 
 
 def test_cost() -> None:
-    config = Config(samples=4, batch_size=8, group_size=2, steps=10, warmup_epochs=2)
+    config = Config(samples=4, batch_size=8, group_size=2, steps=10, chain_epochs=2)
     assert Sari(config).cost(50, 7, 20) == Cost(votes=80, steps=15, rollouts=160, trained=40 + 160, answers=7)
-    config = config.model_copy(update={"labels": "votes", "warmup": "none"})
+    config = config.model_copy(update={"labels": "votes", "chains": "none"})
     assert Sari(config).cost(50, 7, 0) == Cost(votes=200, steps=10, rollouts=160, trained=160, answers=7)
 
 
@@ -136,7 +136,7 @@ def test_the_warm_up_comes_first_and_the_pass_rates_after_it(tmp_path: Path) -> 
             return super().generate(questions, sampling)
 
     policy = Watched(script)
-    adapt(tmp_path, policy, warmup="structured", warmup_epochs=2, steps=3)
+    adapt(tmp_path, policy, chains="structured", chain_epochs=2, steps=3)
     assert [{g.best() for g, _ in step} for step in policy.trained[:2]] == [{STRUCTURED}] * 2
     assert [set(step) for step in taught(policy)] == [{"easy", "half"}] * 2 + [{"easy"}, {"half"}, {"hard"}]
     assert all(advantages.tolist() == [1.0] for step in policy.trained[:2] for _, advantages in step)
@@ -146,7 +146,7 @@ def test_the_warm_up_comes_first_and_the_pass_rates_after_it(tmp_path: Path) -> 
 
 def test_free_chains_are_one_text(tmp_path: Path) -> None:
     policy = FakePolicy(script)
-    adapt(tmp_path, policy, warmup="free", steps=1)
+    adapt(tmp_path, policy, chains="free", steps=1)
     text = "the planning\nthe caption\nthe reasoning\nthe summary"
     assert {g.best() for g, _ in policy.trained[0]} == {f"<think>{text}</think><answer>dog</answer>"}
 
@@ -156,10 +156,10 @@ def test_chains_lack_no_segment() -> None:
     assert chains(partial, "sections") == [] and len(chains(partial, "think_answer")) == 1
 
 
-@pytest.mark.parametrize("warmup", ["structured", "free"])
-def test_a_warm_up_without_chains_is_the_users_to_mend(warmup: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=f"warmup={warmup} learns from written chains"):
-        adapt(tmp_path, FakePolicy(script), EXAMPLES[2:], warmup=warmup)
+@pytest.mark.parametrize("chains", ["structured", "free"])
+def test_a_warm_up_without_chains_is_the_users_to_mend(chains: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=f"chains={chains} learns from written chains"):
+        adapt(tmp_path, FakePolicy(script), EXAMPLES[2:], chains=chains)
 
 
 # --- without labels --------------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class Mortal(FakePolicy):
 
 
 def run(folder: Path, policy: Mortal, save_every: int, **settings: Any) -> None:
-    config = Config(**{**SMALL, "warmup": "structured", "warmup_epochs": 3, "steps": 5, **settings})
+    config = Config(**{**SMALL, "chains": "structured", "chain_epochs": 3, "steps": 5, **settings})
     Sari(config).adapt(policy, QUESTIONS, Session(folder, 0, 2, EXAMPLES, save_every=save_every))
 
 

@@ -17,17 +17,16 @@ from audio_eval.errors import UserError
 from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, TrainablePolicy, Training
 from audio_eval.questions import Question
-from audio_eval.rl.labels import elect_labels
+from audio_eval.rl.labels import Voting, elect_labels
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.runs.session import Session
 
 
-class Config(MethodConfig, Training):
-    """Settings of confident_sft; Training brings those of the update (lr, tune, ...)."""
+class Config(MethodConfig, Voting, Training):
+    """Settings of confident_sft; Voting brings those of the vote, Training those of the update (lr, tune, ...)."""
 
     votes: int = Field(32, ge=1, description="samples a question for its label")
     confidence: float = Field(0.7, ge=0, le=1, description="share of the samples that must name the label")
-    temperature: float = Field(1.0, gt=0, description="of the votes")
     epochs: int = Field(2, ge=1, description="walks through the questions that are kept")
     batch_size: int = Field(8, ge=1, description="questions a step")
 
@@ -61,7 +60,7 @@ class ConfidentSft(Method):
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
         """Vote, keep what is clear, train on it."""
         c = self.config
-        votes = elect_labels(policy, questions, c.votes, c.temperature, run)  # on the disk, read back on resume
+        votes = elect_labels(policy, questions, c, run)  # on the disk, read back on resume
         kept = [q for q in questions if q.id in votes and votes[q.id].confidence >= c.confidence]
         run.note("kept", len(kept))
         if not kept:
