@@ -10,6 +10,10 @@ class UserError(Exception):
     """A mistake the user can mend. The message is one line: what is wrong, where, and how to mend it."""
 
 
+class NotHere(UserError):
+    """Data that are not on this machine and cannot be fetched: nothing is wrong with what the user typed."""
+
+
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> UserError:
     """The error for a name that is not known: the near match if there is one, and what is available."""
     names = sorted(known)

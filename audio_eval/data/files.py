@@ -11,7 +11,7 @@ from typing import Any
 
 from audio_eval.data.records import Place
 from audio_eval.data.sources import Convert, Loaded, convert_rows
-from audio_eval.errors import UserError
+from audio_eval.errors import NotHere, UserError
 
 Rows = Iterator[tuple[Place, Any]]
 
@@ -47,7 +47,7 @@ class Files:
     def read(self, data_dir: str | None) -> Loaded:
         """The records; ``UserError`` where a file is missing, ``DataError`` for all broken rows at once."""
         if not data_dir:
-            raise UserError(f"this task reads files of yours: pass --data-dir D, a folder that holds {self.layout}.")
+            raise NotHere(f"this task reads files of yours: pass --data-dir D, a folder that holds {self.layout}.")
         root = Path(data_dir) / self.folder
         digests: dict[str, str] = {}
         several = len(self.names) > 1
@@ -84,7 +84,7 @@ def _rows(path: Path, layout: str, digests: dict[str, str]) -> Rows:
         yield from _lines(lines()) if path.suffix == ".jsonl" else _items(path, b"".join(lines()))
     except FileNotFoundError:
         hint = f"; --data-dir D must hold {layout}" if layout else ""
-        raise UserError(f"no file {path}{hint}.") from None
+        raise NotHere(f"no file {path}{hint}.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {error}.") from None
     digests[path.name] = digest.hexdigest()

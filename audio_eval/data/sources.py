@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from datasets import Dataset, DatasetInfo
 
 from audio_eval.data.records import FEATURES, Place, Record, Row
-from audio_eval.errors import UserError, unknown
+from audio_eval.errors import NotHere, UserError, unknown
 
 OFFICIAL = "official"
 # All broken rows are found in one go; a file of another kind would otherwise print thousands of them.
@@ -30,7 +30,7 @@ class DataError(UserError):
         self.where, self.problems = where, problems
 
 
-class Unreachable(UserError):
+class Unreachable(NotHere):
     """The hub cannot be asked, and nothing of it is kept here. ``Sources`` adds what to do instead."""
 
 
@@ -76,7 +76,7 @@ class Sources:
         except Unreachable as error:
             official = self.named.get(OFFICIAL)
             files = f"the official files ({official.layout}) or " if official else ""
-            raise UserError(f"{error}; pass --data-dir D with {files}a copy ({self.named[name].layout}).") from None
+            raise NotHere(f"{error}; pass --data-dir D with {files}a copy ({self.named[name].layout}).") from None
         if not loaded.records:
             raise UserError(f"{name} holds no items; fetch it again.")
         checksums = {file: {"checksum": digest, "num_bytes": None} for file, digest in loaded.files.items()}

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.errors import UserError
+from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Method
 from audio_eval.models.catalog import load_policy
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, Usage
@@ -30,8 +30,9 @@ from audio_eval.task import Task, load_task
 class Executor:
     """Runs specs one after another; tasks and models stay loaded from one to the next."""
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self.progress = progress or Progress()
+    def __init__(self, progress: Progress | None = None, audio_needed: bool = True) -> None:
+        """Without ``audio_needed`` a task is loaded though none of its recordings is there."""
+        self.progress, self._audio_needed = progress or Progress(), audio_needed
         self._tasks: dict[tuple[Any, ...], Task] = {}
         self._policy: tuple[tuple[Any, ...], Policy] | None = None
 
@@ -45,11 +46,8 @@ class Executor:
         examples = self._examples(spec, method)
         recorded = self._loaded(spec, spec.task)
         instead = arms.heard(recorded, spec.audio, spec.seed) if spec.audio else {}
-        if task.scoring == "none":
-            raise UserError(f"task '{task.name}' is one to adapt on: --adapt-task {task.name}, another in --tasks.")
-        learned_from = [e.question for e in examples] or self._parts(spec, task)[0]
-        if method.needs_choices and not any(question.choices for question in learned_from):
-            raise UserError(f"method '{spec.method}' adapts on multiple-choice questions; these have no options.")
+        check_scored(task)
+        check_learned_from(spec, method, [e.question for e in examples] or self._parts(spec, task)[0])
         folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
         write_json(folder / "spec.json", spec.model_dump())
         write_json(folder / "env.json", environment())
@@ -123,7 +121,8 @@ class Executor:
         )  # fmt: skip
         if key not in self._tasks:
             self._tasks[key] = load_task(*key)
-            _check_audio(self._tasks[key])
+            if self._audio_needed:
+                _check_audio(self._tasks[key])
         return self._tasks[key]
 
     def _parts(self, spec: RunSpec, task: Task) -> tuple[list[Question], list[Question]]:
@@ -195,6 +194,18 @@ def split(questions: Sequence[Question], holdout: float, seed: int) -> tuple[lis
     return parts
 
 
+def check_scored(task: Task) -> None:
+    """``UserError`` for a task whose items have no answers to score by."""
+    if task.scoring == "none":
+        raise UserError(f"task '{task.name}' is one to adapt on: --adapt-task {task.name}, another in --tasks.")
+
+
+def check_learned_from(spec: RunSpec, method: Method, questions: Sequence[Question]) -> None:
+    """``UserError`` for a method that cannot learn from these questions."""
+    if method.needs_choices and not any(question.choices for question in questions):
+        raise UserError(f"method '{spec.method}' adapts on multiple-choice questions; these have no options.")
+
+
 def _score(folder: Path, task: Task, graders: Graders) -> dict[str, Any]:
     """Write ``scores.jsonl``; returns what the graders say of themselves."""
     responses = {r["id"]: r["response"] for r in JsonLines(folder / "responses.jsonl").read()}
@@ -233,7 +244,7 @@ def _trouble(usage: Usage, id_: str) -> dict[str, Any]:
 def _check_audio(task: Task) -> None:
     paths = [Path(q.audio.path) for q in task.questions if q.audio and q.audio.path]
     if paths and not any(path.is_file() for path in paths):
-        raise UserError(
+        raise NotHere(
             f"none of the {len(paths)} recordings of task '{task.name}' is there ({paths[0]}): "
             f"--data-dir must hold {task.metadata.get('reads', 'them')}."
         )
