@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--curve-every", type=int, metavar="N", help="also score every N steps: an oracle's view, not used"
     )
+    parser.add_argument("--dry-run", action="store_true", help="print what the runs will take, and run nothing")
     add_grader_arguments(parser)
     add_output_arguments(parser)
 
@@ -72,13 +73,17 @@ def execute(args: argparse.Namespace) -> int:
     given = {
         key: value
         for key, value in vars(args).items()
-        if value is not None and key not in ("command", "execute", "config", "output", "json")
+        if value is not None and key not in ("command", "execute", "config", "output", "json", "dry_run")
     }
     specs = plan(given, args.config)
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.runs.execute import Executor
 
     quiet_libraries()
+    if args.dry_run:
+        from audio_eval.cli.dry_run import dry_run
+
+        return dry_run(specs, as_json=args.json)
     executor, folders = Executor(terminal_progress()), []
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output))

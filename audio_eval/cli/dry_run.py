@@ -1,0 +1,138 @@
+"""``--dry-run``: what each planned run will take, printed before anything is run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from audio_eval.errors import NotHere
+from audio_eval.method import Method
+from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens, local_source
+from audio_eval.runs.probe import Timing, probe
+from audio_eval.runs.spec import RunSpec
+
+ESTIMATE = "an estimate: votes of short answers share rows, and a tuned model may answer at another length"
+
+
+def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
+    """Print every plan, one JSON object or a block each; 0, whatever data or models are not here.
+
+    Raises ``UserError`` for what a run would refuse.
+    """
+    counter, plans = Counter(), []
+    timings: dict[str, Timing] = {}
+    for i, spec in enumerate(specs):
+        title = f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}"
+        print(f"{title}: counting and probing", file=sys.stderr)
+        plan = _plan(counter, spec, timings)
+        plans.append(plan)
+        if not as_json:
+            print(f"{title}\n" + "\n".join(f"    {name + ':':<12} {text}" for name, text in _lines(plan)))
+    if as_json:
+        print(json.dumps({"plans": plans}, ensure_ascii=False))
+    elif len(plans) > 1:
+        print(f"all {len(plans)} runs: {_total(plans)}")
+    return 0
+
+
+def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[str, Any]:
+    """The figures of a spec as JSON values; ``not_known`` has the reason for each null by its line."""
+    figures = counter.figures(spec)
+    tokens: Tokens | None = None
+    timing: Timing | None = None
+    try:
+        local_source(spec.model)
+        if not figures.questions:
+            raise NotHere(NO_ITEMS)
+        policy = counter.policy(spec)
+        if (encoder := getattr(policy, "encoder", None)) is not None:
+            tokens = count_tokens(encoder, figures)
+        else:
+            figures.missing["tokens"] = "the backend shows no tokenizer"
+        unseeded = spec.model_copy(update={"seed": 0}).model_dump_json()  # another seed takes as long
+        timing = timings[unseeded] = timings.get(unseeded) or probe(policy, figures)
+    except Exception as error:  # out of memory, a method's own complaint: what is known is printed all the same
+        figures.missing |= {name: _reason(error) for name, known in (("tokens", tokens), ("time", None)) if not known}
+    return {
+        "model": spec.model, "method": spec.method, "task": spec.task, "seed": spec.seed,
+        "method_args": spec.method_args,
+        "items": {"scored": figures.scored.count, **_learned(figures, figures.learned.count)},
+        "audio_hours": {"scored": figures.scored.hours, **_learned(figures, figures.learned.hours)},
+        "unreadable_headers": figures.scored.unreadable,
+        **figures.cost, "curve": figures.curve, "judge_calls": figures.judge_calls,
+        "tokens": asdict(tokens) if tokens else None,
+        "time": {"seconds": timing.seconds, **asdict(timing)} if timing else None,
+        "not_known": figures.missing,
+    }  # fmt: skip
+
+
+def _learned(figures: Figures, value: Any) -> dict[str, Any]:
+    """What is known of the items learned from, under their use; nothing for a method that learns nothing."""
+    learns = type(figures.method).adapt is not Method.adapt
+    return {("labelled" if figures.method.needs_labels else "adapted"): value} if learns else {}
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split()).rstrip(".")
+    return text if type(error).__module__.startswith("audio_eval") else f"{type(error).__name__}: {text}"
+
+
+def _lines(plan: dict[str, Any]) -> Iterable[tuple[str, str]]:
+    """The block of a plan: name and text of each line."""
+    why = plan["not_known"]
+    yield "items", _counted(plan["items"], why.get("items"))
+    hours = {use: None if value is None else f"{value:.2f} h" for use, value in plan["audio_hours"].items()}
+    unread = f"; {plan['unreadable_headers']} recordings cannot be read" if plan["unreadable_headers"] else ""
+    yield "audio", _counted(hours, why.get("audio", NO_ITEMS)) + unread
+    reason = why.get("completions", NO_ITEMS)
+    names = ("votes", "steps", "rollouts", "trained", "answers", *(("curve",) if plan["curve"] else ()))
+    yield "draws", _counted({name: plan[name] for name in names}, reason)
+    yield "judge calls", _counted({"": plan["judge_calls"]}, reason)
+    if tokens := plan["tokens"]:
+        mean, audio = tokens["total"] / tokens["prompts"], tokens["audio"] / tokens["prompts"]
+        most = "" if tokens["completions"] is None else f"; completions {tokens['completions']:,} at most"
+        each = f"prompts {mean:,.0f} each ({audio:,.0f} of them audio), {tokens['longest']:,} the longest"
+        yield "tokens", f"{each}, {tokens['total']:,} together{most}"
+    else:
+        yield "tokens", f"not known: {why['tokens']}"
+    yield "time", _time(plan["time"]) if plan["time"] else f"not known: {why['time']}"
+
+
+def _counted(values: dict[str, Any], reason: str | None) -> str:
+    """Values by name, and once why some are not known."""
+    known = [f"{_number(value)} {name}".rstrip() for name, value in values.items() if value is not None]
+    absent = [name for name, value in values.items() if value is None]
+    if not absent:
+        return ", ".join(known)
+    which = f"{', '.join(absent)} " if known and any(absent) else ""
+    return "; ".join([", ".join(known), f"{which}not known: {reason}"] if known else [f"not known: {reason}"])
+
+
+def _number(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _time(timing: dict[str, Any]) -> str:
+    spent = {name: timing[name] for name in ("votes", "steps", "answers", "curve") if timing[name]}
+    parts = ", ".join(f"{_span(seconds)} {name}" for name, seconds in spent.items())
+    steps = f" and {timing['stepped']} steps" if timing["stepped"] else ""
+    notes = "; ".join([*timing["notes"], ESTIMATE])
+    measured = f"measured on {timing['device']}, {timing['questions']} questions{steps}"
+    return f"about {_span(timing['seconds'])} ({parts}); {measured}; {notes}"
+
+
+def _span(seconds: float) -> str:
+    """Seconds in the unit that suits them."""
+    if seconds < 120:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def _total(plans: Sequence[dict[str, Any]]) -> str:
+    """The time of all plans together, and of how many it is not known."""
+    timed = [plan["time"]["seconds"] for plan in plans if plan["time"]]
+    rest = f"; not known for {len(plans) - len(timed)} of them" if len(timed) < len(plans) else ""
+    return (f"about {_span(sum(timed))}" if timed else "time not known") + (rest if timed else "")

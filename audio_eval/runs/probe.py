@@ -1,0 +1,185 @@
+"""How long a run will take: its method is run for moments on a few of its items, timed, and scaled up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, TypeVar
+
+from audio_eval.errors import NotHere
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.questions import Example, Question
+from audio_eval.rl.group import Group
+from audio_eval.runs.cost import NO_ITEMS, Figures
+from audio_eval.runs.session import Session
+
+T = TypeVar("T")
+
+FIRST = 4  # questions that warm up; what they take says whether a whole batch can be afforded
+ENOUGH = 2.0  # seconds of measuring
+PATIENCE = 20.0  # seconds a part of the probe may take beyond what it cannot do without
+BATCHES = 4  # to answer at most
+STEPS = 5  # the first of which warms up
+_SAVED = 500_000_000  # trained weights above which the probe writes no checkpoint: gigabytes in a temporary folder
+
+
+@dataclass
+class Timing:
+    """Seconds of a whole run by part, and what they were measured on."""
+
+    votes: float
+    steps: float
+    answers: float
+    curve: float
+    device: str
+    questions: int
+    stepped: int  # training steps that were measured
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """All parts together."""
+        return self.votes + self.steps + self.answers + self.curve
+
+
+def probe(policy: Policy, figures: Figures) -> Timing:
+    """Time the method on a few questions. A policy that was trained is reset: its weights are as before.
+
+    Raises what the method raises.
+    """
+    scored, learned, spec = figures.scored.questions, figures.learned.questions, figures.spec
+    if scored is None or learned is None:
+        raise NotHere(NO_ITEMS)
+    if figures.method.needs_judge and spec.judge:
+        raise NotHere("a dry run does not ask the judge that the method learns from")
+    few = spread(learned, FIRST + spec.batch_size)
+    # a step shall meet items it has not heard, as it does in a run
+    many = spread(figures.examples, max(spec.batch_size, STEPS * getattr(figures.method.config, "batch_size", 0)))
+    try:
+        with TemporaryDirectory(prefix="audio-eval-") as folder:
+            session = ProbeSession(Path(folder), spec.seed, spec.batch_size, many, save_every=spec.save_every)
+            figures.method.adapt(policy, few, session)
+        asked = spread(scored, FIRST + BATCHES * spec.batch_size)
+        answers, answer = paced(lambda part: figures.method.predict(policy, part), asked, spec.batch_size)
+    finally:
+        if isinstance(policy, TrainablePolicy):
+            policy.reset()
+    scale = len(learned) / max(1, len(many if figures.method.needs_labels else few))
+    return Timing(
+        votes=sum(session.drawn) * scale,
+        steps=session.seconds_of_steps(figures.cost["steps"]),
+        answers=answer * len(scored),
+        curve=answer * (figures.curve or 0),
+        device=device_of(policy),
+        questions=len({q.id for q in [*few, *asked[: len(answers)], *(e.question for e in many)]}),
+        stepped=sum(len(loop.seconds) for loop in session.loops),
+        notes=session.remarks,
+    )
+
+
+def spread(items: Sequence[T], most: int) -> list[T]:
+    """At most so many items, at even distances."""
+    count = min(len(items), most)
+    return [items[i * len(items) // count] for i in range(count)]
+
+
+def paced(
+    ask: Callable[[Sequence[Question]], Sequence[Any]], questions: Sequence[Question], size: int
+) -> tuple[list[Any], float]:
+    """What ``ask`` gives for the first few questions, then for batches of ``size`` until they took long enough to be
+    told from noise or the next would ask for ``PATIENCE``; and seconds a question, of the batches where there are any.
+    """
+    began = time.perf_counter()
+    found = list(ask(questions[:FIRST])) if questions else []
+    each, spent = (time.perf_counter() - began) / max(1, len(found)), 0.0
+    while len(found) < len(questions) and spent < ENOUGH and each * size <= PATIENCE:
+        began = time.perf_counter()
+        found += ask(questions[len(found) : len(found) + size])
+        spent += time.perf_counter() - began
+        each = spent / (len(found) - FIRST)
+    return found, each
+
+
+@dataclass
+class Loop:
+    """A loop of ``total`` steps, of which some were done."""
+
+    total: int
+    seconds: list[float] = field(default_factory=list)
+
+    @property
+    def each(self) -> float:
+        """Seconds a step; the first warms up and counts only where it is alone."""
+        measured = self.seconds[1:] or self.seconds
+        return sum(measured) / len(measured) if measured else 0.0
+
+
+class ProbeSession(Session):
+    """A session that times what a method does and ends its loops after a few steps."""
+
+    def __init__(self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int) -> None:
+        super().__init__(folder, seed, batch_size, examples, save_every=save_every)
+        self.drawn: list[float] = []  # seconds of each call of ``generate`` for all the questions it was given
+        self.loops: list[Loop] = []
+        self.remarks: list[str] = []
+        self._stepping = False
+        self._saving: float | None = None  # seconds of a checkpoint
+        self._scratch = folder / "checkpoint"
+
+    def generate(self, name: str, policy: Policy, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        """Groups for as many questions as there is patience for; the others' are empty, as of unreadable audio."""
+        if self._stepping:  # the step's time holds it
+            return policy.generate(questions, sampling)
+        groups, each = paced(lambda part: policy.generate(part, sampling), questions, self._batch_size)
+        self.drawn.append(each * len(questions))
+        return groups + [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]
+
+    def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
+        """The first steps."""
+        self.loops.append(loop := Loop(total))
+        for step in range(min(total, STEPS)):
+            saving, began, self._stepping = self._saving, time.perf_counter(), True
+            yield step
+            self._stepping = False
+            saved_now = self._saving if saving is None and self._saving is not None else 0.0
+            loop.seconds.append(time.perf_counter() - began - saved_now)
+            if sum(loop.seconds) > PATIENCE:
+                break
+
+    def step_done(self, policy: TrainablePolicy, step: int, total: int, metrics: dict[str, float]) -> None:
+        """Time a checkpoint once; nothing is logged."""
+        if self._saving is None:
+            began = time.perf_counter()
+            if _trained_weights(policy) <= _SAVED:
+                policy.save(self._scratch)
+            else:
+                self.remarks.append("without the writing of checkpoints")
+            self._saving = time.perf_counter() - began
+
+    def seconds_of_steps(self, steps: int | None) -> float:
+        """Seconds of all loops with their checkpoints; ``steps`` is their number where the method says it.
+
+        A loop's own number may follow from the items it was given, which were a few.
+        """
+        total = sum(loop.total for loop in self.loops)
+        scale = steps / total if steps and total else 1.0
+        saving = (self._saving or 0.0) / self._save_every
+        return scale * sum(loop.total * (loop.each + saving) for loop in self.loops)
+
+
+def _trained_weights(policy: Policy) -> int:
+    model: Any = getattr(policy, "model", None)
+    return sum(p.numel() for p in model.parameters() if p.requires_grad) if model is not None else 0
+
+
+def device_of(policy: Policy) -> str:
+    """The device in words."""
+    import torch
+
+    device = getattr(policy, "device", torch.device("cpu"))
+    if device.type == "cuda":
+        return f"cuda ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({torch.get_num_threads()} threads)"
