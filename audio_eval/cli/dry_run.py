@@ -59,8 +59,8 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
     return {
         "model": spec.model, "method": spec.method, "task": spec.task, "seed": spec.seed,
         "method_args": spec.method_args,
-        "items": {"scored": figures.scored.count, **_learned(figures, figures.learned.count)},
-        "audio_hours": {"scored": figures.scored.hours, **_learned(figures, figures.learned.hours)},
+        "items": {"scored": figures.scored.count, **_learned(figures, "count")},
+        "audio_hours": {"scored": figures.scored.hours, **_learned(figures, "hours")},
         "unreadable_headers": figures.scored.unreadable,
         **figures.cost, "curve": figures.curve, "judge_calls": figures.judge_calls,
         "tokens": asdict(tokens) if tokens else None,
@@ -69,10 +69,14 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
     }  # fmt: skip
 
 
-def _learned(figures: Figures, value: Any) -> dict[str, Any]:
-    """What is known of the items learned from, under their use; nothing for a method that learns nothing."""
-    learns = type(figures.method).adapt is not Method.adapt
-    return {("labelled" if figures.method.needs_labels else "adapted"): value} if learns else {}
+def _learned(figures: Figures, what: str) -> dict[str, Any]:
+    """``what`` of the items learned from, under their use; nothing for a method that learns nothing."""
+    method, found = figures.method, {}
+    if type(method).adapt is not Method.adapt and (method.transductive or not method.needs_labels):
+        found["adapted"] = getattr(figures.adapted, what)
+    if method.needs_labels:
+        found["labelled"] = getattr(figures.labelled, what)
+    return found
 
 
 def _reason(error: Exception) -> str:

@@ -62,7 +62,8 @@ class Figures:
     spec: RunSpec
     method: Method
     scored: Part
-    learned: Part  # adapted on, or the labelled examples of a method that learns from labels
+    adapted: Part
+    labelled: Part  # empty for a method that takes no labels
     examples: Sequence[Example]
     cost: dict[str, int | None]
     curve: int | None  # completions of --curve-every
@@ -79,8 +80,8 @@ class Figures:
     @property
     def questions(self) -> list[Question]:
         """The distinct questions that are here."""
-        parts = [self.scored.questions or [], self.learned.questions or []]
-        return list({(q.id, q.prompt): q for part in parts for q in part}.values())
+        parts = (self.scored, self.adapted, self.labelled)
+        return list({(q.id, q.prompt): q for part in parts for q in part.questions or ()}.values())
 
 
 class Counter(Executor):
@@ -97,24 +98,20 @@ class Counter(Executor):
         method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
         alone = spec.model_copy(update={"adapt_task": None})
         scored = _part(lambda: self._parts(alone, self._task(spec, spec.task))[1])
-        examples: Sequence[Example] = ()
-        if method.needs_labels:
-            labelled = _part(lambda: [example.question for example in self._examples(spec, method)])
-            examples = self._examples(spec, method) if labelled.questions is not None else ()
-            learned = labelled
-        else:
-            learned = _part(lambda: self._parts(spec, self._task(spec, spec.task))[0])
+        adapted = _part(lambda: self._parts(spec, self._task(spec, spec.task))[0])
+        labelled = _part(lambda: [example.question for example in self._examples(spec, method)])
+        examples = self._examples(spec, method) if labelled.questions else ()
         if scored.questions is not None:
             check_scored(self._task(spec, spec.task))
-        if learned.questions is not None:
-            check_learned_from(spec, method, learned.questions)
-        missing = {"items": why} if (why := scored.why or learned.why) else {}
-        for part in (scored, learned):
+        if labelled.questions or (adapted.questions and not method.needs_labels):
+            check_learned_from(spec, method, labelled.questions or adapted.questions or ())
+        missing = {"items": why} if (why := scored.why or labelled.why or adapted.why) else {}
+        for part in (scored, adapted, labelled):
             self._measure(part)
             if part.questions and part.hours is None:
                 missing["audio"] = "none of the recordings is there"
-        cost = known_cost(method, scored, learned)
-        found = Figures(spec, method, scored, learned, examples, cost, None, None, missing)
+        cost = known_cost(method, adapted, scored, labelled)
+        found = Figures(spec, method, scored, adapted, labelled, examples, cost, None, None, missing)
         if None in cost.values():
             missing["completions"] = NO_ITEMS if _says_cost(method) else UNSAID
         found.curve = _curve(spec, scored.count, found.cost["steps"])
@@ -179,18 +176,17 @@ def seconds_by_header(audio: AudioRef) -> float | None:
         return None
 
 
-def known_cost(method: Method, scored: Part, learned: Part) -> dict[str, int | None]:
-    """``method.cost`` by its fields; None for what depends on items that are not here, or is not said."""
+def known_cost(method: Method, *parts: Part) -> dict[str, int | None]:
+    """``method.cost`` of the adapted, scored and labelled ``parts`` by its fields.
+
+    None for what depends on items that are not here, and for everything where the method does not say.
+    """
     names = [f.name for f in fields(Cost)]
     if not _says_cost(method):
         return dict.fromkeys(names)
-    tried = []
-    for unknown in (_FEW, _MANY):
-        to_score, to_learn = (unknown if part.count is None else part.count for part in (scored, learned))
-        of_labels = method.needs_labels
-        # a method that learns from labels may still cost by the scored items, which it then adapts on as well
-        tried.append(method.cost(to_score if of_labels else to_learn, to_score, to_learn if of_labels else 0))
-    few, many = tried
+    few, many = (
+        method.cost(*(absent if part.count is None else part.count for part in parts)) for absent in (_FEW, _MANY)
+    )
     return {name: getattr(few, name) if getattr(few, name) == getattr(many, name) else None for name in names}
 
 

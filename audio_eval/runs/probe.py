@@ -50,12 +50,12 @@ def probe(policy: Policy, figures: Figures) -> Timing:
 
     Raises what the method raises.
     """
-    scored, learned, spec = figures.scored.questions, figures.learned.questions, figures.spec
-    if scored is None or learned is None:
+    scored, adapted, spec = figures.scored.questions, figures.adapted.questions, figures.spec
+    if scored is None or adapted is None or figures.labelled.questions is None:
         raise NotHere(NO_ITEMS)
     if figures.method.needs_judge and spec.judge:
         raise NotHere("a dry run does not ask the judge that the method learns from")
-    few = spread(learned, FIRST + spec.batch_size)
+    few = spread(adapted, FIRST + spec.batch_size)
     # a step shall meet items it has not heard, as it does in a run
     many = spread(figures.examples, max(spec.batch_size, STEPS * getattr(figures.method.config, "batch_size", 0)))
     try:
@@ -67,9 +67,12 @@ def probe(policy: Policy, figures: Figures) -> Timing:
     finally:
         if isinstance(policy, TrainablePolicy):
             policy.reset()
-    scale = len(learned) / max(1, len(many if figures.method.needs_labels else few))
+    if session.loops and figures.cost["steps"] is None:
+        session.remarks.append("steps as the few items make them, for the method has no cost()")
+    labelled = {example.question.id for example in many}
+    of_examples, of_adapted = len(figures.examples) / max(1, len(many)), len(adapted) / len(few)
     return Timing(
-        votes=sum(session.drawn) * scale,
+        votes=sum(s * (of_examples if ids <= labelled else of_adapted) for s, ids in session.drawn),
         steps=session.seconds_of_steps(figures.cost["steps"]),
         answers=answer * len(scored),
         curve=answer * (figures.curve or 0),
@@ -122,30 +125,28 @@ class ProbeSession(Session):
 
     def __init__(self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int) -> None:
         super().__init__(folder, seed, batch_size, examples, save_every=save_every)
-        self.drawn: list[float] = []  # seconds of each call of ``generate`` for all the questions it was given
+        self.drawn: list[tuple[float, set[str]]] = []  # seconds of each call of ``generate``, and its questions' ids
         self.loops: list[Loop] = []
         self.remarks: list[str] = []
-        self._stepping = False
         self._saving: float | None = None  # seconds of a checkpoint
+        self._apart = 0.0  # seconds of the step at hand that do not come again with each step
         self._scratch = folder / "checkpoint"
 
     def generate(self, name: str, policy: Policy, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
         """Groups for as many questions as there is patience for; the others' are empty, as of unreadable audio."""
-        if self._stepping:  # the step's time holds it
-            return policy.generate(questions, sampling)
+        began = time.perf_counter()
         groups, each = paced(lambda part: policy.generate(part, sampling), questions, self._batch_size)
-        self.drawn.append(each * len(questions))
+        self.drawn.append((each * len(questions), {question.id for question in questions}))
+        self._apart += time.perf_counter() - began
         return groups + [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]
 
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
-        """The first steps."""
+        """A few steps from the first to the last: they may differ, and any may come next, as it may in a resumed run."""
         self.loops.append(loop := Loop(total))
-        for step in range(min(total, STEPS)):
-            saving, began, self._stepping = self._saving, time.perf_counter(), True
+        for step in (0, *spread(range(1, total), STEPS - 1)) if total else ():
+            self._apart, began = 0.0, time.perf_counter()
             yield step
-            self._stepping = False
-            saved_now = self._saving if saving is None and self._saving is not None else 0.0
-            loop.seconds.append(time.perf_counter() - began - saved_now)
+            loop.seconds.append(time.perf_counter() - began - self._apart)
             if sum(loop.seconds) > PATIENCE:
                 break
 
@@ -158,6 +159,7 @@ class ProbeSession(Session):
             else:
                 self.remarks.append("without the writing of checkpoints")
             self._saving = time.perf_counter() - began
+            self._apart += self._saving
 
     def seconds_of_steps(self, steps: int | None) -> float:
         """Seconds of all loops with their checkpoints; ``steps`` is their number where the method says it.
