@@ -141,7 +141,7 @@ class ProbeSession(Session):
         return groups + [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]
 
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
-        """A few steps from the first to the last: they may differ, and any may come next, as it may in a resumed run."""
+        """A few steps from the first to the last: they may differ, and any may come next, as in a resumed run."""
         self.loops.append(loop := Loop(total))
         for step in (0, *spread(range(1, total), STEPS - 1)) if total else ():
             self._apart, began = 0.0, time.perf_counter()
