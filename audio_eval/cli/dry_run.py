@@ -14,7 +14,7 @@ from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_token
 from audio_eval.runs.probe import Timing, probe
 from audio_eval.runs.spec import RunSpec
 
-ESTIMATE = "an estimate: votes of short answers share rows, and a tuned model may answer at another length"
+ESTIMATE = "times are estimates: votes of short answers share rows, and a tuned model may answer at another length"
 
 
 def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
@@ -33,8 +33,8 @@ def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
             print(f"{title}\n" + "\n".join(f"    {name + ':':<12} {text}" for name, text in _lines(plan)))
     if as_json:
         print(json.dumps({"plans": plans}, ensure_ascii=False))
-    elif len(plans) > 1:
-        print(f"all {len(plans)} runs: {_total(plans)}")
+    else:
+        print(f"all {len(plans)} runs: {_total(plans)}\n{ESTIMATE}")
     return 0
 
 
@@ -123,9 +123,8 @@ def _time(timing: dict[str, Any]) -> str:
     spent = {name: timing[name] for name in ("votes", "steps", "answers", "curve") if timing[name]}
     parts = ", ".join(f"{_span(seconds)} {name}" for name, seconds in spent.items())
     steps = f" and {timing['stepped']} steps" if timing["stepped"] else ""
-    notes = "; ".join([*timing["notes"], ESTIMATE])
     measured = f"measured on {timing['device']}, {timing['questions']} questions{steps}"
-    return f"about {_span(timing['seconds'])} ({parts}); {measured}; {notes}"
+    return "; ".join([f"about {_span(timing['seconds'])} ({parts})", measured, *timing["notes"]])
 
 
 def _span(seconds: float) -> str:
