@@ -53,7 +53,8 @@ def probe(policy: Policy, figures: Figures) -> Timing:
     scored, adapted, spec = figures.scored.questions, figures.adapted.questions, figures.spec
     if scored is None or adapted is None or figures.labelled.questions is None:
         raise NotHere(NO_ITEMS)
-    if figures.method.needs_judge and spec.judge:
+    server = getattr(figures.method.config, "judge_url", None) or spec.judge
+    if figures.method.needs_judge and server:  # it may cost money; the policy as its own judge is part of the probe
         raise NotHere("a dry run does not ask the judge that the method learns from")
     few = spread(adapted, FIRST + spec.batch_size)
     # a step shall meet items it has not heard, as it does in a run

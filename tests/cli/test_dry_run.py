@@ -62,6 +62,10 @@ class Learner(Method):
 
         train(policy, c, c.steps, experience, run)
 
+class Judged(Learner):
+    name = "judged"
+    needs_judge = True
+
 class Labelled(Learner):
     name = "labelled"
     labelled = True
@@ -158,6 +162,13 @@ def test_what_is_not_known_has_a_reason_in_its_line(methods: Path, capsys: pytes
         assert "Qwen/Qwen2.5-Omni-3B is not on this machine" in shown[line]
     [one] = plans(capsys, *RUN, "--method", f"{methods}:Silent")
     assert one["answers"] is None and one["not_known"] == {"completions": "the method does not say: it has no cost()"}
+
+
+def test_no_judge_is_asked(methods: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    judge = ["--judge", "http://127.0.0.1:1", "--judge-model", "none"]
+    [one] = plans(capsys, *RUN, "--method", f"{methods}:Judged", "--method-args", "steps=1", *judge)
+    assert one["time"] is None and "does not ask the judge" in one["not_known"]["time"]
+    assert one["tokens"] and one["judge_calls"] == 16  # of the method; a task with options has none
 
 
 def test_metadata_without_recordings_still_counts(
