@@ -22,8 +22,8 @@ ViewKind = Literal["choices", "shift", "gain", "noise", "resample", "paraphrase"
 KINDS: tuple[str, ...] = get_args(ViewKind)
 SHIFT_S = 0.1  # at most so many seconds earlier or later
 GAIN = (0.7, 1.3)
-SNR_DB = (20.0, 40.0)
-RATES = (8_000, 11_025, 12_000)
+SNR_DB = (40.0, 60.0)
+RATES = (12_000, 14_000)
 
 
 @dataclass(frozen=True)

@@ -49,8 +49,8 @@ def test_graded_formats_and_lengths(tmp_path: Path) -> None:
     # 0.8 + 0.2 against 0.8 + 0.15: half of 0.05 from the mean, over a deviation of 0.05 / sqrt 2
     assert advantages["a"] == pytest.approx(np.array([0.025, -0.025]) / (0.05 / math.sqrt(2) + 1e-4))
     record, _ = run(tmp_path / "length", drawn, length_weight=1.0, length_words=4)
-    assert record["length"] == pytest.approx((0.5 + 1) / 2)
-    assert "length" not in run(tmp_path / "none", drawn)[0]
+    assert record["thinking_length"] == pytest.approx((0.5 + 1) / 2)
+    assert "thinking_length" not in run(tmp_path / "none", drawn)[0]
 
 
 def test_audio_thinker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
