@@ -118,12 +118,10 @@ class Grpo(Method):
             if c.reward == "audio_thinker":
                 rewards, metrics = adaptive_rewards(groups, [gold[q.id] for q in batch], step / c.steps, judge)
             else:
-                rewards = [
-                c.accuracy_weight * a + c.format_weight * f for a, f in zip(accuracy, format_, strict=True)
-            ]
+                rewards = [c.accuracy_weight * a + c.format_weight * f for a, f in zip(accuracy, format_, strict=True)]
             if c.length_weight:
-                parts["thinking_length"] = [length_reward(group, c.length_words) for group in groups]
-                rewards = [r + c.length_weight * more for r, more in zip(rewards, parts["thinking_length"], strict=True)]
+                length = parts["thinking_length"] = [length_reward(group, c.length_words) for group in groups]
+                rewards = [r + c.length_weight * more for r, more in zip(rewards, length, strict=True)]
             return reinforce(groups, rewards, parts, metrics)
 
         train(policy, c, c.steps, experience, run)

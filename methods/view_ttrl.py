@@ -31,11 +31,12 @@ VIEWS = "choices+shift+gain+paraphrase"
 
 
 class Config(MethodConfig, Voting, Rollouts):
-    """Settings of view_ttrl; what it shares with aqa_ttrl has its defaults."""
+    """Settings of view_ttrl; what it shares with aqa_ttrl has its defaults, but for ``max_attempts``: one is enough, as
+    views and the anchor make the contrast that further attempts are after.
+    """
 
     views: str = Field(VIEWS, description="what the voted views vary; none: one plain view")
     train_views: str = Field(VIEWS, description="what the trained views vary; none: the item as it is")
-    max_attempts: int = Field(3, ge=1, description="groups drawn at most for a question in a step")
     group_views: int = Field(2, ge=1, description="views that a question's rollouts are dealt to in a step")
     anchor: bool = Field(True, description="the label's own text joins each group, so that there is always contrast")
     confidence: Literal["agreement", "share"] = Field(

@@ -173,7 +173,7 @@ def _is_baseline(summary: Summary) -> bool:
 def _key(run: Run) -> Hashable:
     s = run.summary
     items = frozenset(outcome.id for outcome in run.outcomes)
-    return _comparable(run), s.method, s.n, items, s.trained_on, tuple(s.tags)
+    return _comparable(run), s.method, s.n, items, s.trained_on, _tags(s)
 
 
 def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
@@ -242,7 +242,7 @@ def _accuracy(outcomes: Sequence[Outcome]) -> float:
 
 
 def _tags(summary: Summary) -> tuple[str, ...]:
-    tags = list(summary.tags)
+    tags = [*summary.tags, *(f"{key}={value}" for key, value in summary.settings.items())]
     if summary.trained_on and not any(tag.startswith("trained on") for tag in tags):
         on_test = summary.trained_on in ("same", summary.task, f"{summary.task}:test")
         tags.append("trained on the test labels" if on_test else f"trained on {summary.trained_on}")

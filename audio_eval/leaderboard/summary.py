@@ -61,6 +61,7 @@ class Summary:
     groups: dict[str, dict[str, GroupScore]] = field(default_factory=dict)
     audio: str | None = None
     tags: list[str] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)  # of the method, where they are not its usual ones
     trained_on: str | None = None
     prompt: str | None = None
     scorer: str | None = None

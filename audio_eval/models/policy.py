@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
     from audio_eval.questions import Question
@@ -68,10 +68,18 @@ class Training(BaseModel):
     entropy_coef: float = Field(0.0, ge=0, description="weight of a bonus for the entropy of each token's distribution")
     mask_truncated: bool = Field(False, description="answers cut at max_tokens teach nothing, but count in the means")
     inner_updates: int = Field(1, ge=1, description="updates on the same groups")
-    stop_when: str = Field("", description="stop before the last step once this holds: majority_ratio>0.99 for 10")
+    stop_when: str | None = Field(None, description="stop once this holds, as in majority_ratio>0.99 for 10")
     token_budget: int = Field(16384, ge=1, description="tokens of a micro-batch, prompt and completions, after padding")
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
     checkpointing: bool = Field(False, description="compute activations again in the backward instead of keeping them")
+
+    @field_validator("stop_when")
+    @classmethod
+    def _is_a_rule(cls, value: str | None) -> str | None:
+        from audio_eval.rl.monitors import parse_rule  # it needs the rules of scoring
+
+        parse_rule(value)
+        return value
 
 
 @runtime_checkable

@@ -61,7 +61,7 @@ def train(
     for step in run.steps(policy, steps):
         monitors = monitors or Monitors(training.stop_when, run.metrics())
         if monitors.stop:
-            run.stop(policy, step, training.stop_when)
+            run.stop(policy, step, str(training.stop_when))
             break
         drawn = experience(step)
         skipped = sum(not np.any(a) for a in drawn.advantages)

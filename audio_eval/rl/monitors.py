@@ -43,9 +43,9 @@ class Rule(NamedTuple):
         return len(last) == self.steps and all(v is not None and _beyond(v, self.sign, self.bound) for v in last)
 
 
-def parse_rule(text: str) -> Rule | None:
-    """``majority_ratio > 0.99 for 10``; "" is no rule. ``UserError`` for what cannot be read."""
-    if not text.strip():
+def parse_rule(text: str | None) -> Rule | None:
+    """``majority_ratio > 0.99 for 10``; None is no rule. ``UserError`` for what cannot be read."""
+    if text is None:
         return None
     found = _RULE.fullmatch(text)
     if not found:
@@ -114,7 +114,7 @@ def answer_key(text: str, group: Group) -> int | str | None:
 class Monitors:
     """Watches a run's metrics, beginning with those of before an interruption. ``warnings`` has each warning once."""
 
-    def __init__(self, stop_when: str, history: Sequence[Mapping[str, float]]) -> None:
+    def __init__(self, stop_when: str | None, history: Sequence[Mapping[str, float]]) -> None:
         self._rule = parse_rule(stop_when)
         self._history: list[dict[str, float]] = []
         self._warned: set[str] = set()

@@ -11,6 +11,7 @@ from typing import Any
 
 from audio_eval.errors import UserError
 from audio_eval.method import Method
+from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import Policy
 from audio_eval.runs import oracle, scored
 from audio_eval.runs.spec import RunSpec
@@ -43,6 +44,7 @@ def write_result(
         "wall_s": round(sum(s["seconds"] for s in JsonLines(folder / "sessions.jsonl").read()), 2),
         "audio": spec.audio,
         "tags": tags(spec, method),
+        "settings": settings(spec, method),
         "trained_on": training.label if training else None,
         "model_revision": policy.revision,
         "adapter_sha256": adapter_digest(folder),
@@ -102,9 +104,15 @@ def tags(spec: RunSpec, method: Method) -> list[str]:
         found.append(f"adapted on {spec.adapt_task}")
     elif method.transductive:
         found.append("adapted on other items of the task" if spec.holdout else "transductive")
-    if spec.method == "sft":
+    if "labels" in spec.method_args:
         found.append(f"{spec.method_args['labels']} labels")
     return found
+
+
+def settings(spec: RunSpec, method: Method) -> dict[str, Any]:
+    """The method's settings that are not what it has with this model by default; ``labels`` is a tag of its own."""
+    usual = type(method).Config(**find_model(spec.model).method_args.get(method.name, {})).model_dump()
+    return {key: value for key, value in spec.method_args.items() if value != usual.get(key) and key != "labels"}
 
 
 def lm_eval_keys(task: Task, figures: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
