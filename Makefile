@@ -8,7 +8,7 @@ RUNS ?= runs/demo
 .PHONY: demo labelled test lint wheel clean
 
 demo: $(STAMP)
-	$(BIN)/audio-eval --model tiny-omni --method direct,majority_vote,sft,aqa_ttrl --tasks synth_aqa --output $(RUNS)
+	$(BIN)/audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
 	$(BIN)/audio-eval leaderboard $(RUNS) -o $(RUNS)/leaderboard
 
 labelled: $(STAMP)

@@ -38,7 +38,7 @@ class Arm(NamedTuple):
         ).strip()
 
 
-CURVE = {"curve_every": 20}
+CURVE = {"curve_every": 25}
 PARTS: dict[str, list[Arm]] = {
     "main": [
         Arm("direct"), Arm("majority_vote"), Arm("majority_vote", f"views={VIEWS}"), Arm("sft"),
@@ -56,41 +56,38 @@ PARTS: dict[str, list[Arm]] = {
         *(Arm("majority_vote", f"views={kind}", seeds=2)
           for kind in ("choices", "shift", "gain", "paraphrase", "noise", "resample")),
         *(Arm("view_ttrl", args, seeds=2)
-          for args in ("views=none", "train_views=none", "group_views=1", "anchor=false")),
+          for args in ("answer_views=1", "views=none", "train_views=none", "anchor=false")),
     ],
 }  # fmt: skip
+QUICK = {"steps": 2, "votes": 8, "epochs": 1, "samples": 2}
 TASKS = {"main": "synth_aqa", "open": "synth_aqa_open", "views": "synth_aqa"}
 
 
-def run_seed(
-    seed: int, place: int, parts: list[str], tasks: dict[str, str], output: str, limit: int | None
-) -> list[dict[str, Any]]:
-    """Every arm of one seed; what is there already is not run again. Returns where each run is."""
+def run_seed(seed: int, place: int, part: str, task: str, output: str, quick: bool) -> list[dict[str, Any]]:
+    """Every arm of a part with one seed; what is there already is not run again. Returns where each run is."""
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
     torch.set_num_threads(1)
     from audio_eval.cli.run import quiet_libraries
+    from audio_eval.registry import method_class
     from audio_eval.runs.execute import Executor
-    from audio_eval.runs.plan import plan, run_folder
+    from audio_eval.runs.plan import parse_args, plan, run_folder
 
     quiet_libraries()
     executor, done = Executor(), []
-    for part in parts:
-        for arm in PARTS[part]:
-            if arm.seeds is not None and place >= arm.seeds:
-                continue
-            flags = {"model": "tiny-omni", "method": arm.method, "tasks": tasks[part], "seed": seed, **arm.flags}
-            flags |= {
-                "save_every": 50,
-                **({"method_args": arm.args} if arm.args else {}),
-                **({"limit": limit} if limit else {}),
-            }
-            (spec,) = plan(flags)
-            folder = run_folder(spec, Path(output))
-            result = executor.run(spec, folder)["audio_eval"]
-            print(f"seed {seed} {part}: {arm.name}: {result['accuracy']:.1f} %, {result['wall_s']:.0f} s", flush=True)
-            done.append({"part": part, "arm": arm.name, "seed": seed, "folder": str(folder)})
+    for arm in PARTS[part]:
+        if arm.seeds is not None and place >= arm.seeds:
+            continue
+        known = method_class(arm.method).Config.model_fields
+        args = {**{k: v for k, v in QUICK.items() if quick and k in known}, **parse_args(arm.args)}
+        flags = {"model": "tiny-omni", "method": arm.method, "tasks": task, "seed": seed, "save_every": 50, **arm.flags}
+        flags |= {"limit": 8, "train_limit": 8} if quick else {}
+        (spec,) = plan({**flags, "method_args": ",".join(f"{key}={value}" for key, value in args.items())})
+        folder = run_folder(spec, Path(output))
+        result = executor.run(spec, folder)["audio_eval"]
+        print(f"seed {seed} {part}: {arm.name}: {result['accuracy']:.1f} %, {result['wall_s']:.0f} s", flush=True)
+        done.append({"part": part, "arm": arm.name, "seed": seed, "folder": str(folder)})
     return done
 
 
@@ -103,15 +100,17 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--split", default="test")
-    parser.add_argument("--limit", type=int)
+    parser.add_argument("--quick", action="store_true", help="8 items, 2 steps: that it runs, not what it shows")
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     parts, seeds = args.parts.split(","), [int(seed) for seed in args.seeds.split(",")]
-    tasks = {part: task if args.split == "test" else f"{task}:{args.split}" for part, task in TASKS.items()}
+    suffix = "" if args.split == "test" else f":{args.split}"
     with ProcessPoolExecutor(args.jobs) as pool:
-        # part by part, so that an early look finds whole tables
-        asked = [(seed, place, [part]) for part in parts for place, seed in enumerate(seeds)]
-        running = [pool.submit(run_seed, *each, tasks, args.output, args.limit) for each in asked]
+        running = [
+            pool.submit(run_seed, seed, place, part, TASKS[part] + suffix, args.output, args.quick)
+            for part in parts
+            for place, seed in enumerate(seeds)
+        ]
         runs = [run for future in running for run in future.result()]
     from results_page import write
 

@@ -104,9 +104,6 @@ class WrongMajority(AqaTtrl):
 
     def learn(self, policy: Policy, batch: Sequence[Question], labels: Labels, step: int) -> Experience:
         """Learn from the wrong ones."""
-        wrong = {
-            q.id: replace(labels[q.id], choice=wrong_choice(labels[q.id], len(q.choices), policy.seed, q.id))
-            for q in batch
-        }
+        wrong = {q.id: replace(labels[q.id], choice=wrong_choice(labels[q.id], q, policy.seed)) for q in batch}
         kept = [q for q in batch if wrong[q.id].choice is not None]
         return super().learn(policy, kept, wrong, step)

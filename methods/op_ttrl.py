@@ -22,12 +22,12 @@ from audio_eval.rl.agreement import Comparing, election
 from audio_eval.rl.judging import known_advantages
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import format_reward, mean_reward
-from audio_eval.rl.rollouts import Rollouts
+from audio_eval.rl.rollouts import Steps
 from audio_eval.rl.streams import stream
 from audio_eval.runs.session import Session
 
 
-class Config(MethodConfig, Comparing, Rollouts):
+class Config(MethodConfig, Comparing, Steps):
     """Settings of op_ttrl; the defaults are OP-TTRAV's scripts', with adapters for full fine-tuning."""
 
     votes: int = Field(16, ge=2, description="samples a question that elect the answer")
@@ -45,6 +45,8 @@ class Config(MethodConfig, Comparing, Rollouts):
     def _judge_is_whole(self) -> Config:
         if (self.judge_url is None) != (self.judge_model is None):
             raise ValueError("judge_url and judge_model go together")
+        if self.judge_url is not None and self.reward != "judge":
+            raise ValueError(f"judge_url is of no use to reward={self.reward}")
         return self
 
 

@@ -19,15 +19,17 @@ from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Labels, Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import accuracy_reward, format_reward
-from audio_eval.rl.rollouts import Parts, Reward, Rollouts, learn_from, roll_out
+from audio_eval.rl.rollouts import Parts, Reward, Steps, learn_from
 from audio_eval.rl.streams import stream
 from audio_eval.rl.votes import majority_vote
 from audio_eval.runs.session import Session
 
 
-class Config(MethodConfig, Voting, Rollouts):
+class Config(MethodConfig, Steps):
     """Settings of ttrl; the defaults are those of its scripts for AMC, with adapters for full fine-tuning."""
 
+    votes: int = Field(64, ge=1, description="samples a question for its label (M)")
+    temperature: float = Field(1.0, gt=0, description="of the samples")
     group_size: int = Field(32, ge=2, description="samples of a vote that are learnt from")
     lr: float = Field(5e-7, gt=0, description="AdamW learning rate")
     schedule: Literal["constant", "linear", "cosine"] = Field("cosine", description="of the learning rate")
@@ -63,19 +65,21 @@ class Ttrl(Method):
         asked = c.steps * c.batch_size
         if c.relabel == "once":
             grown = asked * c.group_size
-            return Cost(adapted * c.votes, c.steps, grown * c.max_attempts, grown, scored)
+            return Cost(adapted * c.votes, c.steps, grown, grown, scored)
         return Cost(0, c.steps, asked * c.votes, asked * min(c.group_size, c.votes), scored)
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
         """Vote and train, step by step."""
-        c = self.config
-        fixed = elect_labels(policy, questions, c, run) if c.relabel == "once" else {}
+        c, voting = self.config, Voting(votes=self.config.votes, temperature=self.config.temperature)
+        fixed = elect_labels(policy, questions, voting, run) if c.relabel == "once" else {}
         pool = [question for question in questions if question.id in fixed] if fixed else list(questions)
+        run.note("skipped_all_unparsable", len(questions) - len(pool))
 
         def experience(step: int) -> Experience:
             batch = batch_at(pool, c.batch_size, step, run.seed)
             if fixed:
-                found = roll_out(policy, batch, c, c.temperature, step, self._reward(fixed))
+                groups = policy.generate(batch, Sampling(c.group_size, c.temperature, stream=f"step{step}"))
+                found = learn_from(groups, self._reward(fixed))
                 found.labels = label_texts(batch, fixed)
                 return found
             drawn = policy.generate(batch, Sampling(c.votes, c.temperature, stream=f"step{step}"))

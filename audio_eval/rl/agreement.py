@@ -20,6 +20,7 @@ from audio_eval.rl.judging import Ask, ask_policy, ask_server, judge_rewards
 from audio_eval.rl.medoid import centroid_reward, medoid_reward
 from audio_eval.rl.monitors import answer_key
 from audio_eval.rl.semantic import Answers, Consensus, embed, pair_statistics
+from audio_eval.rl.streams import stream
 from audio_eval.scoring.judge import Judge
 
 Mode = Literal["majority", "medoid", "centroid", "judge", "cluster", "evolrl", "empo", "intuitor"]
@@ -60,7 +61,7 @@ Elect = Callable[[Sequence[Group]], list[Elected]]
 def election(c: Comparing, policy: Policy) -> Elect:
     """What makes rewards of groups by ``c.reward``; ``UserError`` where its encoder is missing."""
     if c.reward == "majority":
-        return lambda groups: [_majority(group) for group in groups]
+        return lambda groups: [_majority(group, policy.seed) for group in groups]
     if c.reward == "intuitor":
         return lambda groups: _self_certainty(groups, policy)
     encoder = Encoder.named(c.encoder)
@@ -97,8 +98,8 @@ def _of(consensus: Consensus, answers: Answers) -> Elected:
     return Elected(consensus.rewards, known, consensus.label, consensus.confidence, {**statistics, **consensus.metrics})
 
 
-def _majority(group: Group) -> Elected:
-    """1 for the answer given most often, compared as text; what says nothing gets 0 and elects nothing."""
+def _majority(group: Group, seed: int) -> Elected:
+    """1 for the answer given most often, compared as text, a tie broken by lot; what says nothing elects nothing."""
     keys = [answer_key(c.text, group) for c in group.completions]
     counted: dict[int | str, int] = {}
     for key, n in zip(keys, group.counts, strict=True):
@@ -106,7 +107,8 @@ def _majority(group: Group) -> Elected:
             counted[key] = counted.get(key, 0) + n
     if not counted:
         return Elected(np.zeros(len(keys)), np.ones(len(keys), bool), None, 0.0)
-    most = max(sorted(counted, key=str), key=counted.__getitem__)
+    tied = sorted((key for key, n in counted.items() if n == max(counted.values())), key=str)
+    most = tied[int(stream(seed, group.question.id, "tie").integers(len(tied)))]
     label = group.question.choices[most] if isinstance(most, int) else most
     rewards = np.array([float(key == most) for key in keys])
     return Elected(rewards, np.ones(len(keys), bool), label, counted[most] / group.size)
@@ -117,7 +119,9 @@ def _self_certainty(groups: Sequence[Group], policy: Policy) -> list[Elected]:
     assert isinstance(policy, TrainablePolicy)  # train() has seen to it
     certainties = policy.self_certainty(groups)
     return [
-        Elected(certainty, np.ones(len(certainty), bool), (voted := _majority(group)).label, voted.confidence)
+        Elected(
+            certainty, np.ones(len(certainty), bool), (voted := _majority(group, policy.seed)).label, voted.confidence
+        )
         for group, certainty in zip(groups, certainties, strict=True)
     ]
 

@@ -56,9 +56,12 @@ def parse_rule(text: str | None) -> Rule | None:
     if metric not in WARNINGS and metric not in STATISTICS:
         raise unknown("metric", metric, {*WARNINGS, *STATISTICS}, " in stop_when")
     try:
-        return Rule(metric, sign, float(bound), int(steps or 1))
+        rule = Rule(metric, sign, float(bound), int(steps or 1))
     except ValueError:
         raise UserError(f"stop_when '{text}': {bound} is no number.") from None
+    if not rule.steps:
+        raise UserError(f"stop_when '{text}' holds before the first step: ask for at least 1.")
+    return rule
 
 
 def _beyond(value: float, sign: str, bound: float) -> bool:

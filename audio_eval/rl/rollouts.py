@@ -34,12 +34,17 @@ class Reward:
         return np.sum([self.mix[name] * part for name, part in parts.items()], axis=0)
 
 
-class Rollouts(Training):
+class Steps(Training):
     """Settings of the steps."""
 
     steps: int = Field(100, ge=0, description="updates; the last one is what is scored")
     batch_size: int = Field(8, ge=1, description="questions a step")
     group_size: int = Field(4, ge=2, description="rollouts a question (G)")
+
+
+class Rollouts(Steps):
+    """Settings of steps in which a group without contrast may be drawn again."""
+
     max_attempts: int = Field(1, ge=1, description="groups drawn at most for a question in a step")
     criterion: Criterion = Field("identical_outputs", description="when a group is drawn again")
 

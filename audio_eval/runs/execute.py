@@ -53,13 +53,18 @@ class Executor:
         write_json(folder / "env.json", environment())
         JsonLines(folder / "questions.jsonl").keep(_records(recorded, instead))
         policy = self._load(spec)
+        if method.trains and not isinstance(policy, TrainablePolicy):
+            raise UserError(
+                f"method '{spec.method}' trains, and '{policy.name}' can only generate: take the hf backend."
+            )
         began = time.monotonic()
         try:
             self._adapt_and_answer(spec, folder, method, task, examples, policy)
         finally:
             seconds = time.monotonic() - began
             JsonLines(folder / "sessions.jsonl").append([{"seconds": round(seconds, 3)}])
-        return write_result(spec, folder, method, task, training, policy, _score(folder, task, graders))
+        adapted = self._task(spec, spec.adapt_task, spec.train_limit) if spec.adapt_task else task
+        return write_result(spec, folder, method, task, adapted, training, policy, _score(folder, task, graders))
 
     def _adapt_and_answer(
         self, spec: RunSpec, folder: Path, method: Method, task: Task, examples: Sequence[Example], policy: Policy

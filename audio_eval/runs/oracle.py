@@ -10,19 +10,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from audio_eval.runs.store import JsonLines
 from audio_eval.scoring import parse_choice, score
 from audio_eval.task import Task
 
-EDGES = np.linspace(0, 1, 6)  # of the reliability plot's bins of confidence
+EDGES = np.arange(6) / 5  # of the reliability plot's bins of confidence
 NAMES = ("label_accuracy", "reward_accuracy", "ground_truth_ratio", "pass")
 SAME = 1e-4  # OP-TTRAV's |pseudo-reward - true reward| below which they agree
 
 Record = Mapping[str, Any]
+
+
+def of_run(task: Task, folder: Path) -> dict[str, Any] | None:
+    """Write ``oracle.jsonl``, a record a step; returns what the row says: of the labels, and of the last step."""
+    elected = JsonLines(folder / "adapt" / "labels.jsonl").read()
+    renewed = {record["id"]: record for record in JsonLines(folder / "adapt" / "relabels.jsonl").read()}
+    steps = of_rollouts(task, JsonLines(folder / "adapt" / "rollouts.jsonl").read())
+    if steps:
+        JsonLines(folder / "oracle.jsonl").keep(steps)
+    found = of_labels(task, elected or list(renewed.values())) or {}
+    return found | ({"last_step": steps[-1]} if steps else {}) or None
 
 
 def of_labels(task: Task, labels: Sequence[Record]) -> dict[str, Any] | None:
@@ -41,10 +54,11 @@ def of_labels(task: Task, labels: Sequence[Record]) -> dict[str, Any] | None:
 
 
 def of_rollouts(task: Task, rollouts: Iterable[Record]) -> list[dict[str, float]]:
-    """One record a step, shares 0 to 1. Questions without a published answer are left out."""
+    """One record a step, shares 0 to 1. What is not of this task, or has no published answer, is left out."""
     steps: dict[int, list[dict[str, float]]] = defaultdict(list)
     for record in rollouts:
-        if task.answers.get(record["id"]) and record["completions"]:
+        known = task.answers.get(record["id"]) and record["completions"]
+        if known and sorted(record["choices"]) == sorted(task.question(record["id"]).choices):
             steps[record["step"]].append(_of_group(task, record))
     found = []
     for step, rows in sorted(steps.items()):

@@ -26,12 +26,13 @@ _UNSCORED = {
 
 
 def write_result(
-    spec: RunSpec, folder: Path, method: Method, task: Task, training: Task | None, policy: Policy,
+    spec: RunSpec, folder: Path, method: Method, task: Task, adapted: Task, training: Task | None, policy: Policy,
     judged: Mapping[str, Any],
 ) -> dict[str, Any]:  # fmt: skip
     """Draw the figures from what the run left on the disk, and write ``result.json``.
 
-    ``training`` is the task whose labels were used, if any: its name goes with the number.
+    ``adapted`` is the task that was adapted on, the scored one as a rule; ``training`` the one whose labels were used,
+    if any: its name goes with the number.
     """
     records = JsonLines(folder / "scores.jsonl").read()
     responses = JsonLines(folder / "responses.jsonl").read()
@@ -49,7 +50,7 @@ def write_result(
         "model_revision": policy.revision,
         "adapter_sha256": adapter_digest(folder),
         "audio_revision": audio_revision(JsonLines(folder / "questions.jsonl").read()),
-        "oracle": _oracle(folder, task),
+        "oracle": oracle.of_run(adapted, folder),
         "notes": {key: value for key, value in notes.items() if value},
     }
     result = assemble(task, records, judged, row, folder)
@@ -58,17 +59,6 @@ def write_result(
         write_submission(folder / "submission.json", task, spec.data_dir, {r["id"]: r["response"] for r in responses})
     write_json(folder / "result.json", result)
     return result
-
-
-def _oracle(folder: Path, task: Task) -> dict[str, Any] | None:
-    """Write ``oracle.jsonl``, a record a step; returns what the row says: of the labels, and of the last step."""
-    elected = JsonLines(folder / "adapt" / "labels.jsonl").read()
-    renewed = {record["id"]: record for record in JsonLines(folder / "adapt" / "relabels.jsonl").read()}
-    steps = oracle.of_rollouts(task, JsonLines(folder / "adapt" / "rollouts.jsonl").read())
-    if steps:
-        JsonLines(folder / "oracle.jsonl").keep(steps)
-    found = oracle.of_labels(task, elected or list(renewed.values())) or {}
-    return found | ({"last_step": steps[-1]} if steps else {}) or None
 
 
 def assemble(

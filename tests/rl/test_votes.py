@@ -1,17 +1,23 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
 from audio_eval.questions import Example
+from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Voting, elect_labels, gold_labels
-from audio_eval.rl.votes import Vote, majority_vote
+from audio_eval.rl.votes import Vote, majority_vote, pooled_vote
 from audio_eval.runs.session import Session
 from audio_eval.runs.store import JsonLines
-from tests.rl.fake_policy import FakePolicy, make_group, make_question, tagged
+from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
+from tests.rl.test_views import seen
 
 
 def vote(drawn: dict[str, int], id: str = "q", seed: int = 0, choices: tuple[str, ...] = ("cat", "dog", "owl")) -> Vote:
@@ -65,6 +71,105 @@ def test_a_tie_depends_on_seed_and_id_and_is_even() -> None:
 
 def test_a_tie_is_among_the_leaders_only() -> None:
     assert {vote({"cat": 1, "dog": 3, "owl": 3}, str(i)).choice for i in range(50)} == {1, 2}
+
+
+# --- over views ------------------------------------------------------------------------------------------------------
+
+Ballot = tuple[tuple[int, ...], Drawn]  # the order in which cat, dog and owl are shown, and what is answered
+PLAIN, TURNED = (0, 1, 2), (2, 0, 1)  # turned: owl, cat, dog
+
+
+def pooled(ballots: Sequence[Ballot], id: str = "q", seed: int = 0) -> Vote:
+    views = [seen(order, id=id) for order, _ in ballots]
+    groups = [make_group(view.question, drawn) for view, (_, drawn) in zip(views, ballots, strict=True)]
+    return pooled_vote(groups, views, seed)
+
+
+def test_views_are_counted_together_by_the_options_of_the_item() -> None:
+    # as it is: 3 cat, 1 dog; turned: A is the owl, B the cat
+    elected = pooled([(PLAIN, {tagged("A"): 3, tagged("B"): 1}), (TURNED, {"A": 2, tagged("B"): 1, "no idea": 1})])
+    assert elected == Vote(choice=0, confidence=4 / 8, tally={0: 4, 1: 1, 2: 2}, unparsable=1, agreement=1 / 2)
+
+
+def test_a_habit_of_position_elects_nothing_for_sure() -> None:
+    """Whoever always answers A is one vote for each option once the options have gone round."""
+    elected = pooled([(order, {"A": 4}) for order in (PLAIN, TURNED, (1, 2, 0))])
+    assert elected.tally == {0: 4, 1: 4, 2: 4}
+    assert (elected.confidence, elected.agreement) == (4 / 12, 1 / 3)
+
+
+@pytest.mark.parametrize(
+    ("ballots", "agreement"),
+    [
+        ([(PLAIN, {"cat": 3, "dog": 1}), (TURNED, {"cat": 4})], 1.0),
+        ([(PLAIN, {"cat": 4}), (TURNED, {"dog": 2, "owl": 1}), (PLAIN, {"cat": 1})], 2 / 3),
+        ([(PLAIN, {"cat": 4}), (TURNED, {"no idea": 4})], 1 / 2),  # a view in which nobody names one does not agree
+        ([(PLAIN, {"cat": 4}), (TURNED, {"cat": 2, "dog": 2})], 1.0),  # level with the most of its own view
+        ([(PLAIN, {"cat": 2, "dog": 3}), (TURNED, {"cat": 2, "owl": 3}), (PLAIN, {"cat": 3, "dog": 1})], 1 / 3),
+    ],
+)
+def test_agreement_is_the_share_of_views_whose_own_majority_it_is(ballots: list[Ballot], agreement: float) -> None:
+    elected = pooled(ballots)
+    assert (elected.choice, elected.agreement) == (0, pytest.approx(agreement))
+
+
+def test_confidence_is_over_all_samples_of_all_views() -> None:
+    elected = pooled([(PLAIN, {"dog": 2, "no idea": 3}), (TURNED, {"": 4, "cat or dog": 1})])
+    assert (elected.choice, elected.confidence, elected.unparsable) == (1, 2 / 10, 8)
+
+
+def test_of_options_with_the_same_text_the_first_has_all_votes_in_any_order() -> None:
+    twins = ("cat", "dog", "Cat.")
+    views = [seen((0, 1, 2), twins), seen((2, 1, 0), twins)]
+    # by letter C: the third as it is, the first when turned round
+    groups = [make_group(views[0].question, {"A": 1, "C": 2}), make_group(views[1].question, {"C": 3, "B": 1})]
+    assert pooled_vote(groups, views, 0) == Vote(0, 6 / 7, {0: 6, 1: 1}, 0, 1.0)
+
+
+@pytest.mark.parametrize("ballots", [[(PLAIN, {"no idea": 4}), (TURNED, {"": 64})], [(PLAIN, {}), (TURNED, {})]])
+def test_where_nobody_named_an_option_in_any_view_there_is_no_label(ballots: list[Ballot]) -> None:
+    """No crash (facts 2.3.1) and no letter at random (3.7.4), whatever the seed."""
+    samples = sum(sum(drawn.values()) for _, drawn in ballots)
+    assert {pooled(ballots, str(i), seed).choice for i in range(20) for seed in range(5)} == {None}
+    assert pooled(ballots) == Vote(None, 0.0, {}, samples, 0.0)
+
+
+def test_views_that_could_not_be_asked_have_no_votes() -> None:
+    views = [seen(PLAIN), seen(TURNED)]
+    groups = [make_group(views[0].question, {"dog": 2}), Group(views[1].question, (), (), "no such file")]
+    assert pooled_vote(groups, views, 0) == Vote(1, 1.0, {1: 2}, 0, 1 / 2)
+    assert pooled_vote([replace(groups[1], question=v.question) for v in views], views, 0).choice is None
+
+
+samples = st.dictionaries(st.sampled_from(["A", "B", "C", "cat", "no idea"]), st.integers(1, 3), max_size=5)
+
+
+@given(st.lists(st.tuples(st.permutations(PLAIN).map(tuple), samples), min_size=1, max_size=4), st.data())
+def test_a_vote_depends_on_no_order_of_views_or_samples(ballots: list[Ballot], data: st.DataObject) -> None:
+    """Ties too (facts 2.3.3)."""
+    mixed = [(order, dict(data.draw(st.permutations(list(drawn.items()))))) for order, drawn in ballots]
+    shuffled = data.draw(st.permutations(mixed))
+    for id_ in ("q", "r", "s"):
+        elected = pooled(ballots, id_)
+        assert elected == pooled(shuffled, id_)
+        assert sum(elected.tally.values()) + elected.unparsable == sum(n for _, d in ballots for n in d.values())
+        if elected.choice is not None:
+            assert elected.tally[elected.choice] == max(elected.tally.values())
+
+
+def test_ties_between_views_are_broken_by_seed_and_id_alone() -> None:
+    def tied(order: Sequence[int], i: int, seed: int) -> int | None:
+        ballots: list[Ballot] = [(PLAIN, {"cat": 2}), (TURNED, {"dog": 2})]
+        return pooled([ballots[j] for j in order], str(i), seed).choice
+
+    first = [tied((0, 1), i, 0) for i in range(400)]
+    assert first == [tied((1, 0), i, 0) for i in range(400)] and set(first) == {0, 1}
+    assert 140 < first.count(0) < 260  # 200 +- 6 standard deviations
+    assert first != [tied((0, 1), i, 1) for i in range(400)]
+    assert first == [vote({"cat": 2, "dog": 2}, str(i)).choice for i in range(400)], "as in a single view"
+
+
+# --- labels ----------------------------------------------------------------------------------------------------------
 
 
 def script(question, sampling):

@@ -26,8 +26,10 @@ def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
         "result.json",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
-    assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl"}
-    assert {path.name for path in (ttrl / "adapt").iterdir()} == {"votes.jsonl", "labels.jsonl", "step-000002"}
+    assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
+    assert {path.name for path in (ttrl / "adapt").iterdir()} == {
+        "votes.jsonl", "labels.jsonl", "rollouts.jsonl", "step-000002",
+    }  # fmt: skip
     assert {"adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors", "state.json"} <= {
         path.name for path in (ttrl / "adapt" / "step-000002").iterdir()
     }
@@ -75,6 +77,24 @@ def test_labels(ttrl: Path) -> None:
             assert (label["label"], label["tally"], label["confidence"]) == (None, {}, 0.0)
         else:
             assert label["confidence"] == max(label["tally"].values()) / 4 == label["tally"][label["label"]] / 4
+
+
+def test_the_oracle_is_drawn_from_the_files(ttrl: Path) -> None:
+    """As a reader would: by the answers of the task, and what the run has left."""
+    task = load_task(NAME, limit=16)
+    labels = [record for record in lines(ttrl, "adapt/labels.jsonl") if record["label"] is not None]
+    right = [record["label"] == task.answers[record["id"]] for record in labels]
+    found = read_json(ttrl / "result.json")["audio_eval"]["oracle"]
+    assert (found["label_accuracy"], found["labelled"]) == (round(100 * sum(right) / len(right), 4), len(right))
+    assert sum(bin_["n"] for bin_ in found["reliability"]) == len(right)
+    steps = lines(ttrl, "oracle.jsonl")
+    assert [step["step"] for step in steps] == [1, 2] and found["last_step"] == steps[-1]
+    for step in steps:
+        drawn = [record for record in lines(ttrl, "adapt/rollouts.jsonl") if record["step"] == step["step"]]
+        agreed = [record["label"] == task.answers[record["id"]] for record in drawn]
+        assert step["label_accuracy"] == pytest.approx(sum(agreed) / len(agreed), abs=1e-6)
+        assert all(0 <= step[name] <= 1 for name in ("reward_accuracy", "ground_truth_ratio", "pass"))
+        assert step["pass"] >= step["ground_truth_ratio"] and not any(name.startswith("post_") for name in step)
 
 
 def test_the_row_agrees_with_the_files(ttrl: Path) -> None:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+from collections import defaultdict
 from pathlib import Path
 
 import pytest
 
 from audio_eval.models.policy import Sampling
+from audio_eval.prompts import Prompt
 from audio_eval.questions import Question
 from audio_eval.runs.session import Session
 from audio_eval.runs.store import JsonLines, read_json
+from audio_eval.task import load_task
 from tests.rl.fake_policy import FakePolicy, make_question
+from tests.runs.conftest import NAME
 
 QUESTIONS = [make_question(str(i)) for i in range(7)]
 SAMPLING = Sampling(n=4, temperature=1.0, stream="vote")
@@ -25,12 +29,30 @@ def script(question, sampling):
 def test_no_way_to_the_answers() -> None:
     """By type: a Question has no field for an answer, a Session is not given the task."""
     assert {field.name for field in dataclasses.fields(Question)} == {
-        "id", "audio", "question", "choices", "prompt", "groups",
+        "id", "audio", "question", "choices", "prompt", "groups", "paraphrases", "template",
     }  # fmt: skip
+    assert {field.name for field in dataclasses.fields(Prompt)} == {"name", "source"}
+    assert set(inspect.signature(Prompt.render).parameters) == {"self", "question", "choices"}
     assert set(inspect.signature(Session).parameters) == {
         "folder", "seed", "batch_size", "examples", "progress", "observer", "save_every",
     }  # fmt: skip
     assert not any("answer" in name for name in vars(Session(Path("x"), 0, 4)))
+
+
+def test_neither_paraphrases_nor_template_tell_the_answer() -> None:
+    """One template for all items; and the same wordings for all items that are asked alike, whatever their answers."""
+    task = load_task(NAME)
+    assert all(question.template is task.prompt for question in task.questions)
+    wordings: dict[str, set[frozenset[str]]] = defaultdict(set)
+    answers: dict[str, set[str]] = defaultdict(set)
+    for question in task.questions:
+        assert question.question not in question.paraphrases
+        wordings[question.question].add(frozenset(question.paraphrases))
+        answers[question.question].add(task.answers[question.id])
+    assert any(question.paraphrases for question in task.questions)
+    assert all(len(known) == 1 for known in wordings.values())
+    several = sum(len(known) > 1 for known in answers.values())
+    assert several > len(answers) / 2, "most wordings are asked with several answers: a hint in them would show"
 
 
 def test_generate_keeps_what_was_drawn_batch_by_batch(tmp_path: Path) -> None:

@@ -1,0 +1,162 @@
+"""Rewards that know nothing of the answer: a coin, and the option that was not elected."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_eval.methods.controls import WrongMajority
+from audio_eval.rl.controls import random_reward, wrong_choice
+from audio_eval.rl.group import Group
+from audio_eval.rl.rewards import accuracy_reward
+from audio_eval.rl.votes import Vote, majority_vote
+from audio_eval.scoring import normalise
+from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
+
+
+def group(id: str, drawn: Drawn) -> Group:
+    return make_group(make_question(id, ("cat", "dog", "owl")), drawn)
+
+
+# --- a coin ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_sample_is_worth_one_or_nothing_and_a_completion_the_mean_of_its_draws() -> None:
+    for i in range(50):
+        rewards = random_reward(group(str(i), {"cat": 1, "dog": 4, "owl": 3}), 0, 0)
+        assert rewards.shape == (3,)
+        assert (
+            rewards[0] in (0, 1)
+            and rewards[1] * 4 in range(5)
+            and rewards[2] * 3 == pytest.approx(round(rewards[2] * 3))
+        )
+
+
+@pytest.mark.parametrize("share", [0.5, 0.2])
+def test_the_mean_is_the_share(share: float) -> None:
+    counts = np.array([1, 4, 3])
+    sums = [
+        float((random_reward(group(str(i), {"a": 1, "b": 4, "c": 3}), 0, 0, share) * counts).sum()) for i in range(2000)
+    ]
+    deviation = (share * (1 - share) / 16_000) ** 0.5
+    assert np.sum(sums) / 16_000 == pytest.approx(share, abs=4 * deviation)
+    # independent coins: the variance of the sum of 8 is 8 p (1 - p)
+    assert np.var(sums) == pytest.approx(8 * share * (1 - share), rel=0.15)
+
+
+@pytest.mark.parametrize(("share", "worth"), [(0.0, 0.0), (1.0, 1.0)])
+def test_a_coin_with_one_side(share: float, worth: float) -> None:
+    assert random_reward(group("q", {"cat": 3, "dog": 5}), 0, 0, share).tolist() == [worth, worth]
+
+
+def test_it_does_not_depend_on_what_is_said() -> None:
+    for i in range(30):
+        one = random_reward(group(str(i), {tagged("cat"): 2, "dog": 1, "no idea": 5}), 0, 3)
+        other = random_reward(group(str(i), {"owl": 2, "": 1, tagged("dog"): 5}), 0, 3)
+        assert np.array_equal(one, other)
+
+
+def test_it_is_worth_nothing_as_a_sign_of_the_label() -> None:
+    right, wrong = [], []
+    for i in range(3000):
+        drawn = group(str(i), {"cat": 2, "dog": 2})
+        label, rewards = i % 2, random_reward(drawn, 0, i % 7)
+        agreed = accuracy_reward(drawn, label) == 1
+        right += rewards[agreed].tolist()
+        wrong += rewards[~agreed].tolist()
+    # a completion drawn twice has variance 1/8; the difference of two means of 3000 deviates by sqrt(2 / 8 / 3000)
+    assert np.mean(right) == pytest.approx(np.mean(wrong), abs=4 * (2 / 8 / 3000) ** 0.5)
+
+
+def test_it_is_keyed_by_seed_id_and_step() -> None:
+    drawn = {"a": 1, "b": 1, "c": 1, **{str(i): 1 for i in range(40)}}
+    keys = [(seed, id_, step) for seed in (0, 1) for id_ in "qr" for step in (0, 1, 2)]
+    first = {key: random_reward(group(key[1], drawn), key[0], key[2]).tolist() for key in keys}
+    assert first == {key: random_reward(group(key[1], drawn), key[0], key[2]).tolist() for key in reversed(keys)}
+    assert len(set(map(tuple, first.values()))) == len(keys)
+
+
+def test_a_group_that_was_not_asked_has_no_reward() -> None:
+    assert random_reward(Group(make_question("q"), (), (), "no such file"), 0, 0).shape == (0,)
+
+
+# --- the option that was not elected ---------------------------------------------------------------------------------
+
+
+def elected(tally: dict[int, int]) -> Vote:
+    choice = max(tally, key=tally.__getitem__) if tally else None
+    return Vote(choice, 0.5, tally, 0)
+
+
+@pytest.mark.parametrize(
+    ("tally", "second"),
+    [
+        ({0: 5, 1: 3}, 1),
+        ({0: 5, 2: 1}, 2),
+        ({1: 5, 0: 2, 2: 3}, 2),
+        ({2: 5, 0: 3, 1: 1}, 0),
+    ],
+)
+def test_it_is_the_runner_up(tally: dict[int, int], second: int) -> None:
+    assert {wrong_choice(elected(tally), 3, 0, str(i)) for i in range(30)} == {second}
+
+
+@pytest.mark.parametrize(
+    ("vote", "among"),
+    [
+        (Vote(0, 1.0, {0: 8}, 0), {1, 2, 3}),  # nobody named another
+        (Vote(0, 0.5, {0: 4, 1: 2, 3: 2}, 0), {1, 3}),
+        (Vote(1, 0.5, {0: 4, 1: 4}, 0), {0}),  # a tie that another lot has broken
+        (Vote(None, 0.0, {}, 8), {0, 1, 2, 3}),  # nobody named any
+    ],
+)
+def test_where_nobody_is_second_a_lot_decides(vote: Vote, among: set[int]) -> None:
+    chosen = [wrong_choice(vote, 4, 0, str(i)) for i in range(900)]
+    counted = Counter(chosen)
+    assert set(counted) == among
+    assert min(counted.values()) > 900 / len(among) - 5 * (900 / len(among)) ** 0.5, "evenly"
+    assert chosen == [wrong_choice(vote, 4, 0, str(i)) for i in range(900)]
+    if len(among) > 1:
+        assert chosen != [wrong_choice(vote, 4, 1, str(i)) for i in range(900)]
+
+
+@given(st.dictionaries(st.integers(0, 5), st.integers(1, 9)), st.integers(2, 6), st.integers(0, 99))
+def test_it_is_never_the_majority(tally: dict[int, int], options: int, seed: int) -> None:
+    tally = {choice: n for choice, n in tally.items() if choice < options}
+    vote = elected(tally)
+    chosen = wrong_choice(vote, options, seed, "q")
+    assert chosen is not None and chosen != vote.choice and 0 <= chosen < options
+    assert tally.get(chosen, 0) == max(tally.get(other, 0) for other in range(options) if other != vote.choice)
+
+
+@pytest.mark.parametrize("options", [0, 1])
+def test_with_one_option_there_is_no_other(options: int) -> None:
+    assert wrong_choice(Vote(0 if options else None, 1.0, {0: 8} if options else {}, 0), options, 0, "q") is None
+
+
+def wrong_labels(choices: tuple[str, ...], drawn: Drawn) -> set[str]:
+    """The labels that wrong_majority learns where all of 30 questions are answered alike."""
+    questions = [make_question(str(i), choices) for i in range(30)]
+    votes = {q.id: majority_vote(make_group(q, drawn), 0) for q in questions}
+    assert {votes[q.id].choice for q in questions} == {0}
+    method = WrongMajority(WrongMajority.Config())
+    return set(method.learn(FakePolicy(lambda q, s: {"cat": 2, "dog": 2}), questions, votes, 0).labels.values())
+
+
+def test_wrong_majority_learns_another_option() -> None:
+    assert wrong_labels(("cat", "dog", "owl"), {"cat": 4}) == {"dog", "owl"}
+    assert wrong_labels(("cat", "dog", "owl"), {"cat": 4, "owl": 1}) == {"owl"}
+    assert wrong_labels(("cat",), {"cat": 4}) == set()
+
+
+def test_a_twin_of_the_majority_is_no_wrong_option() -> None:
+    """It has the same text: the "wrong" label would read as the majority's, and no completion could ever earn it."""
+    assert "cat" not in {normalise(text) for text in wrong_labels(("cat", "dog", "Cat."), {"cat": 4})}
+
+
+def test_an_empty_slot_is_no_wrong_option() -> None:
+    assert wrong_labels(("cat", "dog", ""), {"cat": 4}) == {"dog"}
