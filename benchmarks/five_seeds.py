@@ -48,12 +48,12 @@ PARTS: dict[str, list[Arm]] = {
         Arm("grpo", flags=TRAIN), Arm("sft", GOLD, TRAIN), Arm("sari", "chains=none,format=answer", TRAIN),
     ],
     "open": [
-        Arm("direct"), *(Arm("op_ttrl", f"reward={mode}") for mode in ("majority", "medoid", "centroid", "judge")),
-        *(Arm("op_ttrl", f"reward=cluster,cluster_mode={mode}") for mode in ("binary", "continuous", "kde")),
+        Arm("direct"), *(Arm("op_ttrl", f"reward={mode}") for mode in ("medoid", "majority", "judge")),
+        *(Arm("op_ttrl", f"reward=cluster,cluster_mode={mode}") for mode in ("binary", "kde")),
         *(Arm("op_ttrl", f"reward={mode}") for mode in ("evolrl", "empo", "intuitor")),
     ],
     "views": [
-        *(Arm("majority_vote", f"views={kind}", seeds=2)
+        *(Arm("majority_vote", f"views={kind}", seeds=1)
           for kind in ("choices", "shift", "gain", "paraphrase", "noise", "resample")),
         *(Arm("view_ttrl", args, seeds=2)
           for args in ("answer_views=1", "views=none", "train_views=none", "anchor=false")),

@@ -2,9 +2,9 @@
 
 A vote over samples of one prompt is nearly the greedy answer: as a label it adds no knowledge. Views of an item that
 leave its answer alone (options in another order, audio shifted, scaled, noised, the question in other words) make other
-mistakes, so a vote over them does. The labels are elected over one set of views; GRPO then trains on further ones,
-drawn anew at each step, so that what the views agree on is learnt for items and views that were not voted on. The
-adapted model then answers a few views greedily, and these vote.
+mistakes, so a vote over them does. The labels are elected over one set of views; GRPO then trains on others, the item as
+it is and a fresh view at each step, so that what the views agree on is learnt where it was not voted on. The adapted
+model then answers a few views greedily, and these vote.
 """
 
 from __future__ import annotations
@@ -41,6 +41,7 @@ class Config(MethodConfig, Voting, Steps):
     views: str = Field(VIEWS, description="what the voted views vary; none: one plain view")
     train_views: str = Field(VIEWS, description="what the trained views vary; none: the item as it is")
     group_views: int = Field(2, ge=1, description="views that a question's rollouts are dealt to in a step")
+    as_is: bool = Field(True, description="the first of these is the item as it is, which is not among the voted views")
     answer_views: int = Field(8, ge=1, description="views that are answered greedily and vote; 1: the item as it is")
     anchor: bool = Field(True, description="the label's own text joins each group, so that there is always contrast")
     confidence: Literal["agreement", "share"] = Field(
@@ -100,8 +101,9 @@ class ViewTtrl(Method):
 
         sampling = Sampling(c.group_size // c.group_views, c.temperature)
         drawn = []
-        for name in (f"step{step}/view{i}" for i in range(c.group_views)):
-            views = [draw_view(question, kinds, policy.seed, name) for question in batch]
+        for i in range(c.group_views):
+            name, plain = f"step{step}/view{i}", c.as_is and i == 0
+            views = [plain_view(q) if plain else draw_view(q, kinds, policy.seed, name) for q in batch]
             groups = policy.generate([view.question for view in views], sampling.keyed(name))
             drawn.append([self._see(policy, *pair, labels) for pair in zip(groups, views, strict=True)])
         items = list(zip(*drawn, strict=True))

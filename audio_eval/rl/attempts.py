@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Literal
 
 import numpy as np
 
@@ -14,14 +14,13 @@ from audio_eval.rl.advantages import reward_std
 from audio_eval.rl.group import Group
 
 Criterion = Literal["identical_outputs", "zero_reward_std"]
-T = TypeVar("T")
 
 
 @dataclass
-class Attempts(Generic[T]):
+class Attempts:
     """What multiple-attempt sampling did: ``rescued`` groups failed at first and were accepted later."""
 
-    groups: list[T]
+    groups: list[Group]
     attempts: int
     rescued: int
     stuck: int  # still without contrast at the last attempt; the last group is kept
@@ -32,38 +31,11 @@ class Attempts(Generic[T]):
         return {"attempts": mean, "rescued": self.rescued, "stuck": self.stuck}
 
 
-def has_contrast(groups: Sequence[Group], rewards: Sequence[np.ndarray], criterion: Criterion) -> bool:
-    """Whether an item's groups, taken as one, can teach anything by this criterion.
-
-    Groups that could not be asked never can, but drawing them again is of no use: they count as if they could.
-    """
-    if any(group.error is not None for group in groups):
-        return True
+def has_contrast(group: Group, rewards: np.ndarray, criterion: Criterion) -> bool:
+    """Whether a group can teach anything by this criterion; a group that could not be asked never can."""
     if criterion == "identical_outputs":
-        return len({c.text for group in groups for c in group.completions}) > 1
-    counts = np.array([n for group in groups for n in group.counts])
-    return bool(len(counts)) and reward_std(np.concatenate(rewards), counts) > 0
-
-
-def redraw(
-    questions: Sequence[Question],
-    draw: Callable[[Sequence[Question], int], list[T]],
-    contrast: Callable[[T], bool],
-    max_attempts: int,
-) -> Attempts[T]:
-    """``draw(questions, attempt)`` for all, then again for those without contrast; the last one drawn is kept."""
-    chosen: dict[int, T] = {}
-    open_, total, rescued = list(range(len(questions))), 0, 0
-    for attempt in range(max_attempts):
-        total += len(open_)
-        drawn = dict(zip(open_, draw([questions[i] for i in open_], attempt), strict=True))
-        chosen |= drawn
-        still = [i for i in open_ if not contrast(drawn[i])]
-        rescued += len(open_) - len(still) if attempt else 0
-        open_ = still
-        if not open_:
-            break
-    return Attempts([chosen[i] for i in range(len(questions))], total, rescued, len(open_))
+        return len({c.text for c in group.completions}) > 1
+    return bool(group.completions) and reward_std(rewards, np.array(group.counts)) > 0
 
 
 def sample_with_attempts(
@@ -73,11 +45,22 @@ def sample_with_attempts(
     reward: Callable[[Group], np.ndarray],
     criterion: Criterion,
     max_attempts: int,
-) -> Attempts[Group]:
+) -> Attempts:
     """Draw a group for each question; those without contrast are drawn again from their next random stream."""
-    return redraw(
-        questions,
-        lambda asked, attempt: policy.generate(asked, sampling.keyed(f"{sampling.stream}/attempt{attempt}")),
-        lambda group: has_contrast([group], [reward(group)], criterion),
-        max_attempts,
-    )
+    chosen: dict[int, Group] = {}
+    open_, total, rescued = list(range(len(questions))), 0, 0
+    for attempt in range(max_attempts):
+        stream = f"{sampling.stream}/attempt{attempt}"
+        drawn = policy.generate([questions[i] for i in open_], sampling.keyed(stream))
+        total += len(open_)
+        still = []
+        for i, group in zip(open_, drawn, strict=True):
+            chosen[i] = group
+            if group.error is None and not has_contrast(group, reward(group), criterion):
+                still.append(i)
+            elif attempt and group.error is None:
+                rescued += 1
+        open_ = still
+        if not open_:
+            break
+    return Attempts([chosen[i] for i in range(len(questions))], total, rescued, len(open_))

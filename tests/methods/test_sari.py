@@ -141,7 +141,7 @@ def test_the_warm_up_comes_first_and_the_pass_rates_after_it(tmp_path: Path) -> 
     assert [set(step) for step in taught(policy)] == [{"easy", "half"}] * 2 + [{"easy"}, {"half"}, {"hard"}]
     assert all(advantages.tolist() == [1.0] for step in policy.trained[:2] for _, advantages in step)
     assert asked_at == [("pass_rate", 2)] * 3 + [("step2", 2), ("step3", 3), ("step4", 4)]
-    assert [sorted(r)[-1] for r in metrics(tmp_path)[:2]] == ["target_tokens"] * 2
+    assert all("target_tokens" in record for record in metrics(tmp_path)[:2])
 
 
 def test_free_chains_are_one_text(tmp_path: Path) -> None:

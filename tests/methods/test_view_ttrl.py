@@ -87,7 +87,7 @@ def test_it_trains_on_other_views_than_it_voted_on(tmp_path: Path) -> None:
     voted, trained = policy.in_stream("vote"), policy.in_stream("step")
     assert {s.stream for _, s in voted} == {f"vote/view{i}" for i in range(4)}
     assert {s.n for _, s in voted} == {2} and {s.n for _, s in trained} == {2}, "8 votes on 4 views, 4 rollouts on 2"
-    assert {s.stream for _, s in trained} == {f"step{s}/attempt0/view{v}" for s in range(3) for v in range(2)}
+    assert {s.stream for _, s in trained} == {f"step{s}/view{v}" for s in range(3) for v in range(2)}
     for id_ in "ab":
         sounds = [{q.audio.edit for q, _ in seen if q.id == id_ and q.audio} for seen in (voted, trained)]
         assert len(sounds[0]) == 4 and len(sounds[1]) == 6 and not sounds[0] & sounds[1], "shifted and scaled anew"
@@ -234,7 +234,7 @@ def test_the_anchor_joins_only_where_it_is_missing_and_is_not_drawn(tmp_path: Pa
 
 def test_the_log_has_labels_as_texts_and_what_was_drawn(tmp_path: Path) -> None:
     policy = Recorder(lambda q, s: {tagged("owl"): 8} if s.stream.startswith("vote") else {tagged("bee"): s.n})
-    adapt(tmp_path, policy, max_attempts=1)
+    adapt(tmp_path, policy)
     logged = rollouts(tmp_path)
     assert [r["id"] for r in logged] == [g.question.id for g, _ in policy.trained[0]] and len(logged) == 4
     for record, (group, _) in zip(logged, policy.trained[0], strict=True):
@@ -242,24 +242,30 @@ def test_the_log_has_labels_as_texts_and_what_was_drawn(tmp_path: Path) -> None:
         assert record["completions"] == [[tagged("bee"), 2, 2, 0.0]], "text, drawn, learnt from, right; no anchor"
 
 
-def test_a_group_that_says_only_the_label_is_drawn_again_and_one_with_an_anchor_is_not(tmp_path: Path) -> None:
+def test_a_group_that_says_only_the_label_has_nothing_to_learn(tmp_path: Path) -> None:
     def always(said: str) -> Callable[[Question, Sampling], Drawn]:
         return lambda q, s: {tagged("owl" if s.stream.startswith("vote") else said): s.n}
 
-    policy = Recorder(always("owl"))
-    adapt(tmp_path / "same", policy, QUESTIONS[:1], batch_size=1, max_attempts=3)
-    streams = [s.stream for _, s in policy.in_stream("step")]
-    assert streams == [f"step0/attempt{a}/view{v}" for a in range(3) for v in range(2)]
-    assert len({q.audio for q, _ in policy.in_stream("step")}) == 6, "each attempt in views of its own"
-    (record,) = metrics(tmp_path / "same")
-    assert (record["attempts"], record["rescued"], record["stuck"], record["skipped_groups"]) == (3, 0, 1, 2)
-    policy = Recorder(always("bee"))
-    adapt(tmp_path / "wrong", policy, QUESTIONS[:1], batch_size=1, max_attempts=3)
-    (record,) = metrics(tmp_path / "wrong")
-    assert (record["attempts"], record["stuck"], record["skipped_groups"]) == (1, 0, 0)
-    policy = Recorder(always("bee"))
-    adapt(tmp_path / "bare", policy, QUESTIONS[:1], batch_size=1, max_attempts=3, anchor=False)
-    assert metrics(tmp_path / "bare")[0]["stuck"] == 1
+    for said, anchor, skipped in (("owl", True, 2), ("bee", True, 0), ("bee", False, 2)):
+        folder, policy = tmp_path / f"{said}-{anchor}", Recorder(always(said))
+        adapt(folder, policy, QUESTIONS[:1], batch_size=1, anchor=anchor)
+        assert [s.stream for _, s in policy.in_stream("step")] == ["step0/view0", "step0/view1"]
+        assert metrics(folder)[0]["skipped_groups"] == skipped, (said, anchor)
+
+
+def test_the_answer_is_the_majority_of_greedy_views() -> None:
+    """By the original options: here a view answers with what stands first in it."""
+    policy = Recorder(lambda q, s: {tagged(q.choices[0]): s.n})
+    method = ViewTtrl(Config(views="choices", answer_views=5))
+    (said,) = method.predict(policy, QUESTIONS[:1])
+    asked = [q.choices[0] for q, _ in policy.questions]
+    assert policy.questions[0][0] == QUESTIONS[0], "the item as it is comes first"
+    assert {(s.n, s.temperature) for _, s in policy.asked} == {(1, 0.0)} and len(asked) == 5
+    assert asked.count(said.removeprefix("<answer>").removesuffix("</answer>")) == max(map(asked.count, asked))
+    silent = Recorder(lambda q, s: {"no idea": s.n})
+    assert method.predict(silent, QUESTIONS[:1]) == ["no idea"], "never a guess"
+    alone = Recorder(lambda q, s: {"as it is": s.n})
+    assert ViewTtrl(Config(answer_views=1)).predict(alone, QUESTIONS[:1]) == ["as it is"] and len(alone.asked) == 1
 
 
 def test_an_item_that_cannot_be_asked_stops_nothing(tmp_path: Path) -> None:
@@ -279,14 +285,14 @@ def test_an_item_that_cannot_be_asked_stops_nothing(tmp_path: Path) -> None:
 
 
 def test_cost() -> None:
-    c: dict[str, Any] = {"votes": 10, "group_size": 4, "group_views": 2, "steps": 5, "batch_size": 3, "max_attempts": 3}
-    assert ViewTtrl(Config(**c, anchor=False)).cost(20, 7, 0) == Cost(20 * 10, 5, 5 * 3 * 4 * 3, 5 * 3 * 4, 7)
+    c: dict[str, Any] = {"votes": 10, "group_size": 4, "group_views": 2, "steps": 5, "batch_size": 3, "answer_views": 2}
+    assert ViewTtrl(Config(**c, anchor=False)).cost(20, 7, 0) == Cost(20 * 10, 5, 5 * 3 * 4, 5 * 3 * 4, 7 * 2)
 
 
 def spent(folder: Path, **settings: Any) -> tuple[Cost, int, int]:
     """The cost that is announced, the rollouts drawn and the completions learnt from."""
     same = Recorder(lambda q, s: {tagged("owl" if s.stream.startswith("vote") else "bee"): s.n})
-    chosen: dict[str, Any] = {"votes": 8, "n_views": 4, "steps": 2, "batch_size": 2, "max_attempts": 1, **settings}
+    chosen: dict[str, Any] = {"votes": 8, "n_views": 4, "steps": 2, "batch_size": 2, **settings}
     adapt(folder, same, **chosen)
     trained = sum(group.size for step in same.trained for group, _ in step)
     return ViewTtrl(Config(**chosen)).cost(2, 0, 0), sum(s.n for _, s in same.in_stream("step")), trained

@@ -91,5 +91,5 @@ def test_a_question_that_cannot_be_asked_is_neither_redrawn_nor_stuck() -> None:
 )
 def test_contrast(group: dict[str, int], identical_outputs: bool, zero_reward_std: bool) -> None:
     made = make_group(make_question("q"), group)
-    assert has_contrast([made], [reward(made)], "identical_outputs") is identical_outputs
-    assert has_contrast([made], [reward(made)], "zero_reward_std") is zero_reward_std
+    assert has_contrast(made, reward(made), "identical_outputs") is identical_outputs
+    assert has_contrast(made, reward(made), "zero_reward_std") is zero_reward_std

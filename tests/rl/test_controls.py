@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.methods.controls import WrongMajority
+from audio_eval.questions import Question
 from audio_eval.rl.controls import random_reward, wrong_choice
 from audio_eval.rl.group import Group
 from audio_eval.rl.rewards import accuracy_reward
@@ -87,6 +88,10 @@ def test_a_group_that_was_not_asked_has_no_reward() -> None:
 # --- the option that was not elected ---------------------------------------------------------------------------------
 
 
+def asked(id_: str, options: int) -> Question:
+    return make_question(id_, tuple("abcdef"[:options]))
+
+
 def elected(tally: dict[int, int]) -> Vote:
     choice = max(tally, key=tally.__getitem__) if tally else None
     return Vote(choice, 0.5, tally, 0)
@@ -102,7 +107,7 @@ def elected(tally: dict[int, int]) -> Vote:
     ],
 )
 def test_it_is_the_runner_up(tally: dict[int, int], second: int) -> None:
-    assert {wrong_choice(elected(tally), 3, 0, str(i)) for i in range(30)} == {second}
+    assert {wrong_choice(elected(tally), asked(str(i), 3), 0) for i in range(30)} == {second}
 
 
 @pytest.mark.parametrize(
@@ -115,27 +120,27 @@ def test_it_is_the_runner_up(tally: dict[int, int], second: int) -> None:
     ],
 )
 def test_where_nobody_is_second_a_lot_decides(vote: Vote, among: set[int]) -> None:
-    chosen = [wrong_choice(vote, 4, 0, str(i)) for i in range(900)]
+    chosen = [wrong_choice(vote, asked(str(i), 4), 0) for i in range(900)]
     counted = Counter(chosen)
     assert set(counted) == among
     assert min(counted.values()) > 900 / len(among) - 5 * (900 / len(among)) ** 0.5, "evenly"
-    assert chosen == [wrong_choice(vote, 4, 0, str(i)) for i in range(900)]
+    assert chosen == [wrong_choice(vote, asked(str(i), 4), 0) for i in range(900)]
     if len(among) > 1:
-        assert chosen != [wrong_choice(vote, 4, 1, str(i)) for i in range(900)]
+        assert chosen != [wrong_choice(vote, asked(str(i), 4), 1) for i in range(900)]
 
 
 @given(st.dictionaries(st.integers(0, 5), st.integers(1, 9)), st.integers(2, 6), st.integers(0, 99))
 def test_it_is_never_the_majority(tally: dict[int, int], options: int, seed: int) -> None:
     tally = {choice: n for choice, n in tally.items() if choice < options}
     vote = elected(tally)
-    chosen = wrong_choice(vote, options, seed, "q")
+    chosen = wrong_choice(vote, asked("q", options), seed)
     assert chosen is not None and chosen != vote.choice and 0 <= chosen < options
     assert tally.get(chosen, 0) == max(tally.get(other, 0) for other in range(options) if other != vote.choice)
 
 
 @pytest.mark.parametrize("options", [0, 1])
 def test_with_one_option_there_is_no_other(options: int) -> None:
-    assert wrong_choice(Vote(0 if options else None, 1.0, {0: 8} if options else {}, 0), options, 0, "q") is None
+    assert wrong_choice(Vote(0 if options else None, 1.0, {0: 8} if options else {}, 0), asked("q", options), 0) is None
 
 
 def wrong_labels(choices: tuple[str, ...], drawn: Drawn) -> set[str]:
