@@ -45,18 +45,19 @@ PARTS: dict[str, list[Arm]] = {
         Arm("sft", f"views={VIEWS}"), Arm("ttrl"), Arm("aqa_ttrl", flags=CURVE), Arm("view_ttrl", flags=CURVE),
         Arm("random_reward"), Arm("format_reward"), Arm("wrong_majority"),
         *(Arm("direct", flags={"audio": audio}) for audio in ("silence", "shuffled", "none")),
-        Arm("grpo", flags=TRAIN), Arm("sft", GOLD, TRAIN), Arm("sari", "chains=none,format=answer", TRAIN),
+        Arm("grpo", flags=TRAIN, seeds=2), Arm("sft", GOLD, TRAIN, seeds=2),
+        Arm("sari", "chains=none,format=answer", TRAIN, seeds=2),
     ],
     "open": [
-        Arm("direct"), *(Arm("op_ttrl", f"reward={mode}") for mode in ("medoid", "majority", "judge")),
-        *(Arm("op_ttrl", f"reward=cluster,cluster_mode={mode}") for mode in ("binary", "kde")),
-        *(Arm("op_ttrl", f"reward={mode}") for mode in ("evolrl", "empo", "intuitor")),
+        Arm("direct"), Arm("op_ttrl", "reward=medoid"), Arm("op_ttrl", "reward=cluster"),
+        Arm("op_ttrl", "reward=majority"), Arm("op_ttrl", "reward=empo"), Arm("op_ttrl", "reward=intuitor"),
+        *(Arm("op_ttrl", args, seeds=2)
+          for args in ("reward=evolrl", "reward=cluster,cluster_mode=kde", "reward=centroid", "reward=judge")),
     ],
     "views": [
         *(Arm("majority_vote", f"views={kind}", seeds=1)
           for kind in ("choices", "shift", "gain", "paraphrase", "noise", "resample")),
-        *(Arm("view_ttrl", args, seeds=2)
-          for args in ("answer_views=1", "views=none", "train_views=none", "anchor=false")),
+        *(Arm("view_ttrl", args, seeds=1) for args in ("answer_views=1", "as_is=false", "anchor=false", "views=none")),
     ],
 }  # fmt: skip
 QUICK = {"steps": 2, "votes": 8, "epochs": 1, "samples": 2}

@@ -1,10 +1,10 @@
 """view_ttrl: test-time reinforcement learning on votes over views of each item.
 
 A vote over samples of one prompt is nearly the greedy answer: as a label it adds no knowledge. Views of an item that
-leave its answer alone (options in another order, audio shifted, scaled, noised, the question in other words) make other
-mistakes, so a vote over them does. The labels are elected over one set of views; GRPO then trains on others, the item as
-it is and a fresh view at each step, so that what the views agree on is learnt where it was not voted on. The adapted
-model then answers a few views greedily, and these vote.
+leave its answer alone (options in another order, audio shifted, scaled, noised, the question in other words) make
+other mistakes, so a vote over them does. The labels are elected over one set of views; GRPO then trains on others, the
+item as it is and a fresh view at each step, so that what the views agree on is learnt where it was not voted on. The
+adapted model then answers a few views greedily, and these vote.
 """
 
 from __future__ import annotations

@@ -90,13 +90,21 @@ def test_it_trains_on_other_views_than_it_voted_on(tmp_path: Path) -> None:
     assert {s.stream for _, s in trained} == {f"step{s}/view{v}" for s in range(3) for v in range(2)}
     for id_ in "ab":
         sounds = [{q.audio.edit for q, _ in seen if q.id == id_ and q.audio} for seen in (voted, trained)]
-        assert len(sounds[0]) == 4 and len(sounds[1]) == 6 and not sounds[0] & sounds[1], "shifted and scaled anew"
+        assert len(sounds[0]) == 4 and None not in sounds[0], "the item as it is does not vote"
+        assert len(sounds[1]) == 1 + 3 and None in sounds[1], "it is trained on, beside a fresh view a step"
+        assert not sounds[0] & sounds[1], "shifted and scaled anew"
         assert len({q.choices for q, _ in voted + trained if q.id == id_}) > 4
         assert {q.question for q, _ in voted + trained if q.id == id_} == {"Which?", "What is it?", "Who is this?"}
     for question, _ in voted + trained:
         assert sorted(question.choices) == sorted(CHOICES) and question.audio is not None
         assert question.audio.data == SOUND.data
         assert question.prompt == f"{question.question} {list(question.choices)}", "the prompt shows the view"
+
+
+def test_all_of_the_training_views_may_be_fresh(tmp_path: Path) -> None:
+    policy = Recorder(knows("owl"))
+    adapt(tmp_path, policy, as_is=False)
+    assert all(q.audio.edit is not None for q, _ in policy.in_stream("step") if q.audio)
 
 
 def test_without_train_views_the_item_is_asked_as_it_is(tmp_path: Path) -> None:
