@@ -3,7 +3,8 @@
 The names are TTRL's (PRIME-RL/TTRL verl/utils/reward_score/ttrl/ttt_metrics.py), each a mean over the questions of a
 step: ``label_accuracy``: the pseudo-label is right; ``reward_accuracy``: share of samples that were taken for right or
 wrong as they are; ``ground_truth_ratio`` (avg@n): share of samples that are right; ``pass``: any sample is right.
-``post_``: the same of the samples that were learnt from, where these are only a part.
+``post_``: the same of the samples that were learnt from, where these are only a part. ``aux_``, of open answers: BLEU,
+ROUGE-L, exact match and words of the samples (OP-TTRAV's ttrl_aux_metrics.py), for reading and for nothing else.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from audio_eval.runs.store import JsonLines
 from audio_eval.scoring import parse_choice, score
+from audio_eval.scoring.open_ended import final_answer, measure
 from audio_eval.task import Task
 
 EDGES = np.arange(6) / 5  # of the reliability plot's bins of confidence
@@ -86,7 +88,16 @@ def _of_group(task: Task, record: Record) -> dict[str, float]:
             found[f"{prefix}reward_accuracy"] = float(np.average(agree[known], weights=counts[known]))
         found[f"{prefix}ground_truth_ratio"] = float(np.average(true, weights=counts))
         found[f"{prefix}pass"] = float((true * counts).any())
-    return found
+    return found if record["choices"] else {**found, **_auxiliary(texts, drawn, answer)}
+
+
+def _auxiliary(texts: Sequence[str], drawn: Sequence[int], answer: str) -> dict[str, float]:
+    rows = [
+        (m.bleu, m.rouge_l, float(m.exact), len(final_answer(text).split()))
+        for text, m in ((text, measure(text, answer)) for text in texts)
+    ]
+    means = np.average(rows, axis=0, weights=drawn).tolist()
+    return dict(zip(("aux_bleu", "aux_rouge_l", "aux_exact", "aux_words"), means, strict=True))
 
 
 def _right(task: Task, id_: str, label: str) -> bool:

@@ -171,9 +171,14 @@ def test_open_answers_are_right_where_they_contain_the_answer() -> None:
     task = make_task({"q": "a barking dog"}, ())
     rows: list[Row] = [("I hear a barking dog there.", 1, 1, 0.9), ("<answer>A cat</answer>", 3, 3, 0.0)]
     (found,) = of_rollouts(task, [record(1, "q", rows, "It is a barking dog.", ())])
-    assert found == {
+    assert {name: value for name, value in found.items() if not name.startswith("aux_")} == {
         "step": 1, "label_accuracy": 1, "reward_accuracy": 3 / 4, "ground_truth_ratio": 1 / 4, "pass": 1,
     }  # fmt: skip
+    # ROUGE-L: 3 of 6 words and all 3, F 2/3; "a" of 2 and of 3, F 2/5, three times. Words: 6, and 2 three times.
+    assert (found["aux_rouge_l"], found["aux_exact"], found["aux_words"]) == (
+        pytest.approx((2 / 3 + 3 * 2 / 5) / 4, abs=1e-6), 0, 3,
+    )  # fmt: skip
+    assert 0 < found["aux_bleu"] < 1
     (found,) = of_rollouts(task, [record(1, "q", rows, "a dog", ())])
     assert found["label_accuracy"] == 0
 
