@@ -51,13 +51,13 @@ PARTS: dict[str, list[Arm]] = {
     "open": [
         Arm("direct"), Arm("op_ttrl", "reward=medoid"), Arm("op_ttrl", "reward=cluster"),
         Arm("op_ttrl", "reward=majority"), Arm("op_ttrl", "reward=empo"), Arm("op_ttrl", "reward=intuitor"),
-        *(Arm("op_ttrl", args, seeds=2)
+        *(Arm("op_ttrl", args, seeds=1)
           for args in ("reward=evolrl", "reward=cluster,cluster_mode=kde", "reward=centroid", "reward=judge")),
     ],
     "views": [
         *(Arm("majority_vote", f"views={kind}", seeds=1)
           for kind in ("choices", "shift", "gain", "paraphrase", "noise", "resample")),
-        *(Arm("view_ttrl", args, seeds=1) for args in ("answer_views=1", "as_is=false", "anchor=false", "views=none")),
+        *(Arm("view_ttrl", args, seeds=1) for args in ("answer_views=1", "views=none")),
     ],
 }  # fmt: skip
 QUICK = {"steps": 2, "votes": 8, "epochs": 1, "samples": 2}
