@@ -27,8 +27,8 @@ OP-TTRAV (mvideet/OP-TTRAV)
 3.7.1  multi_attempt is accepted and ignored.
        tests/rl/test_attempts.py::test_at_most_max_attempts_and_the_last_group_is_kept
        tests/methods/test_methods.py::test_aqa_ttrl_draws_groups_without_contrast_again
-       tests/methods/test_op_ttrl.py::test_attempts_are_not_taken_and_ignored
-       tests/methods/test_ttrl.py::test_attempts_are_not_taken_and_ignored
+       tests/methods/test_op_ttrl.py::test_attempts_are_no_setting
+       tests/methods/test_ttrl.py::test_attempts_are_no_setting
        tests/test_known_defects.py::test_attempts_are_seen_in_the_log
 3.7.2  Confidences are dealt out by the order of random ids, not to the question that they belong to.
        tests/methods/test_methods.py::test_aqa_ttrl_scales_advantages_by_the_confidence_of_the_vote

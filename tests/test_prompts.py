@@ -15,6 +15,7 @@ LIST = "['dog', \"it's a cat\"]"
 WORDED = {
     "r1_aqa": f"{Q} Please choose the answer from the following options: {LIST}. "
     "Output the final answer in <answer> </answer>.",
+    "r1_aqa_open": f"{Q} Output the final answer in <answer> </answer>.",
     "r1_aqa_think": f"{Q} Please choose the answer from the following options: {LIST}. "
     "Output the thinking process in <think> </think> and final answer in <answer> </answer>.",
     "ke_omni_direct": f"{Q} Please choose the answer from the following options: {LIST}. "
