@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from collections.abc import Callable, Iterable
+from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -18,8 +20,14 @@ BROKEN = (Exception, SystemExit)
 
 def registered(group: str) -> dict[str, list[EntryPoint]]:
     """Entry points of ``audio_eval.<group>`` by name, several where distributions claim the same; nothing imported."""
+    return _scanned(f"audio_eval.{group}", entry_points)
+
+
+@lru_cache
+def _scanned(group: str, scan: Callable[..., Iterable[EntryPoint]]) -> dict[str, list[EntryPoint]]:
+    """A scan reads the metadata of every installed distribution: once for a process is enough."""
     found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=f"audio_eval.{group}"):
+    for point in scan(group=group):
         claims = found.setdefault(point.name, [])
         if point.value not in [other.value for other in claims]:
             claims.append(point)
