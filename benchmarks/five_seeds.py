@@ -33,9 +33,8 @@ class Arm(NamedTuple):
     @property
     def name(self) -> str:
         """What the page calls it."""
-        return " ".join(
-            [self.method, *self.args.split(","), *(f"audio={a}" for a in [self.flags.get("audio")] if a)]
-        ).strip()
+        audio = f"audio={self.flags['audio']}" if "audio" in self.flags else ""
+        return " ".join(filter(None, [self.method, *self.args.split(","), audio]))
 
 
 CURVE = {"curve_every": 25}
@@ -64,8 +63,11 @@ QUICK = {"steps": 2, "votes": 8, "epochs": 1, "samples": 2}
 TASKS = {"main": "synth_aqa", "open": "synth_aqa_open", "views": "synth_aqa"}
 
 
-def run_seed(seed: int, place: int, part: str, task: str, output: str, quick: bool) -> list[dict[str, Any]]:
-    """Every arm of a part with one seed; what is there already is not run again. Returns where each run is."""
+def run_seed(seed: int, place: int, part: str, task: str, output: str, asked: str) -> list[dict[str, Any]]:
+    """Every arm of a part with one seed; what is there already is not run again. Returns where each run is.
+
+    ``asked``: "all", "quick", or "finished": run nothing, and tell of what has ended.
+    """
     os.environ["OMP_NUM_THREADS"] = "1"
     import torch
 
@@ -81,11 +83,13 @@ def run_seed(seed: int, place: int, part: str, task: str, output: str, quick: bo
         if arm.seeds is not None and place >= arm.seeds:
             continue
         known = method_class(arm.method).Config.model_fields
-        args = {**{k: v for k, v in QUICK.items() if quick and k in known}, **parse_args(arm.args)}
+        args = {**{k: v for k, v in QUICK.items() if asked == "quick" and k in known}, **parse_args(arm.args)}
         flags = {"model": "tiny-omni", "method": arm.method, "tasks": task, "seed": seed, "save_every": 50, **arm.flags}
-        flags |= {"limit": 8, "train_limit": 8} if quick else {}
+        flags |= {"limit": 8, "train_limit": 8} if asked == "quick" else {}
         (spec,) = plan({**flags, "method_args": ",".join(f"{key}={value}" for key, value in args.items())})
         folder = run_folder(spec, Path(output))
+        if asked == "finished" and not (folder / "result.json").is_file():
+            continue
         result = executor.run(spec, folder)["audio_eval"]
         print(f"seed {seed} {part}: {arm.name}: {result['accuracy']:.1f} %, {result['wall_s']:.0f} s", flush=True)
         done.append({"part": part, "arm": arm.name, "seed": seed, "folder": str(folder)})
@@ -101,14 +105,17 @@ def main() -> None:
     parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--split", default="test")
-    parser.add_argument("--quick", action="store_true", help="8 items, 2 steps: that it runs, not what it shows")
+    parser.add_argument(
+        "--runs", choices=("all", "quick", "finished"), default="all",
+        help="quick: 8 items, 2 steps, that it runs; finished: run nothing, write the page of what is there",
+    )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     parts, seeds = args.parts.split(","), [int(seed) for seed in args.seeds.split(",")]
     suffix = "" if args.split == "test" else f":{args.split}"
     with ProcessPoolExecutor(args.jobs) as pool:
         running = [
-            pool.submit(run_seed, seed, place, part, TASKS[part] + suffix, args.output, args.quick)
+            pool.submit(run_seed, seed, place, part, TASKS[part] + suffix, args.output, args.runs)
             for part in parts
             for place, seed in enumerate(seeds)
         ]
@@ -118,6 +125,8 @@ def main() -> None:
     found: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for run in runs:
         found[run["part"]].append(run)
+    if "main" not in found:
+        parser.error("the page is about the main part: name it in --parts.")
     print(json.dumps(write(dict(found), args)))
 
 

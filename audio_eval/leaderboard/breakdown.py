@@ -25,7 +25,9 @@ def _section(rows: Sequence[Row], label: str) -> str:
         scores = [[run.summary.groups.get(label, {}).get(name) for run in row.runs] for row in rows]
         n = max(score.n for found in scores for score in found if score is not None)
         lines.append([cell(name), str(n), *(_entry([s for s in found if s is not None]) for found in scores)])
-    columns = [cell(_name(row)) for row in rows]
+    titles = [_name(row) for row in rows]
+    # rows of one method are told apart by their number in the list above
+    columns = [cell(t if titles.count(t) == 1 else f"{i}. {t}") for i, t in enumerate(titles, start=1)]
     return table(lines, [cell(label), "n", *columns], "github", right=range(1, len(columns) + 2))
 
 
