@@ -9,7 +9,7 @@ from audio_eval import prompts
 from audio_eval.data import Record
 from audio_eval.scoring import parse_choice, score
 
-PLAIN = "plain"
+PLAIN, TAGGED_OPEN = "plain", "r1_aqa_open"
 
 
 @lru_cache
@@ -25,6 +25,11 @@ def doc_to_text(doc: Record) -> str:
 def doc_to_open_text(doc: Record) -> str:
     """The same for a question without options."""
     return _prompt(prompts.OPEN).render(doc["question"], [])
+
+
+def doc_to_tagged_open_text(doc: Record) -> str:
+    """The same, with tags to put the answer in."""
+    return _prompt(TAGGED_OPEN).render(doc["question"], [])
 
 
 def doc_to_plain_text(doc: Record) -> str:

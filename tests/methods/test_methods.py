@@ -285,7 +285,7 @@ def test_majority_vote_over_more_views_than_votes() -> None:
     assert [s.n for _, s in policy.questions] == [1, 1]
 
 
-@pytest.mark.parametrize("name", ["majority_vote", "aqa_ttrl", "sft", "ttrl", "view_ttrl"])
+@pytest.mark.parametrize("name", ["majority_vote", "aqa_ttrl", "sft", "view_ttrl"])
 def test_an_unknown_view_is_named(name: str) -> None:
     with pytest.raises(UserError, match="chioces"):
         make(name, views="chioces")

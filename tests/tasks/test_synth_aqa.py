@@ -267,3 +267,26 @@ def test_unknown_tasks_and_splits() -> None:
         load_task("synth_aq", limit=1)
     with pytest.raises(UserError, match=r"unknown split 'tset' of task 'synth_aqa'. Did you mean 'test'"):
         load_task("synth_aqa:tset", limit=1)
+
+
+def test_the_open_form_has_the_same_items_without_options() -> None:
+    from audio_eval.task import load_task
+
+    closed, opened = (load_task(name, limit=12) for name in ("synth_aqa:validation", "synth_aqa_open:validation"))
+    assert opened.answers == closed.answers and opened.scoring == "open"
+    for shut, free in zip(closed.questions, opened.questions, strict=True):
+        assert (free.id, free.audio, free.question, free.choices) == (shut.id, shut.audio, shut.question, ())
+        assert free.prompt == f"{free.question} Output the final answer in <answer> </answer>."
+
+
+def test_lm_eval_asks_the_open_form_with_the_same_prompt() -> None:
+    from lm_eval.tasks import TaskManager
+
+    from audio_eval.task_index import TASKS_DIR
+
+    metadata = {"splits": ["test"], "limit": 2}
+    manager = TaskManager(include_path=[str(TASKS_DIR)], include_defaults=False, metadata=metadata)
+    task = manager.load(["synth_aqa_open"])["tasks"]["synth_aqa_open"]
+    doc = next(iter(task.test_docs()))
+    assert task.doc_to_text(doc) == f"{doc['question']} Output the final answer in <answer> </answer>."
+    assert task.process_results(doc, [doc["answer"]])["contains_em"] == 1.0
