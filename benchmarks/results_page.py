@@ -131,7 +131,10 @@ def _said(main: Arms) -> str:
 
 def _parts(main: Arms, views: Arms | None) -> str:
     pooled = next((arm for arm in main.folders if arm.startswith("majority_vote views")), None)
-    text = "The vote alone, on all views and on each kind; then view_ttrl with a part of it taken away."
+    text = (
+        "The first line is what a vote over views brings, the second what training and answering add to it; then the\n"
+        "vote on each kind of view, and view_ttrl with a part of it taken away."
+    )
     lines = []
     if pooled:
         lines += [main.line(pooled, "majority_vote"), main.line("view_ttrl", pooled)]
@@ -200,7 +203,8 @@ def _curve(main: Arms, docs: Path) -> str:
     return (
         "## Curves\n\n"
         "Means over seeds, measured by the harness for this page; the scored step is the last one, fixed before\n"
-        "the run. From majority_ratio on: of the rollouts of that step, named as in TTRL; entropy in nats a token.\n\n"
+        "the run. It is one greedy answer of the item as it is: view_ttrl's without the vote of its answers.\n"
+        "From majority_ratio on: of the rollouts of that step, named as in TTRL; entropy in nats a token.\n\n"
         f"![accuracy over steps](curve.svg)\n\n{table}"
     )
 
