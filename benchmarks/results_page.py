@@ -255,12 +255,13 @@ def fill_readme(path: Path, rows: Sequence[Row]) -> None:
     start, end = "<!-- five-seeds:", "<!-- /five-seeds -->"
     head, rest = path.read_text().split(start)
     mark, tail = rest.split("\n", 1)[0], rest.split(end, 1)[1]
+    most = max(len(row.seeds) for row in rows)
     cells = [
-        [row.method, f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]", *_gain(row),
+        [row.method + (f" ({len(row.seeds)} seeds)" if len(row.seeds) < most else ""), f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]", *_gain(row),
          f"{row.unparsable:.1f}", f"{row.samples:,.0f}", ", ".join(row.tags)]
         for row in rows if row.accuracy is not None and row.interval is not None
     ]  # fmt: skip
-    headers = [f"synth_aqa test, {len(rows[0].seeds)} seeds", "accuracy [95 % CI]", "Δ direct", "format / answers",
+    headers = [f"synth_aqa test, {most} seeds", "accuracy [95 % CI]", "Δ direct", "format / answers",
                "unparsable %", "samples", "tags"]  # fmt: skip
     table = tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
     path.write_text(f"{head}{start}{mark}\n\n{table}\n\n{end}{tail}")
