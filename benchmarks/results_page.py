@@ -257,7 +257,7 @@ def fill_readme(path: Path, rows: Sequence[Row]) -> None:
     mark, tail = rest.split("\n", 1)[0], rest.split(end, 1)[1]
     most = max(len(row.seeds) for row in rows)
     cells = [
-        [row.method + (f" ({len(row.seeds)} seeds)" if len(row.seeds) < most else ""), f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]", *_gain(row),
+        [_method(row, most), f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]", *_gain(row),
          f"{row.unparsable:.1f}", f"{row.samples:,.0f}", ", ".join(row.tags)]
         for row in rows if row.accuracy is not None and row.interval is not None
     ]  # fmt: skip
@@ -265,6 +265,10 @@ def fill_readme(path: Path, rows: Sequence[Row]) -> None:
                "unparsable %", "samples", "tags"]  # fmt: skip
     table = tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
     path.write_text(f"{head}{start}{mark}\n\n{table}\n\n{end}{tail}")
+
+
+def _method(row: Row, seeds: int) -> str:
+    return row.method + (f" ({len(row.seeds)} seeds)" if len(row.seeds) < seeds else "")
 
 
 def _gain(row: Row) -> list[str]:
