@@ -1,6 +1,16 @@
 from __future__ import annotations
 
+import os
+
+# Before torch is imported anywhere, here or in a process that a test starts: the bits of trained weights depend on the
+# number of threads, and pytest's workers already fill the cores.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
 from hypothesis import settings
 
+from audio_eval.threads import settle_threads
+
+settle_threads()
 settings.register_profile("shared-machine", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("shared-machine")

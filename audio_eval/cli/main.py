@@ -11,6 +11,7 @@ from typing import NoReturn
 from audio_eval import __version__
 from audio_eval.cli import leaderboard, ls, resume, run, score, validate
 from audio_eval.errors import UserError, unknown
+from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {"run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume}
@@ -56,6 +57,7 @@ def parser() -> Parser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; 0 done, 1 the user can mend it, 130 interrupted."""
+    settle_threads()
     arguments = list(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
         arguments.insert(0, "run")  # bare flags mean run

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from audio_eval.runs.store import JsonLines, read_json
+from audio_eval.store import JsonLines, read_json
 
 # Runs each job in a forked child, so that the imports are paid for once. A kill point (what, n, fraction) stops the
 # n-th call with SIGKILL: for a file after that fraction of its text was written.
@@ -22,9 +22,9 @@ import torch
 from audio_eval.cli.main import main
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.runs import execute, result, session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 
-torch.set_num_threads(1)
+
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
