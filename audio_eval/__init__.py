@@ -6,10 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from audio_eval.group import Group
     from audio_eval.method import Method
     from audio_eval.models.policy import Policy
     from audio_eval.questions import Question
-    from audio_eval.rl.group import Group
 
 __version__ = "0.1.0"
 __all__ = ["Group", "Method", "Policy", "Question", "__version__"]
@@ -17,7 +17,7 @@ _HOMES = {
     "Method": "audio_eval.method",
     "Policy": "audio_eval.models.policy",
     "Question": "audio_eval.questions",
-    "Group": "audio_eval.rl.group",
+    "Group": "audio_eval.group",
 }
 
 

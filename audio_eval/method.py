@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:
     from audio_eval.models.policy import Policy
     from audio_eval.questions import Question
-    from audio_eval.runs.session import Session
+    from audio_eval.rl.session import Session
 
 
 class MethodConfig(BaseModel):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from audio_eval.audio import AudioRef
 
 if TYPE_CHECKING:
-    from audio_eval.prompts import Prompt
+    from audio_eval.prompts import PromptTemplate
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Question:
     prompt: str
     groups: dict[str, str] = field(default_factory=dict, compare=False)
     paraphrases: tuple[str, ...] = field(default=(), compare=False)
-    template: Prompt | None = field(default=None, compare=False, repr=False)
+    template: PromptTemplate | None = field(default=None, compare=False, repr=False)
 
     def worded(self, question: str, choices: Sequence[str]) -> Question:
         """The same item in other words, or with its options in another order, asked by the same template."""

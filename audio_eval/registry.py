@@ -1,59 +1,16 @@
-"""Plug-ins by entry point: ``audio_eval.methods`` and ``audio_eval.models``, the built-in ones among them."""
+"""Methods by name or from a file, checked before anything else is loaded."""
 
 from __future__ import annotations
 
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
-from functools import lru_cache
 from hashlib import sha256
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import UserError, unknown
 from audio_eval.method import Method, MethodConfig
-
-# what a foreign module may raise on import; a module that exits must not take `ls` with it
-BROKEN = (Exception, SystemExit)
-
-
-def registered(group: str) -> dict[str, list[EntryPoint]]:
-    """Entry points of ``audio_eval.<group>`` by name, several where distributions claim the same; nothing imported."""
-    return _scanned(f"audio_eval.{group}", entry_points)
-
-
-@lru_cache
-def _scanned(group: str, scan: Callable[..., Iterable[EntryPoint]]) -> dict[str, list[EntryPoint]]:
-    """A scan reads the metadata of every installed distribution: once for a process is enough."""
-    found: dict[str, list[EntryPoint]] = {}
-    for point in scan(group=group):
-        claims = found.setdefault(point.name, [])
-        if point.value not in [other.value for other in claims]:
-            claims.append(point)
-    return found
-
-
-def named(group: str, what: str, name: str) -> Any:
-    """The object registered under ``name``; a broken plug-in is the user's to mend, not a traceback."""
-    points = registered(group)
-    if name not in points:
-        raise unknown(what, name, points)
-    if len(points[name]) > 1:  # which one was meant is not for the order of installation to decide
-        claims = " and ".join(sorted(map(origin, points[name])))
-        raise UserError(f"{what} '{name}' is claimed by {claims}: uninstall all but one.")
-    (point,) = points[name]
-    try:
-        return point.load()
-    except BROKEN as error:
-        raise UserError(
-            f"{what} '{name}' ({point.value}) cannot be loaded: {type(error).__name__}: {error}."
-        ) from error
-
-
-def origin(point: EntryPoint) -> str:
-    """Where an entry point is from, as "module:Class (distribution version)"."""
-    return point.value + (f" ({point.dist.name} {point.dist.version})" if point.dist else "")
+from audio_eval.plugins import BROKEN, named
 
 
 def is_path(name: str) -> bool:

@@ -10,15 +10,15 @@ from typing import Any
 
 from audio_eval import prompts
 from audio_eval.audio import AudioRef
+from audio_eval.data.records import slots
 from audio_eval.errors import UserError, unknown
-from audio_eval.prompts import Prompt
+from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
-from audio_eval.rl.streams import stream
+from audio_eval.seeding import stream
 from audio_eval.task_index import SCORINGS, TASKS_DIR, listing
-from audio_eval.tasks.common import slots
 
 # For responses whose prompt nobody knows: letters count the slots as the official file does.
-AS_FILED = Prompt("not recorded", "{{ question }}{% if slots %}{% endif %}")
+AS_FILED = PromptTemplate("not recorded", "{{ question }}{% if slots %}{% endif %}")
 Slots = tuple[str | None, ...]
 
 
@@ -32,7 +32,7 @@ class Task:
 
     name: str
     split: str
-    prompt: Prompt
+    prompt: PromptTemplate
     questions: list[Question]
     answers: dict[str, str] = field(repr=False)
     letters: dict[str, Slots] = field(repr=False)
@@ -85,7 +85,7 @@ class Task:
 
 
 def load_task(
-    name: str, prompt: str | Prompt | None = None, data_dir: str | None = None, limit: int | None = None,
+    name: str, prompt: str | PromptTemplate | None = None, data_dir: str | None = None, limit: int | None = None,
     include_path: str | None = None, source: str | None = None, permute: int | None = None,
 ) -> Task:  # fmt: skip
     """Load ``task`` or ``task:split`` through lm-eval's TaskManager and part its questions from its answers.
@@ -124,7 +124,7 @@ def load_task(
     if not docs:
         raise UserError(f"task '{name}' has no items.")
     own = known.tasks[base].get("prompt", prompts.DEFAULT)
-    template = prompt if isinstance(prompt, Prompt) else prompts.find(prompt or own)
+    template = prompt if isinstance(prompt, PromptTemplate) else prompts.find(prompt or own)
     ordered = {doc["id"]: _slots(doc, permute) for doc in docs}
     questions = [_question(doc, ordered[doc["id"]], template) for doc in docs]
     answers = {doc["id"]: doc["answer"] for doc in docs}
@@ -142,7 +142,7 @@ def _slots(doc: dict[str, Any], permute: int | None) -> Slots:
     return tuple(own[place] for place in stream(permute, "choices", doc["id"]).permutation(len(own)))
 
 
-def _question(doc: dict[str, Any], options: Slots, prompt: Prompt) -> Question:
+def _question(doc: dict[str, Any], options: Slots, prompt: PromptTemplate) -> Question:
     audio = doc["audio"]
     # Letters of a prompt that shows null slots count them; "" is an option that nothing names.
     choices = tuple(slot or "" for slot in options if slot is not None or prompt.slotted)

@@ -12,16 +12,16 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import Field
 
+from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
-from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Labels, Relabel, Relabelling, Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, Rollouts, roll_out
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
 
 
 class Config(MethodConfig, Voting, Rollouts):

@@ -11,18 +11,18 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
 from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.controls import random_reward, wrong_choice
-from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Labels
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import format_reward
 from audio_eval.rl.rollouts import Parts, Reward, Rollouts, roll_out
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
 
 
 class Config(MethodConfig, Rollouts):

@@ -20,8 +20,8 @@ from audio_eval.rl.labels import gold_labels
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.reinforce import reinforce
 from audio_eval.rl.rewards import accuracy_reward
+from audio_eval.rl.session import Session
 from audio_eval.rl.structure import Format, length_reward, structure_reward
-from audio_eval.runs.session import Session
 
 if TYPE_CHECKING:
     from audio_eval.scoring.judge import Judge

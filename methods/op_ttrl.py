@@ -18,13 +18,13 @@ from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
-from audio_eval.rl.agreement import Comparing, election
-from audio_eval.rl.judging import known_advantages
+from audio_eval.rl.consensus.agreement import Comparing, election
+from audio_eval.rl.consensus.judging import known_advantages
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import format_reward, mean_reward
 from audio_eval.rl.rollouts import Steps
-from audio_eval.rl.streams import stream
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
+from audio_eval.seeding import stream
 
 
 class Config(MethodConfig, Comparing, Steps):

@@ -22,9 +22,9 @@ from audio_eval.rl.labels import Voting, elect_labels, gold_labels
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.reinforce import reinforce
 from audio_eval.rl.rewards import accuracy_reward
+from audio_eval.rl.session import Session
 from audio_eval.rl.structure import Format, structure_reward
 from audio_eval.rl.teach import Lesson, chains, teach
-from audio_eval.runs.session import Session
 
 
 class Config(MethodConfig, Training):

@@ -18,7 +18,7 @@ from audio_eval.models.policy import Policy, TrainablePolicy, Training
 from audio_eval.questions import Question
 from audio_eval.rl.labels import Voting, elect_labels, gold_labels
 from audio_eval.rl.loop import Experience, batch_at, train
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
 
 
 class Config(MethodConfig, Voting, Training):

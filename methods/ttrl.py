@@ -12,17 +12,17 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Labels, Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, Steps, learn_from
-from audio_eval.rl.streams import stream
+from audio_eval.rl.session import Session
 from audio_eval.rl.votes import majority_vote
-from audio_eval.runs.session import Session
+from audio_eval.seeding import stream
 
 
 class Config(MethodConfig, Steps):

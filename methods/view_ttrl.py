@@ -15,18 +15,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 from pydantic import Field, model_validator
 
+from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight, joint_advantages
-from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Labels, Voting, elect_labels, label_texts
 from audio_eval.rl.loop import Experience, batch_at, train
 from audio_eval.rl.rewards import accuracy_reward, format_reward, mean_reward
 from audio_eval.rl.rollouts import Steps
+from audio_eval.rl.session import Session
 from audio_eval.rl.views import View, draw_view, parse_kinds, plain_view
 from audio_eval.rl.votes import pooled_vote
-from audio_eval.runs.session import Session
 
 VIEWS = "choices+shift+gain+paraphrase"
 

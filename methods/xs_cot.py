@@ -18,8 +18,8 @@ from audio_eval.models.policy import Policy, Training
 from audio_eval.questions import Example, Question
 from audio_eval.rl.compression import compress, kept_groups
 from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.rl.session import Session
 from audio_eval.rl.teach import Lesson, teach
-from audio_eval.runs.session import Session
 
 SEGMENTS = ("transcript", "english_instruction", "english_response")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from functools import lru_cache
 
 from audio_eval import prompts
@@ -13,7 +12,7 @@ PLAIN, TAGGED_OPEN = "plain", "r1_aqa_open"
 
 
 @lru_cache
-def _prompt(name: str) -> prompts.Prompt:
+def _prompt(name: str) -> prompts.PromptTemplate:
     return prompts.find(name)
 
 
@@ -40,11 +39,6 @@ def doc_to_plain_text(doc: Record) -> str:
 def doc_to_audio(doc: Record) -> list[dict[str, str]]:
     """lm-eval's audio: a reference, as arrays break its request cache."""
     return [dict(doc["audio"])]
-
-
-def slots(doc: Record) -> list[str | None]:
-    """The options with their null slots (MMSU has four slots and fills two to four), else just the options."""
-    return json.loads(doc["meta"]).get("slots") or list(doc["choices"])
 
 
 def process_results(doc: Record, results: list[str]) -> dict[str, int]:

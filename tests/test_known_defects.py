@@ -89,17 +89,18 @@ import torch
 from pydantic import ValidationError
 
 from audio_eval.audio import AudioRef
+from audio_eval.group import Completion, Group
 from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
 from audio_eval.models.policy import Sampling
+from audio_eval.plugins import registered
 from audio_eval.questions import Question
-from audio_eval.registry import method_class, registered
-from audio_eval.rl.group import Completion, Group
+from audio_eval.registry import method_class
 from audio_eval.rl.rewards import accuracy_reward
+from audio_eval.rl.session import Session
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from tests.models.checkpoints import BUILDERS, clip
 from tests.models.conftest import Built
 from tests.models.test_gradient import step

@@ -14,9 +14,9 @@ import pytest
 import soundfile
 
 from audio_eval.audio import AudioRef
+from audio_eval.progress import Progress
 from audio_eval.prompts import find
 from audio_eval.questions import Question
-from audio_eval.runs.progress import Progress
 from audio_eval.task import Task
 from audio_eval.validation import Report, items, recordings, validate
 from tests.shared_data import shared_path

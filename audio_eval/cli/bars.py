@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
-from audio_eval.runs.progress import Bar, Progress
+from audio_eval.progress import Bar, Progress
 
 SHOWN = {"reward": "reward", "vote_share": "votes", "entropy": "entropy", "skipped_groups": "skipped"}
 LINE_EVERY = 15.0  # seconds between plain lines

@@ -42,7 +42,8 @@ def execute(args: argparse.Namespace) -> int:
 def _one(args: argparse.Namespace) -> int:
     """A task or a method; both, should a plug-in have a task's name."""
     from audio_eval.errors import UserError, unknown
-    from audio_eval.registry import is_path, registered
+    from audio_eval.plugins import registered
+    from audio_eval.registry import is_path
     from audio_eval.task_index import listing
 
     known, methods = listing(args.include_path), registered("methods")
@@ -71,7 +72,8 @@ def _one(args: argparse.Namespace) -> int:
 def _one_method(name: str) -> None:
     from audio_eval.cli.method_info import details
     from audio_eval.models.catalog import ModelEntry
-    from audio_eval.registry import is_path, method_class, origin, registered
+    from audio_eval.plugins import origin, registered
+    from audio_eval.registry import is_path, method_class
 
     cls = method_class(name)
     source = name if is_path(name) else origin(registered("methods")[name][0])
@@ -122,7 +124,8 @@ def _methods(args: argparse.Namespace) -> list[tuple[str, str]]:
 def _loaded(group: str, what: str) -> list[tuple[str, Any]]:
     """What is registered; in the place of what is broken, a line that says why."""
     from audio_eval.errors import UserError
-    from audio_eval.registry import method_class, named, registered
+    from audio_eval.plugins import named, registered
+    from audio_eval.registry import method_class
 
     rows: list[tuple[str, Any]] = []
     for name in registered(group):

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from audio_eval.cli.run import quiet_libraries, report, show
 from audio_eval.errors import UserError
 from audio_eval.runs.spec import RunSpec
-from audio_eval.runs.store import read_json
+from audio_eval.store import read_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

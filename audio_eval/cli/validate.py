@@ -34,7 +34,7 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("no task is named: see audio-eval ls tasks.")
     quiet_libraries()
     from audio_eval.validation import SCHEMA, validate
-    from audio_eval.validation.text import printable, report_lines, summary
+    from audio_eval.validation.render import printable, report_lines, summary
 
     reports = []
     for name in names:

@@ -8,13 +8,13 @@ from audio_eval.data.hub import HubRows
 from audio_eval.data.hub_files import HubFiles
 from audio_eval.data.letters import unlettered
 from audio_eval.data.opened import opened
-from audio_eval.data.records import FEATURES, Clip, Place, Record, Row, record
+from audio_eval.data.records import FEATURES, ClipRef, Place, Record, Row, record
 from audio_eval.data.sources import OFFICIAL, Convert, DataError, Loaded, Source, Sources, Unreachable, provenance
 
 __all__ = [
     "FEATURES",
     "OFFICIAL",
-    "Clip",
+    "ClipRef",
     "Convert",
     "DataError",
     "Files",

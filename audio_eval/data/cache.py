@@ -6,18 +6,12 @@ import os
 from hashlib import sha256
 from pathlib import Path
 
+from audio_eval.store import write_atomic
+
 
 def cache_root() -> Path:
     """$AUDIO_EVAL_CACHE, else ~/.cache/audio-eval."""
     return Path(os.environ.get("AUDIO_EVAL_CACHE") or Path.home() / ".cache" / "audio-eval")
-
-
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file so that no reader and no killed run ever leaves half of it under its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(data)
-    temporary.replace(path)
 
 
 def clip_path(digest: str) -> Path:
@@ -30,7 +24,7 @@ def keep_clip(data: bytes) -> str:
     digest = sha256(data).hexdigest()
     path = clip_path(digest)
     if not (path.is_file() and path.stat().st_size == len(data)):
-        write_whole(path, data)
+        write_atomic(path, data)
     return digest
 
 

@@ -22,7 +22,7 @@ _SECONDS = 10  # to wait for the hub's answer
 
 @dataclass(frozen=True)
 class HubRows:
-    """A split of a hub data set; ``audio`` names the column of recordings, which ``convert`` finds as a ``Clip``.
+    """A split of a hub data set; ``audio`` names the column of recordings, which ``convert`` finds as a ``ClipRef``.
 
     A copy below ``--data-dir``, D/owner/name/ as ``hf download --local-dir`` makes it, is read instead of the hub. The
     recordings go into the cache undecoded, each once by its sha256; the rows are kept beside them, so that the next

@@ -9,7 +9,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.data.cache import cache_root, write_whole
+from audio_eval.data.cache import cache_root
+from audio_eval.store import write_atomic
 
 MANIFEST = "manifest.json"
 ROWS = "rows.jsonl"
@@ -42,7 +43,7 @@ class Kept:
 
     def seal(self, **facts: Any) -> None:
         """Say that the reading is complete."""
-        write_whole(self.folder / MANIFEST, json.dumps(facts, indent=1, sort_keys=True).encode())
+        write_atomic(self.folder / MANIFEST, json.dumps(facts, indent=1, sort_keys=True).encode())
 
     def rows(self) -> list[dict[str, Any]] | None:
         """The rows that ``keep_rows`` kept; None where they are not whole."""
@@ -58,6 +59,6 @@ class Kept:
         """Keep the rows and seal the folder, which an exception on the way leaves unsealed; the rows as kept."""
         lines = [json.dumps(row, ensure_ascii=False, default=str).encode() for row in rows]
         data = b"".join(line + b"\n" for line in lines)
-        write_whole(self.folder / ROWS, data)
+        write_atomic(self.folder / ROWS, data)
         self.seal(**facts, rows=sha256(data).hexdigest(), count=len(lines))
         return [json.loads(line) for line in lines]

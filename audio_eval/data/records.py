@@ -29,7 +29,7 @@ FEATURES = Features(
 Record = dict[str, Any]
 
 
-class Clip(TypedDict):
+class ClipRef(TypedDict):
     """A recording of a record; ``path`` "": there is none; ``sha256`` "": unknown."""
 
     path: str
@@ -71,6 +71,11 @@ def record(
         "groups": json.dumps(dict(groups or {}), ensure_ascii=False),
         "meta": json.dumps(dict(meta or {}), ensure_ascii=False),
     }
+
+
+def slots(doc: Record) -> list[str | None]:
+    """The options with their null slots (MMSU has four slots and fills two to four), else just the options."""
+    return json.loads(doc["meta"]).get("slots") or list(doc["choices"])
 
 
 class Row:
@@ -127,7 +132,7 @@ class Row:
         gold = lettered_gold(given, slots) if given and slots else ""
         return self.problem(f"'{key}' is {given!r}, the letter of no option") if gold is None else gold
 
-    def audio(self, key: str) -> Clip:
+    def audio(self, key: str) -> ClipRef:
         """A path below ``root``, absolute, or what a hub reader put there. That it exists is found when it is loaded.
 
         A leading slash ("/audio/x.wav" in MMSU) means that folder too.

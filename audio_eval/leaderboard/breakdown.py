@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import fmean
 
+from audio_eval.leaderboard.cells import NONE, cell, table
 from audio_eval.leaderboard.rows import Row
 from audio_eval.leaderboard.summary import GroupScore
-from audio_eval.leaderboard.text import NONE, cell, table
 
 
 def breakdowns(rows: Sequence[Row]) -> str:

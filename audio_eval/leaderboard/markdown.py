@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,8 +10,9 @@ from statistics import fmean
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.breakdown import breakdowns
+from audio_eval.leaderboard.cells import NONE, cell, plain, table
 from audio_eval.leaderboard.rows import BASELINE, Row
-from audio_eval.leaderboard.text import NONE, cell, plain, table
+from audio_eval.store import write_atomic
 
 HIDDEN = "hidden"
 # Their accuracy says nothing about real audio-language models.
@@ -131,7 +131,7 @@ def write(rows: Sequence[Row], out_dir: str | Path) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in pages.items():
-            _replace(folder / name, text)
+            write_atomic(folder / name, text.encode())
     except OSError as error:
         raise UserError(
             f"cannot write the leaderboard to '{folder}' ({error.strerror}): give another folder."
@@ -258,16 +258,3 @@ def _file_stem(task: str) -> str:
     """The task's name where it is a safe file name, else a safe form of it that no other task has."""
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", task).lstrip(".")[:100]
     return safe if safe == task and safe != "all" else f"{safe}-{hashlib.sha256(task.encode()).hexdigest()[:8]}"
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write next to ``path`` and rename, so that a reader or a crash never meets half a table."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from audio_eval.models.policy import Policy
-from audio_eval.registry import named
+from audio_eval.plugins import named
 
 
 class ModelEntry(BaseModel):

@@ -11,10 +11,10 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 if TYPE_CHECKING:
+    from audio_eval.group import Group
     from audio_eval.questions import Question
-    from audio_eval.rl.group import Group
 
-LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo"]  # rl/loss.py has the formulas
+LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo"]  # models/hf/loss.py has the formulas
 Schedule = Literal["constant", "linear", "cosine"]  # rl/schedule.py has them
 
 

@@ -28,7 +28,7 @@ _NAMES = ("question", "choices", "letters", "lettered", "slots")
 
 
 @dataclass(frozen=True)
-class Prompt:
+class PromptTemplate:
     """A template: its name and its source."""
 
     name: str
@@ -106,7 +106,7 @@ def named() -> list[str]:
     return sorted(path.name.removesuffix(".jinja") for path in _folder().iterdir() if path.name.endswith(".jinja"))
 
 
-def find(name: str) -> Prompt:
+def find(name: str) -> PromptTemplate:
     """A named template, or a Jinja file's; ``UserError`` where there is none, or where it is broken."""
     if name.endswith(SUFFIXES):
         try:
@@ -114,9 +114,9 @@ def find(name: str) -> Prompt:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"prompt file '{name}' cannot be read: {error}.") from None
         # An editor ends a file with a line break that is no part of the wording.
-        prompt = Prompt(Path(name).stem, source.removesuffix("\n"))
+        prompt = PromptTemplate(Path(name).stem, source.removesuffix("\n"))
     elif name in named():
-        prompt = Prompt(name, (_folder() / f"{name}.jinja").read_text(encoding="utf-8"))
+        prompt = PromptTemplate(name, (_folder() / f"{name}.jinja").read_text(encoding="utf-8"))
     else:
         raise unknown("prompt", name, named())
     _ = prompt.variables  # a broken one is told of before anything runs

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from audio_eval.rl.group import Completion, Group
+from audio_eval.group import Completion, Group
 from audio_eval.rl.rewards import accuracy_reward
 from audio_eval.rl.structure import has_thinking, structure_reward
 

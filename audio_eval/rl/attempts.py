@@ -8,10 +8,10 @@ from typing import Literal
 
 import numpy as np
 
+from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import reward_std
-from audio_eval.rl.group import Group
 
 Criterion = Literal["identical_outputs", "zero_reward_std"]
 

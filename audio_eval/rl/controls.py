@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from audio_eval.group import Group
 from audio_eval.questions import Question
-from audio_eval.rl.group import Group
-from audio_eval.rl.streams import stream
 from audio_eval.rl.votes import Vote
 from audio_eval.scoring import normalise
+from audio_eval.seeding import stream
 
 
 def random_reward(group: Group, seed: int, step: int, share: float = 0.5) -> np.ndarray:

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from audio_eval.errors import UserError
-from audio_eval.rl.group import Group
-from audio_eval.rl.streams import stream
+from audio_eval.group import Group
 from audio_eval.rl.votes import majority_vote
 from audio_eval.scoring import parse_choice
+from audio_eval.seeding import stream
 
 Pacing = Literal["staged", "cumulative"]
 Measure = Literal["pass_rate", "confidence"]

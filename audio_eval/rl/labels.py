@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Example, Question
-from audio_eval.rl.group import Group
 from audio_eval.rl.views import View, draw_view, parse_kinds, plain_view
 from audio_eval.rl.votes import Vote, pooled_vote
 
 if TYPE_CHECKING:
-    from audio_eval.runs.session import Session
+    from audio_eval.rl.session import Session
 
 Labels = dict[str, Vote]
 Relabel = Literal["once", "every_step", "every_k"]

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.models.policy import Policy, TrainablePolicy, Training
-from audio_eval.rl.group import Group
 from audio_eval.rl.monitors import Monitors, statistics
 from audio_eval.rl.schedule import lr_scale
-from audio_eval.rl.streams import stream
+from audio_eval.seeding import stream
 
 if TYPE_CHECKING:
-    from audio_eval.runs.session import Session
+    from audio_eval.rl.session import Session
 
 T = TypeVar("T")
 

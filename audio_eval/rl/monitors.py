@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from audio_eval.errors import UserError, unknown
-from audio_eval.rl.group import Group
+from audio_eval.group import Group
 from audio_eval.scoring import normalise, parse_choice
 from audio_eval.scoring.open_ended import final_answer
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from audio_eval.group import Group
 from audio_eval.rl.advantages import group_advantages
-from audio_eval.rl.group import Group
 from audio_eval.rl.loop import Experience
 from audio_eval.rl.rewards import contrastless_share, mean_reward
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from audio_eval.group import Group
 from audio_eval.rl.advantages import reward_std
-from audio_eval.rl.group import Group
 from audio_eval.scoring import has_format, parse_choice
 
 

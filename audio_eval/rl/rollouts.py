@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 from pydantic import Field
 
+from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, Training
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import group_advantages
 from audio_eval.rl.attempts import Criterion, sample_with_attempts
-from audio_eval.rl.group import Group
 from audio_eval.rl.loop import Experience
 from audio_eval.rl.rewards import mean_reward
 

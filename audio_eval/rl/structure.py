@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from audio_eval.rl.group import Group
+from audio_eval.group import Group
 
 Format = Literal["answer", "think_answer", "maybe_think", "sections", "audio_reasoner"]
 SECTIONS = ("planning", "caption", "reasoning", "summary")

@@ -15,8 +15,8 @@ import numpy as np
 from audio_eval.edits import AudioEdit
 from audio_eval.errors import unknown
 from audio_eval.questions import Question
-from audio_eval.rl.streams import stream
 from audio_eval.scoring import normalise
+from audio_eval.seeding import stream
 
 ViewKind = Literal["choices", "shift", "gain", "noise", "resample", "paraphrase"]
 KINDS: tuple[str, ...] = get_args(ViewKind)

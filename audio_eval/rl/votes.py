@@ -7,10 +7,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from audio_eval.rl.group import Group
-from audio_eval.rl.streams import stream
+from audio_eval.group import Group
 from audio_eval.rl.views import View, plain_view
 from audio_eval.scoring import parse_choice
+from audio_eval.seeding import stream
 
 
 @dataclass(frozen=True)

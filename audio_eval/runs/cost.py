@@ -21,7 +21,7 @@ from audio_eval.runs.graders import Graders
 from audio_eval.runs.spec import RunSpec
 
 if TYPE_CHECKING:
-    from audio_eval.models.hf.inputs import Encoder
+    from audio_eval.models.hf.inputs import QuestionEncoder
 
 NO_ITEMS = "the items are not known"
 UNSAID = "the method does not say: it has no cost()"
@@ -190,7 +190,7 @@ def known_cost(method: Method, *parts: Part) -> dict[str, int | None]:
     return {name: getattr(few, name) if getattr(few, name) == getattr(many, name) else None for name in names}
 
 
-def count_tokens(encoder: Encoder, figures: Figures) -> Tokens:
+def count_tokens(encoder: QuestionEncoder, figures: Figures) -> Tokens:
     """Prompt tokens by the model's tokenizer and, from the recordings' headers, its family's formula."""
     total = audio = longest = 0
     for question in (questions := figures.questions):

@@ -12,18 +12,18 @@ from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Method
 from audio_eval.models.catalog import load_policy
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, Usage
-from audio_eval.prompts import Prompt
+from audio_eval.progress import Progress
+from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
-from audio_eval.rl.streams import stream
-from audio_eval.runs import arms, scored
+from audio_eval.rl.session import Session
+from audio_eval.runs import ablation, scored
 from audio_eval.runs.environment import environment
 from audio_eval.runs.graders import Graders
-from audio_eval.runs.progress import Progress
 from audio_eval.runs.result import write_result
-from audio_eval.runs.session import Session
-from audio_eval.runs.spec import NO_TRAIN_TASK, Arm, RunSpec
-from audio_eval.runs.store import JsonLines, read_json, write_json
+from audio_eval.runs.spec import NO_TRAIN_TASK, AudioAblation, RunSpec
+from audio_eval.seeding import stream
+from audio_eval.store import JsonLines, read_json, write_json
 from audio_eval.task import Task, load_task
 
 
@@ -45,7 +45,7 @@ class Executor:
         task, training = self._task(spec, spec.task), self._training(spec, method)
         examples = self._examples(spec, method)
         recorded = self._loaded(spec, spec.task)
-        instead = arms.heard(recorded, spec.audio, spec.seed) if spec.audio else {}
+        instead = ablation.heard(recorded, spec.audio, spec.seed) if spec.audio else {}
         check_scored(task)
         check_learned_from(spec, method, [e.question for e in examples] or self._parts(spec, task)[0])
         folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
@@ -109,17 +109,17 @@ class Executor:
     def _task(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
         return self._through(spec.audio, spec, self._loaded(spec, name, limit))
 
-    def _through(self, arm: Arm | None, spec: RunSpec, task: Task) -> Task:
+    def _through(self, arm: AudioAblation | None, spec: RunSpec, task: Task) -> Task:
         """The task in a control arm, if any; kept, as its questions keep the digests of their recordings."""
         if arm is None:
             return task
         key = (id(task), arm, spec.seed if arm == "shuffled" else None)
         if key not in self._tasks:
-            self._tasks[key] = arms.through(task, arm, spec.seed)
+            self._tasks[key] = ablation.through(task, arm, spec.seed)
         return self._tasks[key]
 
     def _loaded(self, spec: RunSpec, name: str, limit: int | None = None, data_dir: str | None = None) -> Task:
-        prompt = Prompt(str(spec.prompt), spec.prompt_source) if spec.prompt_source else spec.prompt
+        prompt = PromptTemplate(str(spec.prompt), spec.prompt_source) if spec.prompt_source else spec.prompt
         key = (
             name, prompt, data_dir or spec.data_dir, limit or spec.limit, spec.include_path, spec.source,
             spec.permute_choices,
@@ -236,7 +236,7 @@ def _records(task: Task, instead: Mapping[str, str]) -> list[dict[str, Any]]:
             "groups": question.groups,
             **({"heard": instead[question.id]} if question.id in instead else {}),
         }
-        for question, digest in zip(task.questions, arms.digests(task.questions), strict=True)
+        for question, digest in zip(task.questions, ablation.digests(task.questions), strict=True)
     ]
 
 

@@ -12,7 +12,7 @@ from audio_eval.runs import scored
 from audio_eval.runs.environment import environment
 from audio_eval.runs.graders import Graders
 from audio_eval.runs.result import assemble, write_submission
-from audio_eval.runs.store import JsonLines, write_json
+from audio_eval.store import JsonLines, write_json
 from audio_eval.task import Task
 
 METHOD = "responses"

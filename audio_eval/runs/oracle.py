@@ -17,9 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from audio_eval.runs.store import JsonLines
 from audio_eval.scoring import parse_choice, score
 from audio_eval.scoring.open_ended import final_answer, measure
+from audio_eval.store import JsonLines
 from audio_eval.task import Task
 
 EDGES = np.arange(6) / 5  # of the reliability plot's bins of confidence

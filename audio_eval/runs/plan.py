@@ -16,7 +16,7 @@ from audio_eval.method import Method
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
 from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
-from audio_eval.runs.store import read_json
+from audio_eval.store import read_json
 from audio_eval.task_index import listing
 
 # keys of a run file: RunSpec's, in the plural where a run file or a flag may list several

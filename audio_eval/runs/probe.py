@@ -10,11 +10,11 @@ from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 from audio_eval.errors import NotHere
+from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.questions import Example, Question
-from audio_eval.rl.group import Group
+from audio_eval.rl.session import Session
 from audio_eval.runs.cost import NO_ITEMS, Figures
-from audio_eval.runs.session import Session
 
 T = TypeVar("T")
 

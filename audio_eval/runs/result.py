@@ -15,7 +15,7 @@ from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import Policy
 from audio_eval.runs import oracle, scored
 from audio_eval.runs.spec import RunSpec
-from audio_eval.runs.store import JsonLines, read_json, write_json
+from audio_eval.store import JsonLines, read_json, write_json
 from audio_eval.task import Task
 
 _UNSCORED = {

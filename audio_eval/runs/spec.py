@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What stands in for the recordings in a control arm: see audio_eval.runs.arms.
-Arm = Literal["silence", "shuffled", "none"]
+# What stands in for the recordings in a control arm: see audio_eval.runs.ablation.
+AudioAblation = Literal["silence", "shuffled", "none"]
 NO_TRAIN_TASK = (
     "method '{}' learns from labels: name a training task, as in --train-task synth_aqa:train "
     "(--train-task same takes the scored items' own answers, and every table will say so)."
@@ -31,13 +31,13 @@ class RunSpec(BaseModel):
     data_dir: str | None = Field(None, description="folder that holds one folder a benchmark")
     source: str | None = Field(None, description="where the items are read from: official, or a hub data set")
     include_path: str | None = Field(None, description="folder with further tasks")
-    audio: Arm | None = Field(None, description="what is heard instead of the recordings; default: they are")
+    audio: AudioAblation | None = Field(None, description="what is heard instead of the recordings; default: they are")
     adapt_task: str | None = Field(None, description="task whose questions are adapted on; default: the scored one")
     train_task: str | None = Field(
         None, description="labelled task for methods that need one; 'same' is the scored one"
     )
     train_data_dir: str | None = Field(None, description="data_dir of the training task alone; default: data_dir")
-    train_audio: Arm | None = Field(None, description="the same for the training task")
+    train_audio: AudioAblation | None = Field(None, description="the same for the training task")
     train_limit: int = Field(1000, ge=1, description="first items of the training task")
     batch_size: int = Field(32, ge=1, description="questions sampled together")
     max_tokens: int = Field(64, ge=1, description="longest completion")

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 
 from audio_eval.errors import unknown
 from audio_eval.scoring.choice import HIDDEN, choice_rule, parse_choice
+from audio_eval.scoring.extraction import answer_text, has_format, normalise
 from audio_eval.scoring.official import daily_omni_api, daily_omni_local, mmsu_letter, string_match
 from audio_eval.scoring.open_ended import contains_em
-from audio_eval.scoring.text import answer_text, has_format, normalise
 from audio_eval.scoring.verdict import Verdict
 
 Rule = Callable[[str, tuple[str | None, ...], str], Verdict]

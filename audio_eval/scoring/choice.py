@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from audio_eval.scoring.extraction import answer_span, normalise
 from audio_eval.scoring.options import Options, prepare
-from audio_eval.scoring.text import answer_span, normalise
 from audio_eval.scoring.verdict import Verdict
 
 EMPTY, NONE, SEVERAL, RANGE = "empty", "no option named", "several options named", "letter out of range"

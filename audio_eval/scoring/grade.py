@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 
+from audio_eval.scoring.extraction import plain
 from audio_eval.scoring.judge import Judge, Reply
 from audio_eval.scoring.open_ended import final_answer
-from audio_eval.scoring.text import plain
 
 CUT = 4_000  # characters of a field that the judge is shown, as in OP-TTRAV: a runaway response fills no context
 MAX_TOKENS = 1_024  # the number takes one; the rest is for judges that think first

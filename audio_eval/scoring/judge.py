@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from audio_eval.errors import UserError
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 
 Messages = Sequence[Mapping[str, str]]
 

@@ -6,7 +6,7 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from audio_eval.scoring.text import after_thinking, normalise, plain, tagged
+from audio_eval.scoring.extraction import after_thinking, normalise, plain, tagged
 from audio_eval.scoring.verdict import Verdict
 
 # Han and kana: written without spaces, so a word is found without asking for a boundary around it.
@@ -31,8 +31,8 @@ def final_answer(response: str) -> str:
     """What a response says in the end: inside the last ``<answer>`` pair, else what follows the thinking; stripped.
 
     A tag without its partner is read as a line break. Thinking that was opened and never closed (a truncated response)
-    is no answer: the text is cut before it. Unlike ``text.answer_span`` this does not look for a box or an "Answer:"
-    line: an open answer is all of the text.
+    is no answer: the text is cut before it. Unlike ``extraction.answer_span`` this does not look for a box or an
+    "Answer:" line: an open answer is all of the text.
     """
     inside = tagged(response)
     if inside is None:
@@ -43,7 +43,7 @@ def final_answer(response: str) -> str:
 def measure(response: str, answer: str) -> Measures:
     """Compare what the response says in the end with the gold answer. Never raises for any text.
 
-    Both are unboxed and stripped of markdown first (``text.plain``).
+    Both are unboxed and stripped of markdown first (``extraction.plain``).
 
     ``bleu``: sacrebleu's sentence BLEU with effective order (an answer may have fewer than four words), over 100;
     it is case-sensitive and smoothed, as sacrebleu's defaults are. ``rouge_l``: F1 of the longest common subsequence

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-from audio_eval.scoring.text import normalise
+from audio_eval.scoring.extraction import normalise
 
 # "A/G" and "C#" do not name "G" and "C"; "5.5" and "-5" do not name "5".
 _LEFT, _RIGHT = r"(?<![\w/#♯])(?<!\d[.,:-])", r"(?![\w/#♯])(?!'\w)"

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import UserError
+from audio_eval.scoring.extraction import plain
 from audio_eval.scoring.open_ended import final_answer
-from audio_eval.scoring.text import plain
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never *.bin: no pickle is read
 TOKENIZERS = ["**/tokenizer.json", "**/vocab.*", "**/*.model"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from audio_eval.data import DataError
-from audio_eval.runs.progress import Progress
+from audio_eval.progress import Progress
 from audio_eval.task import Task, load_task
 from audio_eval.validation.items import check_items
 from audio_eval.validation.recordings import check_recordings

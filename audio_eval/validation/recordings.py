@@ -13,7 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from audio_eval.audio import RATE, AudioError, AudioRef
-from audio_eval.runs.progress import Progress
+from audio_eval.progress import Progress
 from audio_eval.task import Task
 from audio_eval.validation.report import Bin, Figures, Finding
 

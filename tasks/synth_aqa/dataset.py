@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +12,7 @@ import soundfile
 from datasets import Dataset
 
 from audio_eval.data import FEATURES, Record, cache_root, record
+from audio_eval.store import write_atomic
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
 from audio_eval.tasks.synth_aqa.rationale import rationale
 from audio_eval.tasks.synth_aqa.signal import RATE
@@ -43,11 +43,8 @@ def recording(item: Item) -> tuple[Path, str]:
     if not (path.is_file() and note.is_file()):
         buffer = io.BytesIO()
         soundfile.write(buffer, item.pcm(), RATE, format="WAV", subtype="PCM_16")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        for target, data in ((path, buffer.getvalue()), (note, sha256(buffer.getvalue()).hexdigest().encode())):
-            temporary = target.with_name(f"{target.name}.{os.getpid()}.tmp")
-            temporary.write_bytes(data)
-            temporary.replace(target)  # two runs at once write the same bytes
+        write_atomic(path, buffer.getvalue())  # two runs at once write the same bytes
+        write_atomic(note, sha256(buffer.getvalue()).hexdigest().encode())
     return path, note.read_text()
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from audio_eval.cli.main import main
-from audio_eval.runs.store import read_json
+from audio_eval.store import read_json
 from tests.cli.conftest import ENV, METHOD, RUN
 
 # --- light start -----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from audio_eval import registry
+from audio_eval import plugins, registry
 from audio_eval.cli.main import main
 from audio_eval.cli.method_info import type_name
 from audio_eval.method import Cost, Method, MethodConfig
@@ -75,12 +75,12 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Any:
     module = ModuleType("elsewhere")
     module.__dict__.update({cls.__name__: cls for cls in (Plugin, Nameless, Misnamed, PlainConfig, Needy, Moody)})
     monkeypatch.setitem(sys.modules, "elsewhere", module)
-    real = registry.entry_points
+    real = plugins.entry_points
 
     def add(*points: tuple[str, str]) -> None:
         added = [EntryPoint(name, value, METHODS) for name, value in points]
         monkeypatch.setattr(
-            registry, "entry_points", lambda group: [*real(group=group), *(added if group == METHODS else [])]
+            plugins, "entry_points", lambda group: [*real(group=group), *(added if group == METHODS else [])]
         )
 
     return add
@@ -105,7 +105,7 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
 def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "methods")
     assert out.startswith("methods\n") and "synth_aqa:" not in out and "tiny-omni" not in out
-    assert re.findall(r"^  (\w+)  \S", out, re.MULTILINE) == sorted(registry.registered("methods"))
+    assert re.findall(r"^  (\w+)  \S", out, re.MULTILINE) == sorted(plugins.registered("methods"))
     ttrl = re.search(r"^  aqa_ttrl  .*\n((?:    .*\n)+)", out, re.MULTILINE)[1]
     for word in ("trains", "transductive", "arXiv 2510.05478", "votes=64", "steps=100", "lr=1e-06", "tune=lora"):
         assert word in ttrl

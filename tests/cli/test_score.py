@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from audio_eval.cli.main import main
-from audio_eval.runs.store import read_json
 from audio_eval.scoring.chance import chance
 from audio_eval.scoring.statistics import wilson_interval
+from audio_eval.store import read_json
 from tests.cli.test_mistakes import mistake
 from tests.runs.layout import ITEMS, write_mmar
 from tests.shared_data import shared_path

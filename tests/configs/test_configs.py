@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from audio_eval.cli.main import main
-from audio_eval.registry import registered
+from audio_eval.plugins import registered
 from audio_eval.runs.plan import plan, read_config
 
 FOLDER = Path(__file__).parents[2] / "configs"

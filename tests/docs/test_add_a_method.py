@@ -13,7 +13,7 @@ import pytest
 
 from audio_eval.cli.main import main
 from audio_eval.method import Method
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
 from tests.examples.fresh import PLUGIN, Fresh
 
 ROOT = Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from audio_eval.method import Cost, Method
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.registry import method_class
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.rl.session import Session
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
 
 CHOICES = ("cat", "dog", "owl")

@@ -13,9 +13,9 @@ from audio_eval.errors import UserError
 from audio_eval.method import Cost
 from audio_eval.methods.grpo import Config, Grpo
 from audio_eval.questions import Example
+from audio_eval.rl.session import Session
 from audio_eval.runs.plan import plan
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
 from tests.scoring.openai_server import OpenAIServer, completion
 

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 from audio_eval.errors import UserError
 from audio_eval.method import Cost, Method
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
-from audio_eval.prompts import Prompt
+from audio_eval.plugins import registered
+from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
-from audio_eval.registry import method_class, registered
+from audio_eval.registry import method_class
+from audio_eval.rl.session import Session
 from audio_eval.runs.plan import plan
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakeGenerator, FakePolicy, make_question, tagged
 
 BUILT_IN = sorted(
@@ -186,7 +187,9 @@ def test_no_method_takes_more_than_its_cost(name: str, settings: Any, alike: boo
     ignored = ("max_attempts",) if name in ("ttrl", "op_ttrl") and settings.get("relabel") != "once" else ()
     small = {key: value for key, value in small.items() if key in fields and key not in ignored}
     method = make(name, **{**small, **settings})
-    questions = [replace(question, template=Prompt("t", "{{ question }} {{ choices }}")) for question in QUESTIONS]
+    questions = [
+        replace(question, template=PromptTemplate("t", "{{ question }} {{ choices }}")) for question in QUESTIONS
+    ]
     examples = [Example(question, "dog") for question in questions]
     policy = FakePolicy(some)
     adapt(method, tmp_path, policy, examples, questions)
@@ -239,7 +242,9 @@ def test_majority_vote_breaks_ties_by_the_seed_of_the_policy() -> None:
     assert responses(0) == responses(0) != responses(1)
 
 
-VIEWED = [replace(q, template=Prompt("t", "{{ question }} {{ choices }}"), paraphrases=("What?",)) for q in QUESTIONS]
+VIEWED = [
+    replace(q, template=PromptTemplate("t", "{{ question }} {{ choices }}"), paraphrases=("What?",)) for q in QUESTIONS
+]
 
 
 class Watched(FakePolicy):

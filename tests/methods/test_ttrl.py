@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from audio_eval.group import Group
 from audio_eval.method import Cost
 from audio_eval.methods.ttrl import Config, Ttrl
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Group
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.rl.session import Session
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
 
 CHOICES = ("cat", "dog", "owl")

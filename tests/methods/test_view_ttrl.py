@@ -13,18 +13,18 @@ import pytest
 from pydantic import ValidationError
 
 from audio_eval.audio import AudioRef
+from audio_eval.group import Group
 from audio_eval.method import Cost
 from audio_eval.methods.view_ttrl import Config, ViewTtrl
 from audio_eval.models.policy import Sampling
-from audio_eval.prompts import Prompt
+from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
-from audio_eval.rl.group import Group
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.rl.session import Session
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, tagged
 
 CHOICES = ("cat", "dog", "owl", "bee")
-TEMPLATE = Prompt("test", "{{ question }} {{ choices }}")
+TEMPLATE = PromptTemplate("test", "{{ question }} {{ choices }}")
 SOUND = AudioRef(data=b"a recording")
 EPS = 1e-4
 

@@ -15,9 +15,9 @@ from audio_eval.methods.xs_cot import Config, XsCot, chain
 from audio_eval.models.catalog import load_policy
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Example
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.rl.session import Session
 from audio_eval.scoring.open_ended import final_answer
+from audio_eval.store import JsonLines
 from audio_eval.task import load_task
 from tests.rl.fake_policy import FakePolicy, make_question
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio_eval.models.catalog import load_policy
-from audio_eval.models.hf.cache import CacheSettings, Clip, ClipCache
+from audio_eval.models.hf.cache import CacheSettings, ClipCache, EncodedClip
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Sampling, Training
@@ -23,11 +23,11 @@ CPU = torch.device("cpu")
 SHORT = Sampling(max_tokens=2)
 
 
-def clip(i: int, tokens: int = 5) -> Clip:
-    return Clip(torch.full((tokens, 8), float(i)), float(i), i % 2 == 1)
+def clip(i: int, tokens: int = 5) -> EncodedClip:
+    return EncodedClip(torch.full((tokens, 8), float(i)), float(i), i % 2 == 1)
 
 
-def same(one: Clip | None, other: Clip) -> bool:
+def same(one: EncodedClip | None, other: EncodedClip) -> bool:
     return (
         one is not None
         and torch.equal(one.embeds, other.embeds)

@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from audio_eval.audio import AudioRef
+from audio_eval.group import Completion, Group
 from audio_eval.models.hf import scorer
 from audio_eval.models.hf.gradient import certainty_rows
 from audio_eval.models.hf.head import self_certainty
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
 from tests.models.checkpoints import model_inputs, question
 from tests.models.conftest import Built
 from tests.models.test_gradient import MIXED

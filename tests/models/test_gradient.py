@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from audio_eval.group import Completion, Group
 from audio_eval.models.hf import scorer
 from audio_eval.models.hf.gradient import Scored, score_rows
-from audio_eval.models.hf.layout import Row
+from audio_eval.models.hf.layout import SharedPrefix
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import LossName, Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
 from tests.models.checkpoints import question
 from tests.models.conftest import Built
 from tests.models.test_training import (
@@ -47,10 +47,11 @@ def given(lengths: Sequence[Sequence[int]], seconds: Sequence[float | None]) -> 
     ]
 
 
-def rows_of(policy: HFPolicy, groups: Sequence[Group]) -> list[Row]:
+def rows_of(policy: HFPolicy, groups: Sequence[Group]) -> list[SharedPrefix]:
     prompts = policy.encoder.prompts([group.question for group in groups])
     return [
-        Row(prompt.embeds, [c.tokens for c in group.completions]) for group, prompt in zip(groups, prompts, strict=True)
+        SharedPrefix(prompt.embeds, [c.tokens for c in group.completions])
+        for group, prompt in zip(groups, prompts, strict=True)
     ]
 
 
@@ -279,7 +280,7 @@ def test_no_memory_in_the_forward_halves_the_micro_batch(built: Built, monkeypat
     assert plain["oom_retries"] == 0
     sizes: list[int] = []
 
-    def short_of_memory(model: Any, rows: Sequence[Row], *args: Any) -> Scored:
+    def short_of_memory(model: Any, rows: Sequence[SharedPrefix], *args: Any) -> Scored:
         tokens = len(rows) * max(len(row.prompt) + sum(len(c) - 1 for c in row.completions) for row in rows)
         sizes.append(tokens)
         if tokens > 300:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from audio_eval.models.hf.layout import ALIGN, Row, pack, row_length
+from audio_eval.models.hf.layout import ALIGN, SharedPrefix, pack, row_length
 from audio_eval.models.hf.microbatch import Budget, Piece, micro_batches, padded_tokens
 
 HIDDEN = 3
@@ -20,7 +20,7 @@ def prompt(length: int, value: float) -> torch.Tensor:
 
 
 def test_a_row_by_hand() -> None:
-    packed = pack([Row(prompt(2, 1.0), [(10, 11, 12), (20,), (30, 31)])], embed)
+    packed = pack([SharedPrefix(prompt(2, 1.0), [(10, 11, 12), (20,), (30, 31)])], embed)
     # p p 10 11 30, and padding to the alignment; the last token of each is a target only
     assert packed.embeds_RLH[0, :, 0].tolist() == [-1, -1, 10, 11, 30, 0, 0, 0]
     assert packed.positions_RL.tolist() == [[0, 1, 2, 3, 2, 0, 0, 0]]
@@ -39,7 +39,7 @@ def test_a_row_by_hand() -> None:
 
 
 def test_rows_of_several_lengths() -> None:
-    rows = [Row(prompt(1, 1.0), [(5,)]), Row(prompt(9, 2.0), [(6, 7), (8, 9)])]
+    rows = [SharedPrefix(prompt(1, 1.0), [(5,)]), SharedPrefix(prompt(9, 2.0), [(6, 7), (8, 9)])]
     packed = pack(rows, embed)
     length = packed.embeds_RLH.shape[1]
     assert length == 2 * ALIGN and packed.bias_R1LL.shape == (2, 1, length, length)
@@ -54,7 +54,7 @@ def test_rows_of_several_lengths() -> None:
 
 def test_the_bias_has_the_precision_of_the_attention() -> None:
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert pack([Row(prompt(2, 1.0), [(1, 2)])], embed).bias_R1LL.dtype == torch.bfloat16
+        assert pack([SharedPrefix(prompt(2, 1.0), [(1, 2)])], embed).bias_R1LL.dtype == torch.bfloat16
 
 
 # prompts of 10, 20 and 4 tokens with completions of these lengths

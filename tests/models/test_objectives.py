@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from audio_eval.group import Group
 from audio_eval.models.hf.gradient import score_rows
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import LossName, Training
-from audio_eval.rl.group import Group
 from tests.models.checkpoints import model_inputs
 from tests.models.conftest import Built
 from tests.models.test_gradient import LOSSES, MIXED, Gradients, given, rows_of, step

@@ -12,6 +12,7 @@ import pytest
 import torch
 from scipy import stats
 
+from audio_eval.group import Group
 from audio_eval.models.hf.branches import Branches
 from audio_eval.models.hf.draws import draw, probabilities
 from audio_eval.models.hf.policy import HFPolicy
@@ -19,7 +20,6 @@ from audio_eval.models.hf.prefill import prefill
 from audio_eval.models.hf.sampler import Endings
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Group
 from tests.models.checkpoints import model_inputs, question
 from tests.models.conftest import Built
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy import stats
 
+from audio_eval.group import Group
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Group
 from tests.models.checkpoints import model_inputs, question
 from tests.models.conftest import Built
 from tests.models.test_generation import first_token_probabilities, mixed

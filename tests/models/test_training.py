@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import load_file
 
 from audio_eval.audio import AudioRef
+from audio_eval.group import Completion, Group
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Sampling, Training
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
 from tests.models.checkpoints import CLASSES, model_inputs, question
 from tests.models.conftest import Built
 

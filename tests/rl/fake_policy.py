@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from audio_eval.group import Completion, Group
 from audio_eval.models.policy import Sampling, Training, Usage
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
 
 Drawn = Mapping[str, int]  # text -> count, in the order drawn
 Script = Callable[[Question, Sampling], Drawn]

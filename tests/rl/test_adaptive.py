@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from audio_eval.group import Group
 from audio_eval.rl.adaptive import (
     Rating,
     adaptive_accuracy,
@@ -14,7 +15,6 @@ from audio_eval.rl.adaptive import (
     read_rating,
     think_share,
 )
-from audio_eval.rl.group import Group
 from audio_eval.scoring.judge import Judge
 from tests.rl.fake_policy import make_group, make_question
 from tests.scoring.openai_server import Answer, OpenAIServer, completion, prompt

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from audio_eval.group import Group
 from audio_eval.models.policy import Sampling
 from audio_eval.rl.attempts import Attempts, Criterion, has_contrast, sample_with_attempts
-from audio_eval.rl.group import Group
 from audio_eval.rl.rewards import accuracy_reward
 from tests.rl.fake_policy import FakePolicy, make_group, make_question
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_eval.group import Group
 from audio_eval.methods.controls import WrongMajority
 from audio_eval.questions import Question
 from audio_eval.rl.controls import random_reward, wrong_choice
-from audio_eval.rl.group import Group
 from audio_eval.rl.rewards import accuracy_reward
 from audio_eval.rl.votes import Vote, majority_vote
 from audio_eval.scoring import normalise

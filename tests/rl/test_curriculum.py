@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.rl.curriculum import measure, pass_rate, pool_at, stages
-from audio_eval.rl.group import Group
 from tests.rl.fake_policy import make_group, make_question, tagged
 
 

@@ -22,10 +22,10 @@ from audio_eval.methods.ttrl import Ttrl
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.labels import Relabelling, Voting, ballots, elect_labels, label_texts, vote
+from audio_eval.rl.session import Session
 from audio_eval.rl.views import draw_view, plain_view
 from audio_eval.rl.votes import Vote, majority_vote, pooled_vote
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 from tests.rl.test_views import viewable
 

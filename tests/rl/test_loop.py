@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from audio_eval.errors import UserError
 from audio_eval.models.policy import Training
 from audio_eval.rl.loop import Experience, batch_at, train
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.rl.session import Session
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import FakeGenerator, FakePolicy, make_group, make_question
 
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
 from audio_eval.models.policy import Training
-from audio_eval.rl.group import Group
+from audio_eval.progress import Progress
 from audio_eval.rl.loop import Experience, train
 from audio_eval.rl.monitors import STATISTICS, WARNINGS, WINDOW, Monitors, Rule, parse_rule, statistics
-from audio_eval.runs.progress import Progress
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.rl.session import Session
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 from tests.rl.test_views import seen
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from audio_eval.rl.group import Completion, Group
+from audio_eval.group import Completion, Group
 from audio_eval.rl.rewards import accuracy_reward, contrastless_share, format_reward, mean_reward
 from tests.rl.fake_policy import make_group, make_question
 

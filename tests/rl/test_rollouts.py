@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_eval.group import Completion, Group
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import group_advantages, joint_advantages
-from audio_eval.rl.group import Completion, Group
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, Rollouts, learn_from, roll_out
-from audio_eval.rl.streams import stream
+from audio_eval.seeding import stream
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 
 ROOT3_2 = math.sqrt(3) / 2

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from audio_eval.audio import AudioRef
 from audio_eval.edits import AudioEdit
 from audio_eval.errors import UserError
-from audio_eval.prompts import Prompt, find, named
+from audio_eval.prompts import PromptTemplate, find, named
 from audio_eval.questions import Question
 from audio_eval.rl.views import (
     GAIN,
@@ -28,7 +28,7 @@ from audio_eval.rl.views import (
 from audio_eval.scoring import normalise, parse_choice
 from tests.rl.fake_policy import make_question, tagged
 
-TEMPLATE = Prompt("test", "{{ question }}{% for option in lettered %} {{ option }}{% endfor %}")
+TEMPLATE = PromptTemplate("test", "{{ question }}{% for option in lettered %} {{ option }}{% endfor %}")
 ANIMALS = ("cat", "dog", "owl")
 REWORDED = ("What is it?", "Name it.")
 
@@ -38,7 +38,7 @@ def viewable(
     choices: tuple[str, ...] = ANIMALS,
     paraphrases: tuple[str, ...] = (),
     audio: AudioRef | None = None,
-    template: Prompt = TEMPLATE,
+    template: PromptTemplate = TEMPLATE,
 ) -> Question:
     """A question that can be asked in views."""
     prompt = template.render("Which?", choices)

@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.questions import Example
-from audio_eval.rl.group import Group
 from audio_eval.rl.labels import Voting, elect_labels, gold_labels
+from audio_eval.rl.session import Session
 from audio_eval.rl.votes import Vote, majority_vote, pooled_vote
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 from tests.rl.test_views import seen
 

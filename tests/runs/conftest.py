@@ -8,7 +8,7 @@ import pytest
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan
 from audio_eval.runs.spec import RunSpec
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 
 NAME = "synth_aqa:validation"
 FLAGS = {"model": "tiny-omni", "tasks": NAME, "limit": 16, "batch_size": 8}

@@ -12,7 +12,7 @@ from audio_eval.errors import UserError
 from audio_eval.methods.direct import Direct
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.runs.execute import Executor, split
-from audio_eval.runs.store import read_json
+from audio_eval.store import read_json
 from audio_eval.task import load_task
 from tests.rl.fake_policy import make_question
 from tests.runs.conftest import NAME, adapter, lines, make_spec

@@ -18,8 +18,9 @@ from audio_eval.methods import aqa_ttrl
 from audio_eval.methods.direct import Direct
 from audio_eval.methods.grpo import Grpo
 from audio_eval.methods.op_ttrl import Config as OpTtrlConfig
+from audio_eval.plugins import registered
 from audio_eval.questions import Question
-from audio_eval.registry import method_class, registered
+from audio_eval.registry import method_class
 from audio_eval.runs import execute
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import configure, plan

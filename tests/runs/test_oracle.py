@@ -14,12 +14,12 @@ from audio_eval.methods.ttrl import Ttrl
 from audio_eval.methods.view_ttrl import Config as ViewTtrlConfig
 from audio_eval.methods.view_ttrl import ViewTtrl
 from audio_eval.models.policy import Sampling
-from audio_eval.prompts import Prompt
+from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
 from audio_eval.rl.loop import Experience
+from audio_eval.rl.session import Session
 from audio_eval.runs.oracle import NAMES, of_labels, of_rollouts
-from audio_eval.runs.session import Session
-from audio_eval.runs.store import JsonLines
+from audio_eval.store import JsonLines
 from audio_eval.task import Task
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 from tests.rl.test_views import TEMPLATE, viewable
@@ -30,7 +30,7 @@ Row = tuple[str, int, int, float | None]  # text, times drawn, times learnt from
 
 def make_task(answers: Mapping[str, str], choices: tuple[str, ...] = ANIMALS) -> Task:
     questions = [viewable(id_, choices) for id_ in answers]
-    return Task("animals", "test", Prompt("test", TEMPLATE.source), questions, dict(answers), {}, [], {})
+    return Task("animals", "test", PromptTemplate("test", TEMPLATE.source), questions, dict(answers), {}, [], {})
 
 
 def record(step: int, id: str, rows: Sequence[Row], label: str | None = None, choices: Sequence[str] = ANIMALS) -> Any:

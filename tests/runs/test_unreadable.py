@@ -12,7 +12,7 @@ import pytest
 from audio_eval.errors import UserError
 from audio_eval.methods.direct import Direct
 from audio_eval.runs.execute import Executor
-from audio_eval.runs.store import read_json
+from audio_eval.store import read_json
 from tests.runs.conftest import lines, make_spec
 from tests.runs.layout import BROKEN, ITEMS, write_mmar
 

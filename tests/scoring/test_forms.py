@@ -1,4 +1,4 @@
-"""The ``choice`` rule reads every form of a response that benchmarks/choice_forms.py builds, on traps and real items.
+"""The ``choice`` rule reads every form of a response that bench/choice_forms.py builds, on traps and real items.
 
 Every option of an item is said in every form: the gold so said is right, a wrong option so said never is.
 """
@@ -16,8 +16,8 @@ from tests.shared_data import ROOT, shared_path
 
 
 def script() -> ModuleType:
-    """benchmarks/choice_forms.py: a script that anyone can run, not a part of the package."""
-    spec = importlib.util.spec_from_file_location("choice_forms", ROOT / "benchmarks" / "choice_forms.py")
+    """bench/choice_forms.py: a script that anyone can run, not a part of the package."""
+    spec = importlib.util.spec_from_file_location("choice_forms", ROOT / "bench" / "choice_forms.py")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # dataclasses look their module up
     spec.loader.exec_module(module)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from audio_eval.data.records import slots
 from audio_eval.errors import UserError
 from audio_eval.scoring import score
-from audio_eval.tasks.common import slots
 from audio_eval.tasks.mmau.data import fill_in
 from tests.shared_data import shared_path
 from tests.tasks.official import MMAR, MMAU, MMSU, load, write

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import threading
 import zlib
 from collections import OrderedDict
@@ -17,12 +16,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from audio_eval.models.hf.tower import CHANGED
+from audio_eval.store import write_atomic
 
 Key = tuple[str, str]  # sha256 of the recording's file, revision of the tower that heard it
 
 
 @dataclass
-class Clip:
+class EncodedClip:
     """An encoded clip: embeddings (tokens, hidden), seconds of the recording, and whether the model's window cut it."""
 
     embeds: torch.Tensor
@@ -44,7 +44,7 @@ class ClipCache:
 
     def __init__(self, settings: CacheSettings, device: torch.device) -> None:
         self._settings, self._device = settings, device
-        self._clips: OrderedDict[Key, Clip] = OrderedDict()
+        self._clips: OrderedDict[Key, EncodedClip] = OrderedDict()
         self._lock = threading.Lock()  # decoding threads ask for keys while the main thread puts clips in
         self.bytes = 0
 
@@ -59,7 +59,7 @@ class ClipCache:
         path = self._path(key)
         return path is not None and path.is_file()
 
-    def get(self, key: Key) -> Clip | None:
+    def get(self, key: Key) -> EncodedClip | None:
         """The clip on the model's device, as the one used last; None where it is not held, or its file is damaged."""
         with self._lock:
             clip = self._clips.get(key)
@@ -70,11 +70,11 @@ class ClipCache:
             if clip is None:
                 return None
             self.put(key, clip)
-        return Clip(clip.embeds.to(self._device, non_blocking=True), clip.seconds, clip.truncated)
+        return EncodedClip(clip.embeds.to(self._device, non_blocking=True), clip.seconds, clip.truncated)
 
-    def put(self, key: Key, clip: Clip) -> None:
+    def put(self, key: Key, clip: EncodedClip) -> None:
         """Keep ``clip``; a clip larger than the bound is not kept in memory."""
-        evicted: list[tuple[Key, Clip]] = []
+        evicted: list[tuple[Key, EncodedClip]] = []
         size = clip.embeds.nbytes
         with self._lock:
             old = self._clips.pop(key, None)
@@ -83,7 +83,7 @@ class ClipCache:
                 evicted.append(self._clips.popitem(last=False))
                 self.bytes -= evicted[-1][1].embeds.nbytes
             if size <= self._settings.max_bytes:
-                self._clips[key] = Clip(self._placed(clip.embeds), clip.seconds, clip.truncated)
+                self._clips[key] = EncodedClip(self._placed(clip.embeds), clip.seconds, clip.truncated)
                 self.bytes += size
             else:
                 evicted.append((key, clip))
@@ -106,18 +106,15 @@ class ClipCache:
         tower = hashlib.sha256(key[1].encode()).hexdigest()[:16]
         return self._settings.folder / tower / f"{key[0]}.safetensors"
 
-    def _write(self, key: Key, clip: Clip) -> None:
+    def _write(self, key: Key, clip: EncodedClip) -> None:
         path = self._path(key)
         if path is None or path.is_file():
             return
-        path.parent.mkdir(parents=True, exist_ok=True)
         tensor = clip.embeds.to("cpu").contiguous()
         facts = {"seconds": clip.seconds, "truncated": clip.truncated, "crc": _checksum(tensor)}
-        temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-        save_file({"embeds": tensor}, temporary, {"clip": json.dumps(facts)})
-        temporary.replace(path)  # a reader sees the whole file or none
+        write_atomic(path, lambda temporary: save_file({"embeds": tensor}, temporary, {"clip": json.dumps(facts)}))
 
-    def _read(self, key: Key) -> Clip | None:
+    def _read(self, key: Key) -> EncodedClip | None:
         path = self._path(key)
         if path is None or not path.is_file():
             return None
@@ -126,7 +123,7 @@ class ClipCache:
                 facts: dict[str, Any] = json.loads(file.metadata()["clip"])
                 tensor = file.get_tensor("embeds")
             if facts["crc"] == _checksum(tensor):
-                return Clip(tensor, float(facts["seconds"]), bool(facts["truncated"]))
+                return EncodedClip(tensor, float(facts["seconds"]), bool(facts["truncated"]))
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             pass
         path.unlink(missing_ok=True)  # damaged: the clip is encoded again

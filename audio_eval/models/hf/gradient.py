@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from audio_eval.models.hf.head import self_certainty, token_logprobs
-from audio_eval.models.hf.layout import Packed, Row, pack
+from audio_eval.models.hf.layout import Packed, SharedPrefix, pack
 
 FULL_ATTENTION = "full_attention"  # transformers' name of the layer type, under which a layer looks for its mask
 
@@ -28,7 +28,7 @@ class Scored:
 
 
 def score_rows(
-    model: Any, rows: Sequence[Row], chunk: int, checkpointing: bool = False, entropy_gradient: bool = False
+    model: Any, rows: Sequence[SharedPrefix], chunk: int, checkpointing: bool = False, entropy_gradient: bool = False
 ) -> Scored:
     """Forward ``rows``; the head runs on at most ``chunk`` completion positions at a time.
 
@@ -44,14 +44,14 @@ def score_rows(
 
 
 @torch.no_grad()
-def certainty_rows(model: Any, rows: Sequence[Row], chunk: int) -> torch.Tensor:
+def certainty_rows(model: Any, rows: Sequence[SharedPrefix], chunk: int) -> torch.Tensor:
     """Self-certainty (U,) of the completions of all rows in order: the mean over the tokens of each."""
     packed, predicting_NH = _forward(model, rows, checkpointing=False)
     certainty_N = self_certainty(model.lm_head, predicting_NH, chunk)
     return torch.stack([tokens.mean() for tokens in certainty_N.split(packed.lengths_U.tolist())])
 
 
-def _forward(model: Any, rows: Sequence[Row], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
+def _forward(model: Any, rows: Sequence[SharedPrefix], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
     """The rows laid out, and the hidden states (N, hidden) that predict their N completion tokens."""
     language_model = model.model.language_model
     packed = pack(rows, model.get_input_embeddings())

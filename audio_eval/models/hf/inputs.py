@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from audio_eval.audio import AudioError, AudioRef
-from audio_eval.models.hf.cache import Clip, ClipCache
+from audio_eval.models.hf.cache import ClipCache, EncodedClip
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.features import Features, features_of, frames_by_header
 from audio_eval.models.hf.prefetch import ahead
@@ -21,19 +21,19 @@ from audio_eval.questions import Question
 
 
 @dataclass
-class Prompt:
+class EmbeddedPrompt:
     """A question ready for the language model: input embeddings (P, hidden)."""
 
     question: Question
     embeds: torch.Tensor
-    clip: Clip | None = None
+    clip: EncodedClip | None = None
 
 
-Stream = Generator[list[Prompt | str], None, None]
+Stream = Generator[list[EmbeddedPrompt | str], None, None]
 
 
 @dataclass
-class Asked:
+class TokenizedPrompt:
     """A question as token ids, its clip one placeholder, with the tokens and seconds of audio its header promises."""
 
     question: Question
@@ -43,17 +43,17 @@ class Asked:
 
 
 @dataclass
-class _Heard:
+class DecodedClip:
     """A recording that was looked at: its sha256, and its features unless its embeddings are kept."""
 
     digest: str
     features: Features | None
 
 
-Coming = Iterator[tuple[AudioRef, _Heard | str]]
+Coming = Iterator[tuple[AudioRef, DecodedClip | str]]
 
 
-class Encoder:
+class QuestionEncoder:
     """Turns questions into embeddings. A clip goes through the tower once for each state of the tower's weights."""
 
     def __init__(self, checkpoint: Checkpoint, settings: EngineSettings | None = None) -> None:
@@ -66,23 +66,23 @@ class Encoder:
         self._threads = asked if asked is not None else 2 if device.type == "cuda" else 0
         self._tower = TowerRevision()
 
-    def ask(self, question: Question) -> Asked:
+    def ask(self, question: Question) -> TokenizedPrompt:
         """Ids and lengths: a function of the question alone, whatever is in the cache."""
         ids = self._ids(question)
         if question.audio is None:
-            return Asked(question, ids, len(ids))
+            return TokenizedPrompt(question, ids, len(ids))
         family = self.checkpoint.family
         frames = frames_by_header(question.audio, self.checkpoint.extractor, family.max_seconds)
         tokens = family.audio_tokens(self.checkpoint.model, frames) if frames else 0
         seconds = frames * self.checkpoint.extractor.hop_length / self.checkpoint.extractor.sampling_rate
-        return Asked(question, ids, len(ids) + tokens, seconds)
+        return TokenizedPrompt(question, ids, len(ids) + tokens, seconds)
 
-    def prompts(self, questions: Sequence[Question]) -> list[Prompt | str]:
-        """For each question a Prompt, or the reason why there is none."""
-        [prompts] = self.stream([[Asked(question, self._ids(question)) for question in questions]], threads=0)
+    def prompts(self, questions: Sequence[Question]) -> list[EmbeddedPrompt | str]:
+        """For each question an EmbeddedPrompt, or the reason why there is none."""
+        [prompts] = self.stream([[TokenizedPrompt(question, self._ids(question)) for question in questions]], threads=0)
         return prompts
 
-    def stream(self, batches: Sequence[Sequence[Asked]], threads: int | None = None) -> Stream:
+    def stream(self, batches: Sequence[Sequence[TokenizedPrompt]], threads: int | None = None) -> Stream:
         """``prompts`` batch by batch, while threads prepare the audio of batches to come; 0: when it is needed.
 
         Close it when it is left early. An error that is no ``AudioError`` is a RuntimeError that names the question.
@@ -90,19 +90,19 @@ class Encoder:
         keep = self.frozen or not torch.is_grad_enabled()  # a clip that carries a graph belongs to one step
         tower = self._tower.of(self.checkpoint.revision, self.checkpoint.model, self.frozen)
         seconds = {a.question.audio: a.seconds for batch in batches for a in batch if a.question.audio is not None}
-        heard: dict[AudioRef, _Heard | str] = {}
+        heard: dict[AudioRef, DecodedClip | str] = {}
         threads = self._threads if threads is None else threads
         hear = partial(self._hear, tower=tower if keep else None)
         with closing(ahead(list(seconds), hear, seconds.__getitem__, self._settings.ahead_seconds, threads)) as coming:
             for batch in batches:
                 yield self._join(batch, heard, coming, tower, keep)
 
-    def _hear(self, audio: AudioRef, tower: str | None) -> _Heard | str:
+    def _hear(self, audio: AudioRef, tower: str | None) -> DecodedClip | str:
         """Called in threads. The features of a clip that is not kept for ``tower``, or what is wrong with it."""
         try:
             digest = audio.digest()
             held = tower is not None and (digest, tower) in self.cache
-            return _Heard(digest, None if held else self._features(audio))
+            return DecodedClip(digest, None if held else self._features(audio))
         except AudioError as error:
             return str(error)
 
@@ -111,11 +111,16 @@ class Encoder:
         return features_of(audio, self.checkpoint.extractor, family.max_seconds, family.tail)
 
     def _join(
-        self, batch: Sequence[Asked], heard: dict[AudioRef, _Heard | str], coming: Coming, tower: str, keep: bool
-    ) -> list[Prompt | str]:
+        self,
+        batch: Sequence[TokenizedPrompt],
+        heard: dict[AudioRef, DecodedClip | str],
+        coming: Coming,
+        tower: str,
+        keep: bool,
+    ) -> list[EmbeddedPrompt | str]:
         """Each clip goes through the tower as soon as its features are there: the next ones are made meanwhile."""
-        clips: dict[str, Clip] = {}
-        prompts: list[Prompt | str] = []
+        clips: dict[str, EncodedClip] = {}
+        prompts: list[EmbeddedPrompt | str] = []
         for asked in batch:
             audio = asked.question.audio
             if audio is None:
@@ -124,7 +129,7 @@ class Encoder:
             if audio not in heard:
                 heard[audio] = _next(coming, asked.question)
             found = heard[audio]
-            if isinstance(found, _Heard) and found.digest not in clips:
+            if isinstance(found, DecodedClip) and found.digest not in clips:
                 clip = self.cache.get((found.digest, tower)) if keep else None
                 try:
                     clips[found.digest] = clip or self._encode(found.features or self._features(audio))
@@ -133,19 +138,19 @@ class Encoder:
                 else:
                     if keep and clip is None:
                         self.cache.put((found.digest, tower), clips[found.digest])
-                    found = _Heard(found.digest, None)
+                    found = DecodedClip(found.digest, None)
                 heard[audio] = found  # the features are let go
             prompts.append(found if isinstance(found, str) else self._prompt(asked, clips[found.digest]))
         return prompts
 
-    def _encode(self, features: Features) -> Clip:
+    def _encode(self, features: Features) -> EncodedClip:
         """One by one: beside a longer clip the last bits of a shorter one's embeddings differ."""
         self.calls += 1
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             [embeds] = self.checkpoint.family.encode(self.checkpoint.model, [features.mel], [features.frames])
         if not embeds.requires_grad:
             embeds = embeds.clone()  # a view would keep the tower's whole output
-        return Clip(embeds, features.seconds, features.truncated)
+        return EncodedClip(embeds, features.seconds, features.truncated)
 
     def _ids(self, question: Question) -> list[int]:
         tokenizer = self.checkpoint.tokenizer
@@ -157,17 +162,17 @@ class Encoder:
         )
         return tokenizer.encode(text, add_special_tokens=False)
 
-    def _prompt(self, asked: Asked, clip: Clip | None) -> Prompt:
+    def _prompt(self, asked: TokenizedPrompt, clip: EncodedClip | None) -> EmbeddedPrompt:
         model, ids = self.checkpoint.model, asked.ids
         embed, device = model.get_input_embeddings(), model.lm_head.weight.device
         if clip is None:
-            return Prompt(asked.question, embed(torch.tensor(ids, device=device)))
+            return EmbeddedPrompt(asked.question, embed(torch.tensor(ids, device=device)))
         at = ids.index(self.checkpoint.tokenizer.convert_tokens_to_ids(self.checkpoint.family.audio_token))
         before, after = (embed(torch.tensor(part, device=device)) for part in (ids[:at], ids[at + 1 :]))
-        return Prompt(asked.question, torch.cat([before, clip.embeds.to(before.dtype), after]), clip)
+        return EmbeddedPrompt(asked.question, torch.cat([before, clip.embeds.to(before.dtype), after]), clip)
 
 
-def _next(coming: Coming, question: Question) -> _Heard | str:
+def _next(coming: Coming, question: Question) -> DecodedClip | str:
     """What the threads found for ``question``, whose recording is the next one."""
     try:
         return next(coming)[1]

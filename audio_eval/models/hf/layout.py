@@ -24,7 +24,7 @@ PADDING = -1  # the segment of padding; 0 is the prompt's, 1.. the completions'
 
 
 @dataclass
-class Row:
+class SharedPrefix:
     """A prompt's embeddings (P, hidden) and the tokens of completions that follow it."""
 
     prompt: torch.Tensor
@@ -53,7 +53,7 @@ def row_length(prompt: int, completions: Sequence[int]) -> int:
     return prompt + sum(length - 1 for length in completions)
 
 
-def pack(rows: Sequence[Row], embed: Any) -> Packed:
+def pack(rows: Sequence[SharedPrefix], embed: Any) -> Packed:
     """Lay out the rows; ``embed`` is the model's embedding of token ids."""
     device = rows[0].prompt.device
     embeds, segments, positions, row_at, column_at = [], [], [], [], []

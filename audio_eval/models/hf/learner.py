@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from audio_eval.group import Completion, Group
+from audio_eval.models.hf.logprobs import Batch, LogprobEngine
+from audio_eval.models.hf.loss import Totals, completion_weights, token_terms, weighted_sum
 from audio_eval.models.hf.microbatch import Piece
-from audio_eval.models.hf.scorer import Batch, Scorer
 from audio_eval.models.policy import Training
-from audio_eval.rl.group import Completion, Group
-from audio_eval.rl.loss import Totals, completion_weights, token_terms, weighted_sum
 
 METRICS = ("loss", "kl", "clipped", "entropy")
 
@@ -35,7 +35,7 @@ class Learner:
     """Accumulates gradients in ``parameters``; when to step is the policy's business."""
 
     def __init__(
-        self, scorer: Scorer, training: Training, parameters: Sequence[torch.nn.Parameter], max_tokens: int
+        self, scorer: LogprobEngine, training: Training, parameters: Sequence[torch.nn.Parameter], max_tokens: int
     ) -> None:
         self.scorer, self.training, self.parameters, self.max_tokens = scorer, training, parameters, max_tokens
         if training.checkpointing:

@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 import torch
 
+from audio_eval.group import Completion, Group
 from audio_eval.models.hf import adapters
 from audio_eval.models.hf.batches import cut_batches
 from audio_eval.models.hf.checkpoint import load_checkpoint
-from audio_eval.models.hf.inputs import Encoder, Prompt
+from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.learner import METRICS, Learner
+from audio_eval.models.hf.logprobs import Batch, LogprobEngine
 from audio_eval.models.hf.prefill import Prefills
 from audio_eval.models.hf.sampler import sample
-from audio_eval.models.hf.scorer import Batch, Scorer
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Sampling, Training, Usage
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
 
 
 class HFPolicy:
@@ -49,17 +49,17 @@ class HFPolicy:
         self.usage = Usage()
         self._load()
 
-    def _load(self, encoder: Encoder | None = None) -> None:
+    def _load(self, encoder: QuestionEncoder | None = None) -> None:
         """The unadapted model; ``encoder`` keeps the clips it has."""
         dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
         self._checkpoint = load_checkpoint(self._source, self.device, dtype, self._pinned)
         self.revision = self._checkpoint.revision
         self.model, self.tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
-        self.encoder = encoder or Encoder(self._checkpoint, self._engine)
+        self.encoder = encoder or QuestionEncoder(self._checkpoint, self._engine)
         self.encoder.checkpoint = self._checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
         self._end_ids = self._find_end_ids()
-        self._scorer = Scorer(self.model, self.encoder, Training.model_validate({}), self._precision)
+        self._scorer = LogprobEngine(self.model, self.encoder, Training.model_validate({}), self._precision)
         self._training: Training | None = None
         self._peft: Any | None = None
         self._reference: dict[str, torch.Tensor] = {}
@@ -88,9 +88,9 @@ class HFPolicy:
         return [groups[i] for i in range(len(questions))]
 
     def _generate_batch(
-        self, questions: Sequence[Question], prompts: Sequence[Prompt | str], sampling: Sampling
+        self, questions: Sequence[Question], prompts: Sequence[EmbeddedPrompt | str], sampling: Sampling
     ) -> list[Group]:
-        usable = [p for p in prompts if isinstance(p, Prompt)]
+        usable = [p for p in prompts if isinstance(p, EmbeddedPrompt)]
         drawn: Iterator[Group] = iter(())
         if usable:
             prefill, asked = self._prefills.of(self.model, usable), [p.question for p in usable]
@@ -101,7 +101,7 @@ class HFPolicy:
         self.usage.failed |= {q.id: p for q, p in zip(questions, prompts, strict=True) if isinstance(p, str)}
         self.usage.truncated |= {id_ for id_, clip in clips.items() if clip.truncated}
         return [
-            next(drawn) if isinstance(prompt, Prompt) else Group(question, (), (), error=prompt)
+            next(drawn) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
             for question, prompt in zip(questions, prompts, strict=True)
         ]
 
@@ -137,7 +137,7 @@ class HFPolicy:
                 self._reference = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
         self._names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(list(self._names), lr=training.lr, weight_decay=training.weight_decay)
-        self._scorer = Scorer(self.model, self.encoder, training, self._precision)
+        self._scorer = LogprobEngine(self.model, self.encoder, training, self._precision)
         self._learner = Learner(self._scorer, training, list(self._names), self.max_tokens)
 
     def train_step(

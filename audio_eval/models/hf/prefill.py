@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from audio_eval.models.hf.inputs import Prompt, right_pad
+from audio_eval.models.hf.inputs import EmbeddedPrompt, right_pad
 from audio_eval.models.hf.tower import writes
 from audio_eval.questions import Question
 
@@ -63,7 +63,7 @@ class Prefills:
         self._weights: tuple[tuple[int, int], ...] = ()
         self._kept: Prefill | None = None
 
-    def of(self, model: Any, prompts: Sequence[Prompt]) -> Prefill:
+    def of(self, model: Any, prompts: Sequence[EmbeddedPrompt]) -> Prefill:
         """The prefill of ``prompts``: the kept one where it holds all of them and no weight has changed."""
         weights = writes(model.parameters())
         if self._kept is not None and weights == self._weights and all(p.question in self._of for p in prompts):

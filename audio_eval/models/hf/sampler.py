@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from audio_eval.group import Completion, Group
 from audio_eval.models.hf.branches import Branches
 from audio_eval.models.hf.draws import draw
 from audio_eval.models.hf.prefill import Prefill
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.group import Completion, Group
-from audio_eval.rl.streams import stream
+from audio_eval.seeding import stream
 
 Counted = list[tuple[Completion, int]]
 

@@ -10,11 +10,11 @@ import pytest
 from confident_sft.method import ConfidentSft, Config
 
 from audio_eval.errors import UserError
+from audio_eval.group import Completion, Group
 from audio_eval.models.policy import Usage
 from audio_eval.questions import Question
 from audio_eval.registry import method_class
-from audio_eval.rl.group import Completion, Group
-from audio_eval.runs.session import Session
+from audio_eval.rl.session import Session
 
 
 def group(question: Question, drawn: dict[str, int]) -> Group:

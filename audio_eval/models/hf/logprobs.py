@@ -1,0 +1,125 @@
+"""Completions scored by the model as it stands, in micro-batches: what a learner builds on, and what needs none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import torch
+
+from audio_eval.errors import UserError
+from audio_eval.group import Group
+from audio_eval.models.hf.gradient import Scored, certainty_rows, score_rows
+from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
+from audio_eval.models.hf.layout import SharedPrefix
+from audio_eval.models.hf.microbatch import Budget, Piece, micro_batches
+from audio_eval.models.policy import Training
+from audio_eval.questions import Question
+
+T = TypeVar("T")
+
+
+@dataclass
+class Batch:
+    """What is scored: questions with their prompts' lengths in tokens, and unique completions (U) of them.
+
+    ``owners`` is the question of each completion, ``places`` its group and its index there.
+    """
+
+    questions: list[Question] = field(default_factory=list)
+    prompts: list[int] = field(default_factory=list)
+    owners: list[int] = field(default_factory=list)
+    places: list[tuple[int, int]] = field(default_factory=list)
+    tokens: list[tuple[int, ...]] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)  # question id -> why it has no prompt
+
+
+class LogprobEngine:
+    """Of ``training`` it heeds ``token_budget``, ``logits_chunk``, ``checkpointing`` and whether there is an
+    ``entropy_coef``.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        encoder: QuestionEncoder,
+        training: Training,
+        precision: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.model, self.encoder, self.training, self.precision = model, encoder, training, precision
+        self.budget = Budget(training.token_budget)
+
+    def batch(self, groups: Sequence[Group], chosen: Sequence[Sequence[int]]) -> Batch:
+        """The ``chosen`` completions (indices) of each group; a group of which none is chosen costs nothing."""
+        batch = Batch()
+        pairs = list(zip(groups, chosen, strict=True))
+        kept = [[u for u in of_group if group.completions[u].tokens] for group, of_group in pairs]
+        asked = [g for g in range(len(groups)) if kept[g]]
+        with torch.no_grad(), self.precision():
+            prompts = self.encoder.prompts([groups[g].question for g in asked]) if asked else []
+        for g, prompt in zip(asked, prompts, strict=True):
+            question = groups[g].question
+            if isinstance(prompt, str):  # a training item whose audio is unreadable teaches nothing, and is named
+                batch.failed[question.id] = prompt
+                continue
+            batch.owners += [len(batch.questions)] * len(kept[g])
+            batch.places += [(g, u) for u in kept[g]]
+            batch.tokens += [groups[g].completions[u].tokens for u in kept[g]]
+            batch.questions.append(question)
+            batch.prompts.append(len(prompt.embeds))
+        return batch
+
+    def logprobs(self, batch: Batch) -> list[torch.Tensor]:
+        """Token log-probabilities (T,) of every completion, without gradient."""
+
+        def score(pieces: list[Piece]) -> list[torch.Tensor]:
+            index = [u for piece in pieces for u in piece.completions]
+            rows_UT = self.forward(batch, pieces).logprobs_UT
+            return [row[: len(batch.tokens[u])] for u, row in zip(index, rows_UT, strict=True)]
+
+        return self._each(batch, score)
+
+    def self_certainty(self, batch: Batch) -> list[float]:
+        """The mean over each completion's tokens of what ``head.self_certainty`` gives, without gradient."""
+
+        def score(pieces: list[Piece]) -> list[torch.Tensor]:
+            with self.precision():
+                return list(certainty_rows(self.model, self._rows(batch, pieces), self.training.logits_chunk))
+
+        return [float(value) for value in self._each(batch, score)]
+
+    def forward(self, batch: Batch, pieces: list[Piece]) -> Scored:
+        """A micro-batch, with its gradient where gradients are enabled."""
+        t = self.training
+        with self.precision():
+            rows = self._rows(batch, pieces)
+            return score_rows(self.model, rows, t.logits_chunk, t.checkpointing, t.entropy_coef > 0)
+
+    def in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
+        """``work`` on the batch's micro-batches, with smaller ones where memory runs out."""
+        lengths = [len(tokens) for tokens in batch.tokens]
+        return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget), work)
+
+    def _rows(self, batch: Batch, pieces: list[Piece]) -> list[SharedPrefix]:
+        """A micro-batch's own prompts are embedded here, so that their graph, if they have one, is used once."""
+        prompts = self.encoder.prompts([batch.questions[piece.question] for piece in pieces])
+        rows = []
+        for piece, prompt in zip(pieces, prompts, strict=True):
+            if not isinstance(prompt, EmbeddedPrompt):
+                raise UserError(f"a recording became unreadable while it was scored: {prompt}")
+            rows.append(SharedPrefix(prompt.embeds, [batch.tokens[u] for u in piece.completions]))
+        return rows
+
+    def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:
+        """What ``score`` gives for every completion, in the order of the batch."""
+
+        def work(micro: list[list[Piece]]) -> list[torch.Tensor]:
+            found: dict[int, torch.Tensor] = {}
+            for pieces in micro:
+                found |= zip((u for piece in pieces for u in piece.completions), score(pieces), strict=True)
+            return [found[u] for u in range(len(batch.tokens))]
+
+        with torch.no_grad():
+            return self.in_budget(batch, work)

@@ -1,0 +1,1 @@
+"""What a group of open-ended answers agrees on: the rewards of ``op_ttrl``."""

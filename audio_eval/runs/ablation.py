@@ -1,0 +1,89 @@
+"""Control arms: what a model scores that does not hear the recordings it is asked about.
+
+- ``silence``: as many samples of the item's own recording, all of them zero; the prompt has the same length.
+- ``shuffled``: the recording of another item, never the item's own.
+- ``none``: the question as text alone.
+
+An arm is put on a task when it is loaded, so that it holds for all that a method does with its questions.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from audio_eval.audio import AudioError, AudioRef
+from audio_eval.edits import AudioEdit
+from audio_eval.errors import UserError
+from audio_eval.questions import Question
+from audio_eval.runs.spec import AudioAblation
+from audio_eval.seeding import stream
+from audio_eval.task import Task
+
+
+def through(task: Task, arm: AudioAblation, seed: int) -> Task:
+    """The task as it is asked in an arm; items without a recording stay as they are.
+
+    ``UserError`` where recordings are to be shuffled and no shuffle gives every item another's.
+    """
+    donors = _donors(task, seed) if arm == "shuffled" else {}
+    recordings = {question.id: question.audio for question in task.questions}
+
+    def heard_by(question: Question) -> AudioRef | None:
+        if question.audio is None or arm == "none":
+            return None
+        if arm == "silence":
+            return question.audio.edited(AudioEdit(gain=0.0))
+        return recordings[donors[question.id]]
+
+    return replace(task, questions=[replace(question, audio=heard_by(question)) for question in task.questions])
+
+
+def heard(task: Task, arm: AudioAblation, seed: int) -> dict[str, str]:
+    """What stands in for each item's recording, by question id: "silence", "none", or the id of the item it is from.
+
+    ``UserError`` where the task has no recordings that could be kept from a model.
+    """
+    asked = [question.id for question in task.questions if question.audio is not None]
+    if not asked:
+        raise UserError(f"task '{task.name}' has no recordings: there is nothing that --audio {arm} could change.")
+    return _donors(task, seed) if arm == "shuffled" else dict.fromkeys(asked, arm)
+
+
+def digests(questions: Sequence[Question]) -> list[str | None]:
+    """The sha256 of each question's recording; None where it has none or cannot be read, which is told when asked."""
+    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter
+        return list(pool.map(_digest, questions))
+
+
+def _digest(question: Question) -> str | None:
+    try:
+        return question.audio.digest() if question.audio else None
+    except AudioError:
+        return None
+
+
+def _donors(task: Task, seed: int) -> dict[str, str]:
+    """Whose recording each item hears, by question id; each recording is heard as often as in the task itself.
+
+    The items stand in an order that is keyed by (seed, question id), those of one recording together, and each hears
+    the one that is further on by the size of the largest such group: so never its own recording. The order of the file
+    does not matter; another ``--limit`` leaves other items to hear from.
+    """
+    asked = [question for question in task.questions if question.audio is not None]
+    lots = {question.id: stream(seed, "shuffled", question.id).random() for question in asked}
+    sharing: dict[str, list[str]] = defaultdict(list)
+    for question, digest in zip(asked, digests(asked), strict=True):
+        assert question.audio is not None
+        sharing[digest or question.audio.name].append(question.id)
+    groups = [sorted(ids, key=lots.__getitem__) for ids in sharing.values()]
+    order = [id_ for ids in sorted(groups, key=lambda ids: lots[ids[0]]) for id_ in ids]
+    most = max(map(len, groups), default=0)
+    if 2 * most > len(order):
+        raise UserError(
+            f"the recordings of task '{task.name}' cannot be shuffled so that every item hears another one: "
+            f"{most} of {len(order)} items share one. Take more items (--limit), or silence."
+        )
+    return {id_: order[(place + most) % len(order)] for place, id_ in enumerate(order)}

@@ -1,0 +1,138 @@
+"""Files that survive a kill: append and fsync for JSON lines, write beside and rename for everything else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from audio_eval.errors import UserError
+
+
+def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
+    """Write a file so that readers and killed runs find the old one or the whole new one, never a part.
+
+    ``content`` is the file's bytes, or a function that writes the file at the path it is given.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        if isinstance(content, bytes):
+            temporary.write_bytes(content)
+        else:
+            content(temporary)
+        _sync(temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
+    """Replace ``folder`` by what ``fill`` writes into the folder it is given.
+
+    Files and folders are on the disk before the old folder goes.
+    """
+    temporary = folder.with_name(f"{folder.name}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # a killed run has left it
+    temporary.mkdir(parents=True)
+    fill(temporary)
+    for path in [*temporary.rglob("*"), temporary]:
+        _sync(path)
+    shutil.rmtree(folder, ignore_errors=True)
+    temporary.rename(folder)
+    _sync(folder.parent)
+
+
+@contextmanager
+def lock_dir(folder: Path) -> Iterator[None]:
+    """Own ``folder`` while the block runs; ``UserError`` that names the owner where another process has it."""
+    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        holder = owner.read_text() if owner.is_file() else "another process"
+        raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
+    try:
+        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        yield
+    finally:
+        owner.unlink(missing_ok=True)
+        lock.release()
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
+    if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
+        return
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a JSON file atomically."""
+    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+class JsonLines:
+    """An append-only file of records. A line torn by a kill is dropped when the file is opened for more."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def read(self) -> list[dict]:
+        """Every whole record."""
+        if not self.path.is_file():
+            return []
+        whole = self.path.read_bytes().rpartition(b"\n")[0]
+        return [json.loads(line) for line in whole.split(b"\n") if line]
+
+    def append(self, records: Iterable[object]) -> None:
+        """Add records in one write and wait until they are on the disk."""
+        data = _lines(records)
+        self._drop_torn_line()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    def keep(self, records: Sequence[object]) -> None:
+        """Make the file hold exactly these records."""
+        write_atomic(self.path, _lines(records))
+
+    def _drop_torn_line(self) -> None:
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return
+        with self.path.open("r+b") as stream:
+            stream.seek(-1, os.SEEK_END)
+            if stream.read() != b"\n":
+                stream.seek(0)
+                stream.truncate(stream.read().rfind(b"\n") + 1)
+
+    def resume(self, chunk: int, total: int) -> list[dict]:
+        """The records of whole chunks; what a kill left of an unfinished chunk is taken out of the file."""
+        records = self.read()
+        keep = len(records) if len(records) >= total else len(records) - len(records) % chunk
+        if self.path.exists():
+            self.keep(records[:keep])
+        return records[:keep]
+
+
+def _lines(records: Iterable[object]) -> bytes:
+    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()

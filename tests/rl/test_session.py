@@ -1,0 +1,107 @@
+"""Session: what a method gets of its run. That training goes on after a kill is in tests/rl/test_loop.py."""
+
+from __future__ import annotations
+
+import dataclasses
+import inspect
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from audio_eval.models.policy import Sampling
+from audio_eval.prompts import PromptTemplate
+from audio_eval.questions import Question
+from audio_eval.rl.session import Session
+from audio_eval.store import JsonLines, read_json
+from audio_eval.task import load_task
+from tests.rl.fake_policy import FakePolicy, make_question
+from tests.runs.conftest import NAME
+
+QUESTIONS = [make_question(str(i)) for i in range(7)]
+SAMPLING = Sampling(n=4, temperature=1.0, stream="vote")
+
+
+def script(question, sampling):
+    return {question.id: 3, "other": 1}
+
+
+def test_no_way_to_the_answers() -> None:
+    """By type: a Question has no field for an answer, a Session is not given the task."""
+    assert {field.name for field in dataclasses.fields(Question)} == {
+        "id", "audio", "question", "choices", "prompt", "groups", "paraphrases", "template",
+    }  # fmt: skip
+    assert {field.name for field in dataclasses.fields(PromptTemplate)} == {"name", "source"}
+    assert set(inspect.signature(PromptTemplate.render).parameters) == {"self", "question", "choices"}
+    assert set(inspect.signature(Session).parameters) == {
+        "folder", "seed", "batch_size", "examples", "progress", "observer", "save_every",
+    }  # fmt: skip
+    assert not any("answer" in name for name in vars(Session(Path("x"), 0, 4)))
+
+
+def test_neither_paraphrases_nor_template_tell_the_answer() -> None:
+    """One template for all items; and the same wordings for all items that are asked alike, whatever their answers."""
+    task = load_task(NAME)
+    assert all(question.template is task.prompt for question in task.questions)
+    wordings: dict[str, set[frozenset[str]]] = defaultdict(set)
+    answers: dict[str, set[str]] = defaultdict(set)
+    for question in task.questions:
+        assert question.question not in question.paraphrases
+        wordings[question.question].add(frozenset(question.paraphrases))
+        answers[question.question].add(task.answers[question.id])
+    assert any(question.paraphrases for question in task.questions)
+    assert all(len(known) == 1 for known in wordings.values())
+    several = sum(len(known) > 1 for known in answers.values())
+    assert several > len(answers) / 2, "most wordings are asked with several answers: a hint in them would show"
+
+
+def test_generate_keeps_what_was_drawn_batch_by_batch(tmp_path: Path) -> None:
+    policy = FakePolicy(script)
+    groups = Session(tmp_path, 0, 3).generate("votes", policy, QUESTIONS, SAMPLING)
+    assert [group.question for group in groups] == QUESTIONS and policy.usage.samples == 28
+    assert [record["id"] for record in JsonLines(tmp_path / "adapt" / "votes.jsonl").read()] == list("0123456")
+    again = FakePolicy(script)
+    assert Session(tmp_path, 0, 3).generate("votes", again, QUESTIONS, SAMPLING) == groups
+    assert again.asked == [] and again.usage.samples == 28, "nothing is drawn twice, and all of it is counted"
+
+
+def test_generate_redoes_at_most_one_batch(tmp_path: Path) -> None:
+    whole = Session(tmp_path / "whole", 0, 3).generate("votes", FakePolicy(script), QUESTIONS, SAMPLING)
+    Session(tmp_path, 0, 3).generate("votes", FakePolicy(script), QUESTIONS[:5], SAMPLING)
+    with (tmp_path / "adapt" / "votes.jsonl").open("a") as stream:
+        stream.write('{"id": "5", "comple')
+    policy = FakePolicy(script)
+    assert Session(tmp_path, 0, 3).generate("votes", policy, QUESTIONS, SAMPLING) == whole
+    assert [id_ for id_, _ in policy.asked] == ["3", "4", "5", "6"]
+    assert policy.usage.samples == 28
+    assert (tmp_path / "adapt/votes.jsonl").read_bytes() == (tmp_path / "whole/adapt/votes.jsonl").read_bytes()
+
+
+def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path) -> None:
+    session, policy = Session(tmp_path, 0, 3), FakePolicy(script)
+    for step in session.steps(policy, 2):
+        policy.updates += 1
+        session.step_done(policy, step + 1, 2, {"reward": 1.0})
+    assert read_json(tmp_path / "adapt/step-000002/state.json")["step"] == 2
+    # a kill in the middle of the next: its folder is still a temporary one; and one before the old was removed
+    policy.save(tmp_path / "adapt" / "step-000003.tmp")
+    policy.save(tmp_path / "adapt" / "step-000001")
+    session, policy = Session(tmp_path, 0, 3), FakePolicy(script)
+    for step in session.steps(policy, 3):
+        assert (step, policy.updates) == (2, 2)
+        session.step_done(policy, step + 1, 3, {"reward": 1.0})
+    assert [path.name for path in (tmp_path / "adapt").iterdir()] == ["step-000003"]
+
+
+def test_metrics_are_numbers_rounded_alike(tmp_path: Path) -> None:
+    session, policy = Session(tmp_path, 0, 3), FakePolicy(script)
+    for step in session.steps(policy, 1):
+        session.step_done(policy, step + 1, 1, {"a": 1 / 3, "b": 2})
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"step": 1, "a": 0.333333, "b": 2.0}\n'
+
+
+@pytest.mark.parametrize("value", [3, {"a": [1]}])
+def test_notes(value: object, tmp_path: Path) -> None:
+    session = Session(tmp_path, 0, 3)
+    session.note("skipped", value)
+    assert session.notes == {"skipped": value}

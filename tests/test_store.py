@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from audio_eval.store import JsonLines, read_json, write_json
+
+RECORDS = [{"id": "a", "text": "gr\u00fcn\n"}, {"id": "b", "n": 1.5}, {"id": "c", "list": [1, None]}]
+
+
+def test_json_and_back(tmp_path: Path) -> None:
+    write_json(tmp_path / "x.json", RECORDS)
+    assert read_json(tmp_path / "x.json") == RECORDS
+    assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    write_json(path, {"old": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"new": 1, "not JSON": object()})
+    assert read_json(path) == {"old": 1}
+
+
+def test_lines_and_back(tmp_path: Path) -> None:
+    file = JsonLines(tmp_path / "new" / "x.jsonl")
+    assert file.read() == []
+    file.append(RECORDS[:1])
+    file.append(iter(RECORDS[1:]))
+    assert file.read() == RECORDS
+    assert len(file.path.read_text().splitlines()) == 3
+
+
+@pytest.mark.parametrize("torn", ['{"id": "d', "{", '{"id": "d"}', '{"id": "\u00fc'])
+def test_a_torn_last_line_is_dropped(torn: str, tmp_path: Path) -> None:
+    """Without its newline a line may be a part of a longer one: it does not count, whole as it may look."""
+    file = JsonLines(tmp_path / "x.jsonl")
+    file.append(RECORDS)
+    with file.path.open("ab") as stream:
+        stream.write(torn.encode()[:-1] if "\u00fc" in torn else torn.encode())
+    assert file.read() == RECORDS
+    file.append([{"id": "e"}])
+    assert file.read() == [*RECORDS, {"id": "e"}], "a new record must not be glued to the torn one"
+    assert [json.loads(line)["id"] for line in file.path.read_text().splitlines()] == ["a", "b", "c", "e"]
+
+
+def test_a_file_that_is_one_torn_line(tmp_path: Path) -> None:
+    file = JsonLines(tmp_path / "x.jsonl")
+    file.path.write_text('{"id": ')
+    assert file.read() == []
+    file.append(RECORDS)
+    assert file.read() == RECORDS
+
+
+def test_keep_replaces_and_is_not_misled_by_what_a_kill_left(tmp_path: Path) -> None:
+    file = JsonLines(tmp_path / "x.jsonl")
+    file.append(RECORDS)
+    file.path.with_name(".x.jsonl.1.tmp").write_text('{"id": "from the killed run"}\n{"id": "to')
+    file.keep(RECORDS[1:])
+    assert file.read() == RECORDS[1:]
+    assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
+    file.keep([])
+    assert file.read() == []
+
+
+@pytest.mark.parametrize(
+    ("written", "chunk", "total", "kept"),
+    [(0, 4, 10, 0), (3, 4, 10, 0), (4, 4, 10, 4), (7, 4, 10, 4), (9, 4, 10, 8), (10, 4, 10, 10), (5, 1, 10, 5)],
+)
+def test_resume_keeps_whole_chunks_and_a_short_last_one(
+    written: int, chunk: int, total: int, kept: int, tmp_path: Path
+) -> None:
+    file = JsonLines(tmp_path / "x.jsonl")
+    file.append({"id": i} for i in range(written))
+    assert [record["id"] for record in file.resume(chunk, total)] == list(range(kept))
+    assert len(file.read()) == kept
