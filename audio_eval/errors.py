@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(Exception):
@@ -20,3 +24,11 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> User
     near = get_close_matches(name, names, n=1, cutoff=0.5)
     hint = f" Did you mean '{near[0]}'?" if near else ""
     return UserError(f"unknown {what} '{name}'{where}.{hint} Available: {', '.join(names)}.")
+
+
+def explain(error: ValidationError) -> str:
+    """A pydantic error as one line: each field, what is wrong with it, and what was given."""
+    return (
+        "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']})" for e in error.errors())
+        + "."
+    )

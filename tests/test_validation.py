@@ -158,9 +158,9 @@ def test_recordings_of_every_kind(tmp_path: Path) -> None:
     silent = found(report, recordings.SILENT)
     assert set(silent) == {"m3", "m4", "m5"}
     assert silent["m3"].endswith("all samples are 0") and silent["m4"].endswith("peak -60.9 dBFS")
-    assert found(report, recordings.LONG) == {"": "1 of 7; Qwen2-Audio hears the first 30 s"}
+    assert found(report, recordings.LONG) == {"": "1 of 7; qwen2_audio hears the first 30 s"}
     audio = report.audio
-    assert audio and (audio.items, audio.recordings, audio.longer_than_30_s) == (11, 7, 1)
+    assert audio and (audio.items, audio.recordings, audio.longer_than["qwen2_audio"]) == (11, 7, 1)
     assert audio.rates == {16_000: 4, 44_100: 1, 48_000: 1, 8_000: 1}
     assert audio.channels == {1: 5, 2: 1, 6: 1}
     assert audio.formats["MP3 MPEG_LAYER_III"] == 1 and audio.formats["WAV PCM_16"] == 4

@@ -10,7 +10,8 @@ from typing import Any
 
 from audio_eval.errors import NotHere
 from audio_eval.method import Method
-from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens, local_source
+from audio_eval.models.policy import MeasuresPrompts
+from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens
 from audio_eval.runs.probe import Timing, probe
 from audio_eval.runs.spec import RunSpec
 
@@ -44,14 +45,14 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
     tokens: Tokens | None = None
     timing: Timing | None = None
     try:
-        local_source(spec.model)
+        counter.locate(spec)
         if not figures.questions:
             raise NotHere(NO_ITEMS)
         policy = counter.policy(spec)
-        if (encoder := getattr(policy, "encoder", None)) is not None:
-            tokens = count_tokens(encoder, figures)
+        if isinstance(policy, MeasuresPrompts):
+            tokens = count_tokens(policy, figures)
         else:
-            figures.missing["tokens"] = "the backend shows no tokenizer"
+            figures.missing["tokens"] = "the backend cannot count them"
         unseeded = spec.model_copy(update={"seed": 0}).model_dump_json()  # another seed takes as long
         timing = timings[unseeded] = timings.get(unseeded) or probe(policy, figures)
     except Exception as error:  # out of memory, a method's own complaint: what is known is printed all the same

@@ -38,7 +38,11 @@ def details(cls: type[Method], origin: str, models: Mapping[str, ModelEntry]) ->
         ("from: ", origin),
         (f"cost of {QUESTIONS:,} questions, at most: ", _cost(cls)),
         *((f"preset={name}: ", _settings(preset)) for name, preset in cls.presets.items()),
-        *((f"with {name}: ", _settings(entry.method_args.get(cls.name, {}))) for name, entry in models.items()),
+        *(
+            (f"with {name}: ", f"preset={entry.preset}")
+            for name, entry in models.items()
+            if entry.preset in cls.presets
+        ),
     ]
     lines = []
     for key, value in facts:

@@ -15,6 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval run``."""
     parser.add_argument("--config", metavar="FILE.yaml", help="a run file; flags given beside it win")
     parser.add_argument("--model", "-M", metavar="NAME", help="named model, hub id or checkpoint folder")
+    parser.add_argument("--backend", metavar="NAME", help="what runs the model (default: the model's own, hf)")
+    parser.add_argument("--model-args", metavar="K=V,...", help="settings of the backend, as dtype=bfloat16")
     parser.add_argument("--method", metavar="X[,Y]", help="methods, or path/to/file.py:Class (default: direct)")
     parser.add_argument("--tasks", "-t", metavar="T[,U]", help="tasks, or task:split")
     parser.add_argument(

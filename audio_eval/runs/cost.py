@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from audio_eval.audio import AudioRef
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Cost, Method
+from audio_eval.models.backends import find_backend
 from audio_eval.models.catalog import find_model
-from audio_eval.models.policy import Policy
+from audio_eval.models.policy import MeasuresPrompts, Policy
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
 from audio_eval.runs.execute import Executor, check_learned_from, check_scored
 from audio_eval.runs.graders import Graders
 from audio_eval.runs.spec import RunSpec
-
-if TYPE_CHECKING:
-    from audio_eval.models.hf.inputs import QuestionEncoder
 
 NO_ITEMS = "the items are not known"
 UNSAID = "the method does not say: it has no cost()"
@@ -122,10 +118,16 @@ class Counter(Executor):
         """The unadapted policy; ``NotHere`` where it cannot be loaded from this machine."""
         if spec.model not in self._absent:
             try:
-                return self._load(spec.model_copy(update={"model": local_source(spec.model)}))
+                return self._load(spec)
             except UserError as error:
                 self._absent[spec.model] = " ".join(str(error).split()).rstrip(".")
         raise NotHere(self._absent[spec.model])
+
+    @staticmethod
+    def locate(spec: RunSpec) -> str:
+        """Where the model is; ``NotHere`` where it is not on this machine: a dry run downloads nothing."""
+        entry = find_model(spec.model)
+        return find_backend(spec.backend or entry.backend).locate(entry)
 
     def _judge_calls(self, spec: RunSpec, scored: Part, judged: int | None) -> int | None:
         """The method's, and one a response where a judge grades the task."""
@@ -145,25 +147,6 @@ class Counter(Executor):
         read = [s for audio in recordings if (s := self._seconds[audio]) is not None]
         part.unreadable = len(recordings) - len(read)
         part.hours = sum(read) / 3600 if read or not recordings else None
-
-
-def local_source(model: str) -> str:
-    """The folder a model is loaded from; ``NotHere`` for a hub model not in the cache whole: nothing is downloaded."""
-    source = find_model(model).source
-    if Path(source).expanduser().is_dir():
-        return model
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(source, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError):
-        raise NotHere(f"{source} is not on this machine: a dry run downloads no model") from None
-    index = folder / "model.safetensors.index.json"
-    weights = set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
-    if absent := sorted(name for name in weights if not (folder / name).is_file()):
-        raise NotHere(f"{source} is not whole on this machine ({absent[0]} is missing): a dry run downloads no model")
-    return str(folder)
 
 
 def seconds_by_header(audio: AudioRef) -> float | None:
@@ -190,16 +173,13 @@ def known_cost(method: Method, *parts: Part) -> dict[str, int | None]:
     return {name: getattr(few, name) if getattr(few, name) == getattr(many, name) else None for name in names}
 
 
-def count_tokens(encoder: QuestionEncoder, figures: Figures) -> Tokens:
+def count_tokens(policy: MeasuresPrompts, figures: Figures) -> Tokens:
     """Prompt tokens by the model's tokenizer and, from the recordings' headers, its family's formula."""
-    total = audio = longest = 0
-    for question in (questions := figures.questions):
-        asked = encoder.ask(question)
-        heard = asked.tokens - len(asked.ids)
-        tokens = asked.tokens - (1 if heard else 0)  # the placeholder gives way to the clip
-        total, audio, longest = total + tokens, audio + heard, max(longest, tokens)
+    lengths = [policy.prompt_length(question) for question in figures.questions]
+    longest = max(length.tokens for length in lengths)
+    total, audio = (sum(values) for values in zip(*lengths, strict=True))
     drawn, most = figures.completions, getattr(figures.method.config, "max_tokens", None) or figures.spec.max_tokens
-    return Tokens(len(questions), longest, total, audio, None if drawn is None else drawn * most)
+    return Tokens(len(lengths), longest, total, audio, None if drawn is None else drawn * most)
 
 
 def _part(load: Callable[[], Sequence[Question]]) -> Part:

@@ -10,7 +10,7 @@ from typing import Any
 
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Method
-from audio_eval.models.catalog import load_policy
+from audio_eval.models.backends import Limits, load_policy
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, Usage
 from audio_eval.progress import Progress
 from audio_eval.prompts import PromptTemplate
@@ -159,9 +159,10 @@ class Executor:
         return [example for example in task.examples if example.question.id in adapted_on]
 
     def _load(self, spec: RunSpec) -> Policy:
-        key = (spec.model, spec.batch_size, spec.max_tokens, spec.device)
+        limits = Limits(spec.batch_size, spec.max_tokens, spec.device)
+        key = (spec.model, spec.backend, repr(spec.model_args), limits)
         if self._policy is None or self._policy[0] != key:
-            self._policy = (key, load_policy(spec.model, spec.seed, spec.batch_size, spec.max_tokens, spec.device))
+            self._policy = (key, load_policy(spec.model, limits, spec.backend, spec.model_args))
         policy = self._policy[1]
         if isinstance(policy, TrainablePolicy):
             policy.reset()

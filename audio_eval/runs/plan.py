@@ -11,8 +11,10 @@ import yaml
 from pydantic import ValidationError
 
 from audio_eval import prompts
-from audio_eval.errors import UserError, unknown
+from audio_eval.errors import UserError, explain, unknown
 from audio_eval.method import Method
+from audio_eval.models.backends import configure as configure_backend
+from audio_eval.models.backends import find_backend
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
 from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
@@ -34,13 +36,17 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
             raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
     model, methods = str(merged["model"]), listed(merged.get("method", "direct"))
     entry = find_model(model)
+    model_args = {**_mapping(file.get("model_args", {}), "--model-args"),
+                  **parse_args(flags.get("model_args") or "", "--model-args")}  # fmt: skip
+    backend = find_backend(str(merged.get("backend") or entry.backend))
+    configure_backend(backend, model_args)
     classes = {name: method_class(name) for name in methods}
     typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
     own, asked = per_method(typed, {name: cls.name for name, cls in classes.items()}, classes)
     rest = {
         k: v
         for k, v in merged.items()
-        if k in RunSpec.model_fields and k not in ("model", "method", "seed", "method_args")
+        if k in RunSpec.model_fields and k not in ("model", "method", "seed", "method_args", "model_args")
     }
     if (prompt := rest.get("prompt")) and str(prompt).endswith(prompts.SUFFIXES):
         # the file may change or go before the run is resumed
@@ -52,13 +58,20 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     for task in listing(rest.get("include_path")).expand([str(name) for name in listed(merged["tasks"])]):
         for name, cls in classes.items():
             chosen = {**own.get(name, {}), **asked.get(name, {})}
+            if cls.trains and not backend.can_train:
+                raise UserError(f"method '{name}' trains, and backend '{backend.name}' can only generate.")
             preset = _preset(cls, name, chosen.pop("preset", None))
-            resolved = configure(cls, name, {**entry.method_args.get(cls.name, {}), **preset, **chosen})
+            resolved = configure(cls, name, {**cls.presets.get(entry.preset or "", {}), **preset, **chosen})
             if cls(cls.Config(**resolved)).needs_labels and not rest.get("train_task"):
                 raise UserError(NO_TRAIN_TASK.format(name))
             for seed in listed(merged.get("seed", 0)):
                 try:
-                    specs.append(RunSpec(model=model, method=name, method_args=resolved, task=task, seed=seed, **rest))
+                    specs.append(
+                        RunSpec(
+                            model=model, model_args=model_args, method=name, method_args=resolved, task=task,
+                            seed=seed, **rest,
+                        )
+                    )  # fmt: skip
                 except ValidationError as error:
                     raise UserError(explain(error)) from None
     return specs
@@ -87,17 +100,17 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def parse_args(text: str) -> dict[str, Any]:
+def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
     """``key=value,...``; values are read as YAML scalars; ``method.key=value`` is for one method."""
     found: dict[str, Any] = {}
     for part in listed(text):
         key, equals, value = part.partition("=")
         if not equals:
-            raise UserError(f"--method-args takes key=value,...: '{part}' has no '='.")
+            raise UserError(f"{flag} takes key=value,...: '{part}' has no '='.")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise UserError(f"--method-args: the value of '{key}' cannot be read: {value}") from None
+            raise UserError(f"{flag}: the value of '{key}' cannot be read: {value}") from None
     return found
 
 
@@ -147,16 +160,13 @@ def configure(cls: type[Method], name: str, settings: dict[str, Any]) -> dict[st
         raise UserError(f"method '{name}': {explain(error)}") from None
 
 
-def explain(error: ValidationError) -> str:
-    """A pydantic error as one line."""
-    return (
-        "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']})" for e in error.errors())
-        + "."
-    )
+def usual_settings(cls: type[Method], model: str) -> dict[str, Any]:
+    """The settings of a method with this model where the user says nothing: its defaults, and the model's preset."""
+    return cls.Config(**cls.presets.get(find_model(model).preset or "", {})).model_dump()
 
 
-def _mapping(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else parse_args(str(value))
+def _mapping(value: Any, flag: str = "--method-args") -> dict[str, Any]:
+    return value if isinstance(value, dict) else parse_args(str(value), flag)
 
 
 def run_folder(spec: RunSpec, output: Path) -> Path:

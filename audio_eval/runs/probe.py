@@ -77,7 +77,7 @@ def probe(policy: Policy, figures: Figures) -> Timing:
         steps=session.seconds_of_steps(figures.cost["steps"]),
         answers=answer * len(scored),
         curve=answer * (figures.curve or 0),
-        device=device_of(policy),
+        device=policy.info.device,
         questions=len({q.id for q in [*few, *asked[: len(answers)], *(e.question for e in many)]}),
         stepped=sum(len(loop.seconds) for loop in session.loops),
         notes=session.remarks,
@@ -155,7 +155,7 @@ class ProbeSession(Session):
         """Time a checkpoint once; nothing is logged."""
         if self._saving is None:
             began = time.perf_counter()
-            if _trained_weights(policy) <= _SAVED:
+            if policy.trained_parameters <= _SAVED:
                 policy.save(self._scratch)
             else:
                 self.remarks.append("without the writing of checkpoints")
@@ -171,18 +171,3 @@ class ProbeSession(Session):
         scale = steps / total if steps and total else 1.0
         saving = (self._saving or 0.0) / self._save_every
         return scale * sum(loop.total * (loop.each + saving) for loop in self.loops)
-
-
-def _trained_weights(policy: Policy) -> int:
-    model: Any = getattr(policy, "model", None)
-    return sum(p.numel() for p in model.parameters() if p.requires_grad) if model is not None else 0
-
-
-def device_of(policy: Policy) -> str:
-    """The device in words."""
-    import torch
-
-    device = getattr(policy, "device", torch.device("cpu"))
-    if device.type == "cuda":
-        return f"cuda ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({torch.get_num_threads()} threads)"

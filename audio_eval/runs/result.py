@@ -11,9 +11,9 @@ from typing import Any
 
 from audio_eval.errors import UserError
 from audio_eval.method import Method
-from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import Policy
 from audio_eval.runs import oracle, scored
+from audio_eval.runs.plan import usual_settings
 from audio_eval.runs.spec import RunSpec
 from audio_eval.store import JsonLines, read_json, write_json
 from audio_eval.task import Task
@@ -101,7 +101,7 @@ def tags(spec: RunSpec, method: Method) -> list[str]:
 
 def settings(spec: RunSpec, method: Method) -> dict[str, Any]:
     """The method's settings that are not what it has with this model by default; ``labels`` is a tag of its own."""
-    usual = type(method).Config(**find_model(spec.model).method_args.get(method.name, {})).model_dump()
+    usual = usual_settings(type(method), spec.model)
     return {key: value for key, value in spec.method_args.items() if value != usual.get(key) and key != "labels"}
 
 

@@ -20,6 +20,8 @@ class RunSpec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     model: str = Field(description="a named model, a hub id or a folder")
+    backend: str | None = Field(None, description="what runs the model; default: the model's own, hf")
+    model_args: dict[str, Any] = Field({}, description="settings of the backend: key=value,...")
     method: str = Field(description="a registered method, or path/to/file.py:Class")
     method_args: dict[str, Any] = Field(description="the method's resolved settings")
     task: str = Field(description="a task, or task:split")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,15 +10,12 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
 
 from audio_eval.errors import UserError
+from audio_eval.openai_client import Client, Messages
 from audio_eval.store import JsonLines
 
-Messages = Sequence[Mapping[str, str]]
-
 TOP_LOGPROBS = 5  # as AlpacaEval 2 asks for; every server that has log probabilities gives five
-_NO_KEY = "none"  # local servers take any key, the client insists on one
 
 
 class Reply(NamedTuple):
@@ -65,10 +61,8 @@ class Judge:
         timeout: float = 60.0,
         retries: int = 3,
     ) -> None:
-        self.model, self.workers, self._key_env = model, workers, key_env
-        self._host, self._url = _place(url)
-        self._key = os.environ.get(key_env, "").strip() or _NO_KEY
-        self._client = _client(url, self._key, timeout, retries)
+        self.model, self.workers = model, workers
+        self._client = Client(url, "judge", key_env, timeout, retries)
         self._file = JsonLines(cache / f"{re.sub(r'[^A-Za-z0-9._-]', '_', model)}.jsonl") if cache else None
         self._kept = _load(self._file)
         self._lock = Lock()
@@ -76,7 +70,7 @@ class Judge:
     @property
     def name(self) -> str:
         """``model@host``: who graded, for the provenance of a number."""
-        return f"{self.model}@{self._host}"
+        return f"{self.model}@{self._client.host}"
 
     def ask(self, prompts: Sequence[Messages], max_tokens: int, logprobs: bool = False) -> list[Reply]:
         """A reply to each prompt, in order; equal prompts are asked once.
@@ -114,47 +108,18 @@ class Judge:
 
     def _ask(self, messages: Messages, parameters: dict[str, Any]) -> tuple[Reply, str]:
         """The reply, and what the user has to mend where the request did not get through to the model ("": it did)."""
-        from openai import OpenAIError
-
+        answer = self._client.chat(self.model, messages, parameters)
+        if answer.error is not None:
+            return Reply(None, None, answer.error, False), answer.mend
+        clean = self._client.clean
         try:
-            completion = self._client.chat.completions.create(model=self.model, messages=list(messages), **parameters)
-        except OpenAIError as error:
-            # Only a failed connection has its reason in the cause; a status error's cause repeats the URL.
-            detail = str(error) if hasattr(error, "status_code") else f"{error} {error.__cause__ or ''}"
-            reason = self._clean(" ".join(detail.split()))[:300]
-            return Reply(None, None, reason, False), self._mend(error, reason)
-        except ValueError:  # JSON that is none
-            return Reply(None, None, "the server's reply is not JSON", False), ""
-        try:
-            choice = completion.choices[0]
-            text = self._clean(choice.message.content or "")
+            choice = answer.completion.choices[0]  # type: ignore[union-attr]
+            text = clean(choice.message.content or "")
             first = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
-            top = {self._clean(token.token): float(token.logprob) for token in first}
+            top = {clean(token.token): float(token.logprob) for token in first}
         except (AttributeError, IndexError, TypeError, ValueError):  # the client does not check what it is sent
             return Reply(None, None, "the server's reply is not a chat completion", False), ""
         return Reply(text, top or None, None, False), ""
-
-    def _mend(self, error: Exception, reason: str) -> str:
-        from openai import APIConnectionError, APITimeoutError
-
-        status = getattr(error, "status_code", None)
-        if status in (401, 403):
-            return f"the judge at {self._url} refuses the key ({status}): set {self._key_env} to a key it takes."
-        if status == 404:
-            return (
-                f"the judge at {self._url} does not know the model '{self.model}', or the URL lacks its /v1 "
-                f"({reason}): see {self._url}/models."
-            )
-        # A server that was reached and is slow is data; one to which no connection came about is not.
-        slow = isinstance(error, APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout"
-        if isinstance(error, APIConnectionError) and not slow:
-            return f"cannot reach the judge at {self._url} ({reason}): is the server running? See docs/open-ended.md."
-        return ""
-
-    def _clean(self, text: str) -> str:
-        """Text of the server that can be written down: no lone surrogates, and no key where a server echoes it."""
-        text = text.encode("utf-8", "replace").decode()
-        return text if self._key == _NO_KEY else text.replace(self._key, "[key]")
 
     def _keep(self, key: str, reply: Reply) -> None:
         if self._file is None or reply.error is not None:
@@ -162,30 +127,6 @@ class Judge:
         with self._lock:
             self._file.append([{"key": key, "text": reply.text, "top_logprobs": reply.top_logprobs}])
             self._kept[key] = reply._replace(cached=True)
-
-
-def _place(url: str) -> tuple[str, str]:
-    """The host, and the URL without a user, password or query, which must not be printed."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        parts, host, port = urlsplit(""), None, None
-    if parts.scheme not in ("http", "https") or not host:
-        raise UserError(
-            "the judge's URL does not begin with http:// or https:// and a host: give one such as http://localhost:8000/v1."
-        )
-    return host, f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
-
-
-def _client(url: str, key: str, timeout: float, retries: int) -> Any:
-    try:
-        from openai import OpenAI
-    except ImportError as error:
-        raise UserError(
-            "a judge needs the openai client, which is not installed: pip install audio-eval[open-ended]."
-        ) from error
-    return OpenAI(base_url=url, api_key=key, timeout=timeout, max_retries=retries)
 
 
 def _load(file: JsonLines | None) -> dict[str, Reply]:

@@ -13,6 +13,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from audio_eval.audio import RATE, AudioError, AudioRef
+from audio_eval.models.hf.families import FAMILIES
 from audio_eval.progress import Progress
 from audio_eval.task import Task
 from audio_eval.validation.report import Bin, Figures, Finding
@@ -21,12 +22,11 @@ MISSING = "missing audio"
 UNREADABLE = "unreadable audio"
 CHANGED = "audio with another sha256 than recorded"
 SILENT = "silent recordings"
-LONG = "recordings longer than 30 s"
+LONG = "recordings longer than a model family's window"
 
 # A thousandth of full scale. Speech and music peak 20 to 50 dB above it, and 16-bit dither 30 dB below: what stays
 # under it all along is a recording that failed. Measured on the mean of the channels, which is what a model hears.
 SILENCE_DB = -60.0
-WINDOW = 30.0  # seconds that Qwen2-Audio hears
 EDGES = (0.0, 1.0, 2.0, 5.0, 10.0, 15.0, 20.0, 30.0, 60.0, 120.0, 300.0)
 # What libsndfile calls the content that a suffix promises.
 NAMED = {
@@ -76,9 +76,10 @@ def check_recordings(task: Task, progress: Progress) -> Found:
     heard = {ref: result for ref, result in results.items() if isinstance(result, Heard)}
     if heard:
         found.figures = figures = _figures(heard, len(refs))
-        if figures.longer_than_30_s:
-            count = f"{figures.longer_than_30_s} of {figures.recordings}"
-            found.notes.append(Finding(LONG, "", f"{count}; Qwen2-Audio hears the first 30 s"))
+        for family in FAMILIES:
+            if cut := figures.longer_than[family.model_types[0]]:
+                heard_s = f"{family.model_types[0]} hears the first {family.max_seconds:g} s"
+                found.notes.append(Finding(LONG, "", f"{cut} of {figures.recordings}; {heard_s}"))
     return found
 
 
@@ -129,7 +130,7 @@ def _figures(heard: dict[AudioRef, Heard], items: int) -> Figures:
         seconds=round(sum(seconds), 3),
         shortest=round(min(seconds), 3),
         longest=round(max(seconds), 3),
-        longer_than_30_s=sum(value > WINDOW for value in seconds),
+        longer_than=Counter({f.model_types[0]: sum(value > f.max_seconds for value in seconds) for f in FAMILIES}),
         durations=[Bin(EDGES[i], ends[i], counts[i]) for i in range(min(counts), max(counts) + 1)],
         rates=Counter(one.rate for one in heard.values()),
         channels=Counter(one.channels for one in heard.values()),

@@ -32,7 +32,7 @@ class Figures:
     seconds: float
     shortest: float
     longest: float
-    longer_than_30_s: int
+    longer_than: Counter[str]  # than the window of a model family, by its name
     durations: list[Bin]
     rates: Counter[int]
     channels: Counter[int]

@@ -13,7 +13,9 @@ import torch
 
 from audio_eval.cli.main import main
 from audio_eval.errors import NotHere
-from audio_eval.runs.cost import Counter, local_source, seconds_by_header
+from audio_eval.models.catalog import ModelEntry
+from audio_eval.models.hf.backend import HF
+from audio_eval.runs.cost import Counter, seconds_by_header
 from audio_eval.runs.plan import plan
 from audio_eval.runs.probe import paced, probe, spread
 from tests.cli.conftest import RUN
@@ -199,9 +201,9 @@ def test_a_hub_model_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_pa
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
     with pytest.raises(NotHere, match=r"not whole on this machine \(model\.safetensors is missing\)"):
-        local_source("some/model")
+        HF().locate(ModelEntry(source="some/model", summary=""))
     (tmp_path / "model.safetensors").touch()
-    assert local_source("some/model") == str(tmp_path)
+    assert HF().locate(ModelEntry(source="some/model", summary="")) == str(tmp_path)
 
 
 def test_seconds_are_read_from_the_header_alone(tmp_path: Path) -> None:

@@ -11,41 +11,40 @@ import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file, save_file
 
-from audio_eval.models.hf.families import Family
+from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.policy import Training
 
 LORA = "adapter_model.safetensors"  # peft's own name, beside adapter_config.json
 FULL = "adapter_full.safetensors"
-TARGETS = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
 
 
-def attach_lora(model: Any, training: Training, seed: int) -> Any:
-    """Wrap ``model`` with adapters on every linear layer of the language model; their start depends on ``seed``."""
+def attach_lora(checkpoint: Checkpoint, training: Training, seed: int) -> Any:
+    """Wrap the model with adapters on every linear layer of its language model; ``seed`` initialises them."""
     config = LoraConfig(
         r=training.lora_r,
         lora_alpha=training.lora_alpha,
-        target_modules=TARGETS,
+        target_modules=checkpoint.family.lora_targets,
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return get_peft_model(model, config)
+        return get_peft_model(checkpoint.model, config)
 
 
-def unfreeze(model: Any, training: Training) -> None:
+def unfreeze(checkpoint: Checkpoint, training: Training) -> None:
     """Make the language model and the head trainable, with ``train_tower`` the audio part as well, in float32."""
-    visual = re.compile(r"(^|\.)visual\.")
-    for name, parameter in model.named_parameters():
-        of_text = ".language_model." in name or name.startswith("lm_head")
-        if of_text or (training.train_tower and not visual.search(name)):
+    parts = ("language", "audio") if training.train_tower else ("language",)
+    for name, parameter in checkpoint.model.named_parameters():
+        if checkpoint.family.part(name) in parts:
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
 
 
-def save_adapter(folder: Path, model: Any, peft_model: Any | None, family: Family) -> None:
+def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -> None:
     """Write the trained weights: in peft's layout, and again under vLLM's names; full weights under the model's own."""
+    model, family = checkpoint.model, checkpoint.family
     if peft_model is None:
         trained = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
         save_file(trained, folder / FULL)
@@ -54,7 +53,9 @@ def save_adapter(folder: Path, model: Any, peft_model: Any | None, family: Famil
     config = peft_model.peft_config["default"].to_dict()
     config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
     # vLLM matches modules by plain names: an adapter whose names it does not know is ignored without a word
-    plain = sorted({name.split(".")[-1] for name, _ in model.named_modules() if re.fullmatch(TARGETS, name)})
+    plain = sorted(
+        {name.split(".")[-1] for name, _ in model.named_modules() if re.fullmatch(family.lora_targets, name)}
+    )
     vllm_config = {**config, "target_modules": plain or ["q_proj", "k_proj", "v_proj", "o_proj"]}
     renamed = {family.vllm_name(name): tensor for name, tensor in tensors.items()}
     for place, named, settings in ((folder, tensors, config), (folder / "vllm", renamed, vllm_config)):

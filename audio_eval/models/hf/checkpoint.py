@@ -12,7 +12,7 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer, WhisperFeatureExtractor
+from transformers import AutoConfig, AutoTokenizer
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families import Family, family_of
@@ -23,13 +23,33 @@ FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # never *.pt
 
 @dataclass
 class Checkpoint:
-    """Everything the policy needs of a checkpoint."""
+    """A loaded model with its tokenizer and feature extractor; the engine asks here for the parts of the model."""
 
     family: Family
     model: Any
     tokenizer: Any
-    extractor: WhisperFeatureExtractor
+    extractor: Any
     revision: str
+
+    @property
+    def language_model(self) -> Any:
+        """The decoder: input embeddings to hidden states."""
+        return self.family.language_model(self.model)
+
+    @property
+    def head(self) -> Any:
+        """The linear layer from hidden states to logits."""
+        return self.family.head(self.model)
+
+    @property
+    def embed(self) -> Any:
+        """Token ids to input embeddings."""
+        return self.model.get_input_embeddings()
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return self.head.weight.device
 
 
 def locate(source: str, revision: str | None = None) -> Path:
@@ -76,8 +96,7 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     # without its files transformers makes an empty tokenizer and says nothing
     if tokenizer.convert_tokens_to_ids(family.audio_token) != config.audio_token_id:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
-    extractor = WhisperFeatureExtractor.from_pretrained(folder)
-    return Checkpoint(family, model, tokenizer, extractor, revision_of(folder))
+    return Checkpoint(family, model, tokenizer, family.extractor(folder), revision_of(folder))
 
 
 def chat_template(folder: Path, own: str | None, family: Family) -> str | None:

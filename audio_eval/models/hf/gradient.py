@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.head import self_certainty, token_logprobs
 from audio_eval.models.hf.layout import Packed, SharedPrefix, pack
 
@@ -28,15 +29,19 @@ class Scored:
 
 
 def score_rows(
-    model: Any, rows: Sequence[SharedPrefix], chunk: int, checkpointing: bool = False, entropy_gradient: bool = False
+    checkpoint: Checkpoint,
+    rows: Sequence[SharedPrefix],
+    chunk: int,
+    checkpointing: bool = False,
+    entropy_gradient: bool = False,
 ) -> Scored:
     """Forward ``rows``; the head runs on at most ``chunk`` completion positions at a time.
 
     ``checkpointing`` keeps only the input of each layer and computes the rest again in the backward; the language model
     must have been prepared by ``activation_checkpointing_enable``. The entropy carries a gradient only if asked to.
     """
-    packed, predicting_NH = _forward(model, rows, checkpointing)
-    logprobs_N, entropy_N = token_logprobs(model.lm_head, predicting_NH, packed.targets_N, chunk, entropy_gradient)
+    packed, predicting_NH = _forward(checkpoint, rows, checkpointing)
+    logprobs_N, entropy_N = token_logprobs(checkpoint.head, predicting_NH, packed.targets_N, chunk, entropy_gradient)
     longest = torch.arange(int(packed.lengths_U.max()), device=logprobs_N.device)
     mask_UT = longest[None, :] < packed.lengths_U[:, None]
     zeros_UT = torch.zeros(mask_UT.shape, device=logprobs_N.device, dtype=logprobs_N.dtype)
@@ -44,17 +49,17 @@ def score_rows(
 
 
 @torch.no_grad()
-def certainty_rows(model: Any, rows: Sequence[SharedPrefix], chunk: int) -> torch.Tensor:
+def certainty_rows(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], chunk: int) -> torch.Tensor:
     """Self-certainty (U,) of the completions of all rows in order: the mean over the tokens of each."""
-    packed, predicting_NH = _forward(model, rows, checkpointing=False)
-    certainty_N = self_certainty(model.lm_head, predicting_NH, chunk)
+    packed, predicting_NH = _forward(checkpoint, rows, checkpointing=False)
+    certainty_N = self_certainty(checkpoint.head, predicting_NH, chunk)
     return torch.stack([tokens.mean() for tokens in certainty_N.split(packed.lengths_U.tolist())])
 
 
-def _forward(model: Any, rows: Sequence[SharedPrefix], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
+def _forward(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
     """The rows laid out, and the hidden states (N, hidden) that predict their N completion tokens."""
-    language_model = model.model.language_model
-    packed = pack(rows, model.get_input_embeddings())
+    language_model = checkpoint.language_model
+    packed = pack(rows, checkpoint.embed)
     with _checkpointed(language_model, checkpointing and torch.is_grad_enabled()):
         hidden_RLH = language_model(
             inputs_embeds=packed.embeds_RLH,

@@ -60,7 +60,7 @@ class QuestionEncoder:
         self.checkpoint, self._settings = checkpoint, settings or EngineSettings()
         self.calls = 0  # clips that went through the audio tower
         self.frozen = True
-        device = checkpoint.model.lm_head.weight.device
+        device = checkpoint.device
         self.cache = ClipCache(self._settings.cache, device)
         asked = self._settings.threads
         self._threads = asked if asked is not None else 2 if device.type == "cuda" else 0
@@ -88,7 +88,7 @@ class QuestionEncoder:
         Close it when it is left early. An error that is no ``AudioError`` is a RuntimeError that names the question.
         """
         keep = self.frozen or not torch.is_grad_enabled()  # a clip that carries a graph belongs to one step
-        tower = self._tower.of(self.checkpoint.revision, self.checkpoint.model, self.frozen)
+        tower = self._tower.of(self.checkpoint, self.frozen)
         seconds = {a.question.audio: a.seconds for batch in batches for a in batch if a.question.audio is not None}
         heard: dict[AudioRef, DecodedClip | str] = {}
         threads = self._threads if threads is None else threads
@@ -163,8 +163,7 @@ class QuestionEncoder:
         return tokenizer.encode(text, add_special_tokens=False)
 
     def _prompt(self, asked: TokenizedPrompt, clip: EncodedClip | None) -> EmbeddedPrompt:
-        model, ids = self.checkpoint.model, asked.ids
-        embed, device = model.get_input_embeddings(), model.lm_head.weight.device
+        ids, embed, device = asked.ids, self.checkpoint.embed, self.checkpoint.device
         if clip is None:
             return EmbeddedPrompt(asked.question, embed(torch.tensor(ids, device=device)))
         at = ids.index(self.checkpoint.tokenizer.convert_tokens_to_ids(self.checkpoint.family.audio_token))

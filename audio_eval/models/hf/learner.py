@@ -39,7 +39,7 @@ class Learner:
     ) -> None:
         self.scorer, self.training, self.parameters, self.max_tokens = scorer, training, parameters, max_tokens
         if training.checkpointing:
-            scorer.model.model.language_model.activation_checkpointing_enable({"use_reentrant": False})
+            scorer.checkpoint.language_model.activation_checkpointing_enable({"use_reentrant": False})
 
     def gather(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> Step:
         """Leave out what cannot have a gradient, before any forward; without a KL or an entropy bonus that is every

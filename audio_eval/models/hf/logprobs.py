@@ -43,12 +43,12 @@ class LogprobEngine:
 
     def __init__(
         self,
-        model: Any,
         encoder: QuestionEncoder,
         training: Training,
         precision: Callable[[], AbstractContextManager[Any]],
     ) -> None:
-        self.model, self.encoder, self.training, self.precision = model, encoder, training, precision
+        self.encoder, self.training, self.precision = encoder, training, precision
+        self.checkpoint = encoder.checkpoint
         self.budget = Budget(training.token_budget)
 
     def batch(self, groups: Sequence[Group], chosen: Sequence[Sequence[int]]) -> Batch:
@@ -86,7 +86,7 @@ class LogprobEngine:
 
         def score(pieces: list[Piece]) -> list[torch.Tensor]:
             with self.precision():
-                return list(certainty_rows(self.model, self._rows(batch, pieces), self.training.logits_chunk))
+                return list(certainty_rows(self.checkpoint, self._rows(batch, pieces), self.training.logits_chunk))
 
         return [float(value) for value in self._each(batch, score)]
 
@@ -95,7 +95,7 @@ class LogprobEngine:
         t = self.training
         with self.precision():
             rows = self._rows(batch, pieces)
-            return score_rows(self.model, rows, t.logits_chunk, t.checkpointing, t.entropy_coef > 0)
+            return score_rows(self.checkpoint, rows, t.logits_chunk, t.checkpointing, t.entropy_coef > 0)
 
     def in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
         """``work`` on the batch's micro-batches, with smaller ones where memory runs out."""

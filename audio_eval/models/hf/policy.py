@@ -41,9 +41,12 @@ class HFPolicy:
         max_tokens: int = 64,
         revision: str | None = None,
         engine: EngineSettings | None = None,
+        dtype: str = "auto",
     ) -> None:
         self.name, self.seed, self.batch_size, self.max_tokens = name, seed, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        usual = "bfloat16" if self.device.type == "cuda" else "float32"
+        self._dtype: torch.dtype = getattr(torch, usual if dtype == "auto" else dtype)
         self._precision = partial(_precision, self.device)  # no bound method: an unused model is freed at once
         self._source, self._pinned, self._engine = source, revision, engine or EngineSettings()
         self.usage = Usage()
@@ -51,15 +54,14 @@ class HFPolicy:
 
     def _load(self, encoder: QuestionEncoder | None = None) -> None:
         """The unadapted model; ``encoder`` keeps the clips it has."""
-        dtype = torch.bfloat16 if self.device.type == "cuda" else torch.float32
-        self._checkpoint = load_checkpoint(self._source, self.device, dtype, self._pinned)
+        self._checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
         self.revision = self._checkpoint.revision
         self.model, self.tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
         self.encoder = encoder or QuestionEncoder(self._checkpoint, self._engine)
         self.encoder.checkpoint = self._checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
         self._end_ids = self._find_end_ids()
-        self._scorer = LogprobEngine(self.model, self.encoder, Training.model_validate({}), self._precision)
+        self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
         self._training: Training | None = None
         self._peft: Any | None = None
         self._reference: dict[str, torch.Tensor] = {}
@@ -93,8 +95,8 @@ class HFPolicy:
         usable = [p for p in prompts if isinstance(p, EmbeddedPrompt)]
         drawn: Iterator[Group] = iter(())
         if usable:
-            prefill, asked = self._prefills.of(self.model, usable), [p.question for p in usable]
-            drawn = iter(sample(self.model, self.tokenizer, self._end_ids, asked, prefill, sampling, self.seed))
+            prefill, asked = self._prefills.of(self._checkpoint, usable), [p.question for p in usable]
+            drawn = iter(sample(self._checkpoint, self._end_ids, asked, prefill, sampling, self.seed))
         self.usage.samples += sampling.n * len(usable)
         clips = {p.question.id: p.clip for p in usable if p.clip is not None}
         self.usage.audio_seconds += sum(clip.seconds for clip in clips.values())
@@ -129,15 +131,15 @@ class HFPolicy:
         """Attach adapters or unfreeze weights, and set up AdamW."""
         self._training = training
         if training.tune == "lora":
-            self._peft = adapters.attach_lora(self.model, training, self.seed)
+            self._peft = adapters.attach_lora(self._checkpoint, training, self.seed)
         else:
-            adapters.unfreeze(self.model, training)
+            adapters.unfreeze(self._checkpoint, training)
             self.encoder.frozen = not training.train_tower
             if training.beta > 0:
                 self._reference = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
         self._names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
         self._optimizer = torch.optim.AdamW(list(self._names), lr=training.lr, weight_decay=training.weight_decay)
-        self._scorer = LogprobEngine(self.model, self.encoder, training, self._precision)
+        self._scorer = LogprobEngine(self.encoder, training, self._precision)
         self._learner = Learner(self._scorer, training, list(self._names), self.max_tokens)
 
     def train_step(
@@ -190,7 +192,7 @@ class HFPolicy:
     def save(self, folder: Path) -> None:
         """Trained weights (``adapter*.safetensors``) and ``optimizer.safetensors``."""
         folder.mkdir(parents=True, exist_ok=True)
-        adapters.save_adapter(folder, self.model, self._peft, self._checkpoint.family)
+        adapters.save_adapter(folder, self._checkpoint, self._peft)
         if self._optimizer is not None:
             adapters.save_optimizer(folder / "optimizer.safetensors", self._optimizer, self._names)
 

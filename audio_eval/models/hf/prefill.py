@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.inputs import EmbeddedPrompt, right_pad
 from audio_eval.models.hf.tower import writes
 from audio_eval.questions import Question
@@ -63,14 +64,14 @@ class Prefills:
         self._weights: tuple[tuple[int, int], ...] = ()
         self._kept: Prefill | None = None
 
-    def of(self, model: Any, prompts: Sequence[EmbeddedPrompt]) -> Prefill:
+    def of(self, checkpoint: Checkpoint, prompts: Sequence[EmbeddedPrompt]) -> Prefill:
         """The prefill of ``prompts``: the kept one where it holds all of them and no weight has changed."""
-        weights = writes(model.parameters())
+        weights = writes(checkpoint.model.parameters())
         if self._kept is not None and weights == self._weights and all(p.question in self._of for p in prompts):
             return self._kept.select([self._of[p.question] for p in prompts])
         self.drop()  # before the forward: two of them need not fit
         self.computed += len(prompts)
-        fresh = prefill(model.model.language_model, [prompt.embeds for prompt in prompts])
+        fresh = prefill(checkpoint.language_model, [prompt.embeds for prompt in prompts])
         if fresh.mask_QP.numel() <= self.tokens:
             self._kept, self._weights = fresh, weights
             self._of = {prompt.question: place for place, prompt in enumerate(prompts)}

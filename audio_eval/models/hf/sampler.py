@@ -14,6 +14,7 @@ import torch
 
 from audio_eval.group import Completion, Group
 from audio_eval.models.hf.branches import Branches
+from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.draws import draw
 from audio_eval.models.hf.prefill import Prefill
 from audio_eval.models.policy import Sampling
@@ -25,26 +26,27 @@ Counted = list[tuple[Completion, int]]
 
 @torch.no_grad()
 def sample(
-    model: Any, tokenizer: Any, end_ids: frozenset[int], questions: Sequence[Question], prompts: Prefill,
+    checkpoint: Checkpoint, end_ids: frozenset[int], questions: Sequence[Question], prompts: Prefill,
     sampling: Sampling, seed: int,
 ) -> list[Group]:  # fmt: skip
     """Draw ``sampling.n`` completions of each question (Q), whose ``prompts`` were forwarded, as one Group each.
 
     Draws come from the stream (seed, question id, sampling.stream): the batch a question is in does not matter.
     """
-    limit, vocabulary = sampling.max_tokens, model.lm_head.weight.shape[0]
+    limit, head = sampling.max_tokens, checkpoint.head
+    vocabulary = head.weight.shape[0]
     assert limit is not None, "the policy has filled in its own limit"
     drawn, copies = (1, sampling.n) if sampling.temperature == 0 else (sampling.n, 1)  # greedy samples are all alike
-    endings = Endings(tokenizer, end_ids, sampling.stop)
+    endings = Endings(checkpoint.tokenizer, end_ids, sampling.stop)
     streams = [stream(seed, question.id, sampling.stream) for question in questions]
     done: list[Counted] = [[] for _ in questions]
     # a sample (S): whose it is, which of the question's, and the row it stands in, rising
     owner_S, number_S = np.arange(len(questions)).repeat(drawn), np.tile(np.arange(drawn), len(questions))
     row_S, rows = owner_S, [()] * len(questions)
-    branches = Branches(model.model.language_model, prompts)
+    branches = Branches(checkpoint.language_model, prompts)
     for left in range(limit, 0, -1):
         point_S = np.stack([s.random(drawn) for s in streams])[owner_S, number_S]
-        token_S = draw(model.lm_head, branches.hidden_RH, row_S, point_S, sampling)
+        token_S = draw(head, branches.hidden_RH, row_S, point_S, sampling)
         grown, first, row_S, counts = np.unique(
             row_S * vocabulary + token_S, return_index=True, return_inverse=True, return_counts=True
         )

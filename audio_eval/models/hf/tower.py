@@ -1,17 +1,18 @@
-"""Which weights have heard a clip: a name for the audio tower's state, a new one whenever training has moved it."""
+"""A name for the state of the audio tower, under which its embeddings are cached; training gives it a new one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import torch
+
+from audio_eval.models.hf.checkpoint import Checkpoint
 
 CHANGED = "+"  # between the checkpoint's revision and the count of changes
 
 
 def writes(weights: Iterable[torch.Tensor]) -> tuple[tuple[int, int], ...]:
-    """Something that is another as soon as one of the weights is written to or replaced.
+    """A fingerprint that changes when any weight changes.
 
     PyTorch counts every in-place write to a tensor; an optimizer step and a loaded state are such writes.
     """
@@ -19,19 +20,18 @@ def writes(weights: Iterable[torch.Tensor]) -> tuple[tuple[int, int], ...]:
 
 
 class TowerRevision:
-    """Names the weights that turn audio into embeddings."""
+    """Names the states of the weights that turn audio into embeddings."""
 
     def __init__(self) -> None:
         self._seen: tuple[tuple[int, int], ...] | None = None
         self._changes = 0
 
-    def of(self, revision: str, model: Any, frozen: bool) -> str:
-        """The name for ``model``, loaded from ``revision``; a ``frozen`` tower keeps the checkpoint's."""
-        name = f"{revision}/{model.lm_head.weight.dtype}"
+    def of(self, checkpoint: Checkpoint, frozen: bool) -> str:
+        """The name of the audio weights as they are; a ``frozen`` tower keeps the checkpoint's revision."""
+        name = f"{checkpoint.revision}/{checkpoint.head.weight.dtype}"
         if frozen:
             return name
-        parts = (getattr(model.model, part, None) for part in ("audio_tower", "multi_modal_projector"))
-        seen = writes(p for part in parts if part is not None for p in part.parameters())
+        seen = writes(checkpoint.family.audio_weights(checkpoint.model))
         if seen != self._seen:
             self._seen, self._changes = seen, self._changes + 1
         return f"{name}{CHANGED}{self._changes}"

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from audio_eval.models.hf.families.base import Family
 
-class Omni:
+
+class Omni(Family):
     """``Qwen2_5OmniThinkerForConditionalGeneration``; talker, token2wav and spk_dict.pt are never read."""
 
-    model_types: tuple[str, ...] = ("qwen2_5_omni", "qwen2_5_omni_thinker")
+    model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     audio_token = "<|AUDIO|>"
-    chat_template: str | None = None
     max_seconds = 300.0
-    tail = 0
 
     def model_class(self) -> Any:
         """The thinker's class."""
@@ -28,11 +28,6 @@ class Omni:
         """The thinker's part of a full configuration."""
         return getattr(raw, "thinker_config", raw)
 
-    def audio_tokens(self, model: Any, frames: int) -> int:
-        """25 a second."""
-        _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
-        return int(tokens)
-
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """The tower takes all clips laid end to end, without padding."""
         tower = model.model.audio_tower
@@ -42,7 +37,3 @@ class Omni:
         after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
         out = tower(flat, feature_lens=lens, aftercnn_lens=after_cnn).last_hidden_state
         return list(out.split(tokens.tolist()))
-
-    def vllm_name(self, name: str) -> str:
-        """peft: ``model.language_model.layers``; vLLM: ``language_model.model.layers``."""
-        return name.replace("model.language_model.", "language_model.model.")

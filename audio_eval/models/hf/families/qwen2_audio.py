@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from audio_eval.models.hf.families.base import Family
+
 # the same text as Qwen2AudioProcessor's own default, which stands in for a repository without a template
 CHAT_TEMPLATE = (
     "{% set heard = namespace(n=0) %}{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
@@ -20,12 +22,12 @@ CHAT_TEMPLATE = (
 )
 
 
-class Qwen2Audio:
+class Qwen2Audio(Family):
     """``Qwen2AudioForConditionalGeneration``."""
 
-    model_types: tuple[str, ...] = ("qwen2_audio",)
+    model_types = ("qwen2_audio",)
     audio_token = "<|AUDIO|>"
-    chat_template: str | None = CHAT_TEMPLATE
+    chat_template = CHAT_TEMPLATE
     max_seconds = 30.0
     tail = 3
 
@@ -34,15 +36,6 @@ class Qwen2Audio:
         from transformers import Qwen2AudioForConditionalGeneration
 
         return Qwen2AudioForConditionalGeneration
-
-    def config(self, raw: Any) -> Any:
-        """The checkpoint's own."""
-        return raw
-
-    def audio_tokens(self, model: Any, frames: int) -> int:
-        """25 a second."""
-        _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
-        return int(tokens)
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """Every clip is padded to the tower's window; attention is kept off the padding.
@@ -64,7 +57,3 @@ class Qwen2Audio:
         out = tower(torch.from_numpy(batch).to(device), attention_mask=bias).last_hidden_state
         embeds = model.model.multi_modal_projector(out)
         return [embeds[i, :n] for i, n in enumerate(tokens.tolist())]
-
-    def vllm_name(self, name: str) -> str:
-        """peft: ``model.language_model.layers``; vLLM: ``language_model.model.layers``."""
-        return name.replace("model.language_model.", "language_model.model.")
