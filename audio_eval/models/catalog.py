@@ -46,10 +46,10 @@ def find_model(model: str) -> ModelEntry:
     return entry
 
 
-def load_policy(model: str, seed: int, batch_size: int = 32, max_tokens: int = 64, device: str | None = None) -> Policy:
+def load_policy(model: str, batch_size: int = 32, max_tokens: int = 64, device: str | None = None) -> Policy:
     """Load a model as a policy; the backend is imported here and not before."""
     entry = find_model(model)
     from audio_eval.models.hf.policy import HFPolicy
 
     name = Path(model).name if Path(model).is_dir() else model
-    return HFPolicy(name, entry.source, seed, device, batch_size, max_tokens)
+    return HFPolicy(name, entry.source, device, batch_size, max_tokens)
