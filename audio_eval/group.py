@@ -1,58 +1,80 @@
-"""Group: the N sampled completions of one question, kept as a multiset of unique completions with counts."""
+"""Group: the N sampled completions of one question, stored as unique completions with counts."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from audio_eval.errors import UserError
 from audio_eval.questions import Question
 
 
 @dataclass(frozen=True)
 class Completion:
-    """One unique completion. ``tokens`` holds the end token where it ended by itself, not where it was cut."""
+    """One unique completion.
+
+    ``tokens`` are its token ids, with the end token unless the completion was cut (``finished`` is False then). They
+    are None where a policy returns text only, such as one behind a server; ``logprobs`` (T,) where it gives them.
+    """
 
     text: str
-    tokens: tuple[int, ...]
+    tokens: tuple[int, ...] | None = None
     finished: bool = True
+    logprobs: tuple[float, ...] | None = None
+
+    @property
+    def token_ids(self) -> tuple[int, ...]:
+        """The tokens; ``UserError`` where only the text is known."""
+        if self.tokens is None:
+            raise UserError("this model returns text without tokens: its completions cannot be scored or trained on.")
+        return self.tokens
 
 
 @dataclass(frozen=True)
 class Group:
-    """Completions (U) of a question and how often each was drawn.
+    """The U unique completions of a question, and how often each was drawn.
 
-    Votes, rewards, advantages and the loss work on (completion, count). ``error`` says why a question could not be
-    asked (its audio is unreadable, say); such a group is empty.
+    Votes, rewards, advantages and the loss work on (completion, count) pairs. ``error`` says why a question failed
+    (for example, its recording cannot be read); such a group is empty. ``audio_seconds`` is how much audio the model
+    was given, ``truncated`` whether that is only the beginning of the recording.
     """
 
     question: Question
     completions: tuple[Completion, ...]
     counts: tuple[int, ...]
     error: str | None = None
+    truncated: bool = False
+    audio_seconds: float = 0.0
 
     @property
     def size(self) -> int:
-        """N, the number of samples drawn."""
+        """N, the number of samples."""
         return sum(self.counts)
 
     def best(self) -> str:
-        """The text drawn most often, the first of them on a tie; empty when there is none."""
+        """The most frequent text, the first of them on a tie; empty when there is none."""
         if not self.completions:
             return ""
         return self.completions[max(range(len(self.counts)), key=self.counts.__getitem__)].text
 
     def joined(self, other: Group) -> Group:
-        """With the completions of another group that are not here yet."""
-        new = [(c, n) for c, n in other._pairs() if c.tokens not in {own.tokens for own in self.completions}]
-        more, counts = tuple(c for c, _ in new), tuple(n for _, n in new)
-        return Group(self.question, self.completions + more, self.counts + counts)
+        """The group, and those completions of ``other`` that it does not have yet.
+
+        Completions are compared by their tokens, or by their texts where tokens are not known.
+        """
+        by_text = any(c.tokens is None for c in (*self.completions, *other.completions))
+        own = {c.text if by_text else c.tokens for c in self.completions}
+        return self._with(
+            [*self._pairs(), *(p for p in other._pairs() if (p[0].text if by_text else p[0].tokens) not in own)]
+        )
 
     def part(self, size: int, rng: np.random.Generator, distinct: bool = False) -> Group:
-        """``size`` of the samples, drawn without replacement: as good as the first ones, which have no order here.
+        """``size`` of the samples, drawn at random without replacement.
 
-        ``distinct``: different completions first, each in the place where it was met (OP-TTRAV's TTRL_DEDUP_SAMPLES).
+        ``distinct``: take different completions first, in the order in which they are met (OP-TTRAV's
+        TTRL_DEDUP_SAMPLES).
         """
         if size >= self.size:
             return self
@@ -63,23 +85,46 @@ class Group:
             rest[first] = False
             order = np.concatenate([order[np.sort(first)], order[rest]])
         counts = np.bincount(order[:size], minlength=len(self.counts)).tolist()
-        kept = [(c, n) for c, n in zip(self.completions, counts, strict=True) if n]
-        return Group(self.question, tuple(c for c, _ in kept), tuple(n for _, n in kept))
+        return self._with([(c, n) for c, n in zip(self.completions, counts, strict=True) if n])
 
     def to_json(self) -> dict[str, object]:
-        """A JSON record; the question is kept by id."""
-        return {
+        """A JSON record. The question is stored by its id."""
+        record: dict[str, object] = {
             "id": self.question.id,
-            "completions": [[c.text, list(c.tokens), c.finished, n] for c, n in self._pairs()],
+            "completions": [
+                [c.text, c.tokens, c.finished, n, *([] if c.logprobs is None else [c.logprobs])]
+                for c, n in self._pairs()
+            ],
             "error": self.error,
         }
+        if self.truncated:
+            record["truncated"] = True
+        if self.audio_seconds:
+            record["audio_seconds"] = self.audio_seconds
+        return record
 
     @staticmethod
     def from_json(record: dict, question: Question) -> Group:
         """The inverse of ``to_json``."""
         rows = record["completions"]
-        completions = tuple(Completion(text, tuple(tokens), finished) for text, tokens, finished, _ in rows)
-        return Group(question, completions, tuple(row[3] for row in rows), record["error"])
+        return Group(
+            question,
+            tuple(
+                Completion(text, _tuple(tokens), finished, *map(_tuple, more))
+                for text, tokens, finished, _, *more in rows
+            ),
+            tuple(row[3] for row in rows),
+            record["error"],
+            record.get("truncated", False),
+            record.get("audio_seconds", 0.0),
+        )
 
-    def _pairs(self) -> Sequence[tuple[Completion, int]]:
+    def _pairs(self) -> list[tuple[Completion, int]]:
         return list(zip(self.completions, self.counts, strict=True))
+
+    def _with(self, pairs: Sequence[tuple[Completion, int]]) -> Group:
+        return replace(self, completions=tuple(c for c, _ in pairs), counts=tuple(n for _, n in pairs))
+
+
+def _tuple(values: Sequence | None) -> tuple | None:
+    return None if values is None else tuple(values)

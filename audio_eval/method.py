@@ -1,4 +1,4 @@
-"""Method: the plug-in. Two hooks, a config, and flags that say what it needs and what it does with the scored items."""
+"""Method: the plug-in. Two hooks, a config, and properties that say what it needs and what it learns from."""
 
 from __future__ import annotations
 
@@ -9,37 +9,45 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from pydantic import BaseModel, ConfigDict
 
 if TYPE_CHECKING:
+    from audio_eval.group import Group
     from audio_eval.models.policy import Policy
     from audio_eval.questions import Question
     from audio_eval.rl.session import Session
 
 
 class MethodConfig(BaseModel):
-    """Base of every method's settings; an unknown key is an error."""
+    """Base class of every method's settings. An unknown key is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What a method makes a policy do at most, for ``--dry-run``; completions are counted one by one."""
+    """The most that a method makes a policy do, for ``--dry-run``. Completions are counted one by one."""
 
-    votes: int = 0  # completions drawn before the first step: labels, pass rates
-    steps: int = 0  # updates
-    rollouts: int = 0  # completions drawn in all steps together
-    trained: int = 0  # completions that pass through the gradient in all steps together
-    answers: int = 0  # completions drawn to answer the scored items
+    votes: int = 0  # completions sampled before the first step, for labels or pass rates
+    steps: int = 0  # training steps
+    rollouts: int = 0  # completions sampled in all steps together
+    trained: int = 0  # completions trained on in all steps together
+    answers: int = 0  # completions sampled to answer the scored items
     judged: int = 0  # completions that a judge is asked about
 
 
-class Method:
-    """Adapt a policy to questions without answers, then answer them.
+@dataclass(frozen=True)
+class Prediction:
+    """The response to a question, and the groups of samples behind it, such as those that voted."""
 
-    ``summary`` is one line for ``audio-eval ls methods``; ``paper`` its source. ``trains``: changes weights.
-    ``needs_labels``: wants ``run.examples``, labelled items of a training task. ``transductive``: adapts on the scored
-    items themselves, which every table says. ``needs_judge``: asks a model to judge. The last three may depend on the
-    config. ``needs_choices``: adapts on multiple-choice questions only. ``presets`` are named settings:
-    ``--method-args preset=NAME``.
+    text: str
+    groups: tuple[Group, ...] = ()
+
+
+class Method:
+    """Adapts a policy to questions without answers, then answers questions.
+
+    ``summary`` is one line for ``audio-eval ls methods``, ``paper`` the source. ``trains``: it changes weights.
+    ``needs_choices``: it adapts on multiple-choice questions only. ``presets`` are named settings, chosen by
+    ``--method-args preset=NAME``; "small" is for very small models. ``seed`` is the run's: every ``Sampling`` and
+    every random draw of the method takes it.
     """
 
     name: ClassVar[str]
@@ -50,33 +58,33 @@ class Method:
     needs_choices: ClassVar[bool] = False
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
-    def __init__(self, config: MethodConfig | None = None) -> None:
-        self.config = config if config is not None else self.Config()
+    def __init__(self, config: MethodConfig | None = None, seed: int = 0) -> None:
+        self.config, self.seed = config if config is not None else self.Config(), seed
 
     @property
     def needs_labels(self) -> bool:
-        """Whether the method is to be given a training task's labels."""
+        """Whether it learns from ``run.examples``, the labelled items of a training task."""
         return False
 
     @property
     def transductive(self) -> bool:
-        """Whether the method adapts on the scored items."""
+        """Whether it adapts on the scored items, which every table then says."""
         return False
 
     @property
     def needs_judge(self) -> bool:
-        """Whether the method asks a judge, the policy itself or a server."""
+        """Whether it asks a model to judge: the policy itself, or one behind a server."""
         return False
 
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
-        """The most it takes to adapt on ``adapted`` questions or ``labelled`` examples and to answer ``scored``."""
+        """The most it takes to adapt on ``adapted`` questions or ``labelled`` examples and answer ``scored`` ones."""
         return Cost(answers=scored)
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
-        """Change ``policy`` in place. The default leaves it as it is."""
+        """Change ``policy`` in place. The default does nothing."""
 
-    def predict(self, policy: Policy, questions: Sequence[Question]) -> list[str]:
-        """One response a question, in order. The default is greedy decoding."""
+    def predict(self, policy: Policy, questions: Sequence[Question]) -> list[Prediction | str]:
+        """One response per question, in order; plain strings will do. The default is greedy decoding."""
         from audio_eval.models.policy import Sampling
 
-        return [group.best() for group in policy.generate(questions, Sampling())]
+        return [Prediction(group.best()) for group in policy.generate(questions, Sampling(seed=self.seed))]

@@ -45,7 +45,7 @@ CHUNK = 32
 def measure(axis: str, value: int, repeats: int) -> Point:
     """One point, in this process: seconds of wall time and the peak of resident memory in MB."""
     from audio_eval.cli.run import quiet_libraries
-    from audio_eval.models.catalog import load_policy
+    from audio_eval.models.backends import Limits, load_policy
     from audio_eval.models.policy import Sampling
     from audio_eval.task import load_task
 
@@ -60,7 +60,7 @@ def measure(axis: str, value: int, repeats: int) -> Point:
             asked = [replace(asked[i % CHUNK], id=f"item{i}") for i in range(value)]
         best = float("inf")
         for _ in range(repeats if len(asked) <= 1000 else 1):
-            policy = load_policy("tiny-omni", seed=0, batch_size=CHUNK, device="cpu")
+            policy = load_policy("tiny-omni", Limits(batch_size=CHUNK, device="cpu"))
             start = time.perf_counter()
             kept = []
             for at in range(0, len(asked), CHUNK):

@@ -1,4 +1,4 @@
-"""Direct inference: greedy decoding with the model as it is. The baseline of every comparison."""
+"""Direct inference: greedy decoding with the model as it is, the baseline of every comparison."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from audio_eval.method import Method
 
 
 class Direct(Method):
-    """Nothing is adapted; one greedy response a question."""
+    """Adapts nothing; one greedy response per question."""
 
     name = "direct"
     summary = "greedy decoding, nothing adapted"

@@ -1,13 +1,13 @@
-"""Majority vote (DIMV, maj@M): M samples a question, the option named most often is the answer.
+"""Majority vote (DIMV, maj@M): M samples per question, and the option named most often is the answer.
 
-With ``views`` the samples are dealt to several views of each item: options in another order, audio shifted a little.
+With ``views`` the samples are spread over several views of each item, such as other orders of the options.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audio_eval.method import Cost, Method, MethodConfig
+from audio_eval.method import Cost, Method, MethodConfig, Prediction
 from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.labels import Voting, vote
@@ -18,7 +18,7 @@ class Config(MethodConfig, Voting):
 
 
 class MajorityVote(Method):
-    """Ties are broken by lot, keyed by (seed, question id); samples that name no option do not vote."""
+    """Ties are broken at random, keyed by (seed, question id). Samples that name no option do not vote."""
 
     name = "majority_vote"
     summary = "M samples at temperature 1, the option named most often; views=... votes over views of each item"
@@ -30,9 +30,11 @@ class MajorityVote(Method):
         """The votes are the answers."""
         return Cost(answers=scored * self.config.votes)
 
-    def predict(self, policy: Policy, questions: Sequence[Question]) -> list[str]:
-        """The elected option in the standard answer format; where none was named, the commonest sample as it is."""
+    def predict(self, policy: Policy, questions: Sequence[Question]) -> list[Prediction | str]:
+        """The winning option in the standard answer format; where there is none, the most frequent sample."""
         return [
-            said if elected.choice is None else f"<answer>{question.choices[elected.choice]}</answer>"
-            for question, (elected, said) in zip(questions, vote(policy, questions, self.config), strict=True)
+            Prediction(
+                groups[0].best() if won.choice is None else f"<answer>{question.choices[won.choice]}</answer>", groups
+            )
+            for question, (won, groups) in zip(questions, vote(policy, questions, self.config, self.seed), strict=True)
         ]

@@ -1,62 +1,72 @@
-"""SARI (arXiv 2504.15900): warm up on written chains of thought, then GRPO on an easy-to-hard curriculum.
+"""SARI (arXiv 2504.15900): a warm-up on written chains of thought, then GRPO on an easy-to-hard curriculum.
 
-How often the warmed-up policy is right on an item says how easy it is; items that it never gets right are left out. The
-labels are those of a training task, or (``labels=votes``) majority votes on the scored items, whose share then says how
-easy they are. The two parts are one sequence of steps, so that one counter resumes both.
+An item is easier the more often the policy gets it right after the warm-up; items that are never right are left out.
+The labels are those of a training task or, with ``labels=votes``, majority votes on the scored items, whose confidence
+then says how easy the items are. Both parts are one sequence of steps, so that one step counter resumes both.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 from pydantic import Field
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
-from audio_eval.models.policy import Policy, Sampling, Training
+from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.curriculum import Measure, Pacing, measure, pool_at, stages
-from audio_eval.rl.labels import Voting, elect_labels, gold_labels
-from audio_eval.rl.loop import Experience, batch_at, train
-from audio_eval.rl.reinforce import reinforce
+from audio_eval.rl.experience import Experience
+from audio_eval.rl.labels import Voting, gold_labels, vote_labels
+from audio_eval.rl.loop import batch_at, train
 from audio_eval.rl.rewards import accuracy_reward
+from audio_eval.rl.rollouts import Parts, Reward, reinforce
 from audio_eval.rl.session import Session
+from audio_eval.rl.settings import SMALL_MODEL_STEPS, Updates
 from audio_eval.rl.structure import Format, structure_reward
 from audio_eval.rl.teach import Lesson, chains, teach
 
 
-class Config(MethodConfig, Training):
-    """Settings of sari. The paper's numbers are not published: they are R1-AQA's where it has them, else ours.
+class Config(MethodConfig, Updates):
+    """Settings of sari. The paper's are not published: the defaults are R1-AQA's where it has them, otherwise ours.
 
-    ``beta`` is 0: the KL would be to the model before the warm-up, and undo it.
+    ``beta`` is 0: the KL penalty is towards the model before the warm-up and would undo it.
     """
 
     chains: Literal["none", "structured", "free"] = Field(
-        "structured", description="SFT on the training task's chains of thought: in four sections, or as one text"
+        "structured", description="warm-up on the training task's chains of thought: in four sections, or as one text"
     )
-    chain_epochs: int = Field(1, ge=1, description="walks through the chains of thought")
-    labels: Literal["gold", "votes"] = Field("gold", description="--train-task's answers, or votes on the scored items")
+    chain_epochs: int = Field(1, ge=1, description="passes over the chains of thought")
+    labels: Literal["gold", "votes"] = Field(
+        "gold", description="labels to learn: the answers of --train-task, or votes on the scored items"
+    )
     difficulty: Measure = Field(
-        "pass_rate", description="share of samples that are right, or that agree; with labels=votes these are the same"
+        "pass_rate",
+        description="how easy an item is: share of samples that are right, or that agree; the same with labels=votes",
     )
-    samples: int = Field(16, ge=1, description="samples a question for the difficulty, and the votes (K)")
-    stages: int = Field(3, ge=1, description="parts of the curriculum, by quantiles of the difficulty")
-    pacing: Pacing = Field("staged", description="a stage at a time, or a pool that grows by one")
-    drop_never: bool = Field(True, description="leave out items that no sample gets right")
-    drop_always: bool = Field(False, description="leave out items that every sample gets right")
-    steps: int = Field(1000, ge=0, description="updates after the warm-up; the last one is what is scored")
-    batch_size: int = Field(16, ge=1, description="questions a step, in the warm-up too")
-    group_size: int = Field(8, ge=2, description="rollouts a question (G)")
-    temperature: float = Field(1.0, gt=0, description="of the samples and rollouts")
+    samples: int = Field(16, ge=1, description="samples per question for the difficulty and for votes (K)")
+    stages: int = Field(3, ge=1, description="stages of the curriculum, by quantiles of the difficulty")
+    pacing: Pacing = Field("staged", description="train on one stage at a time, or add each stage to the ones before")
+    drop_never: bool = Field(True, description="leave out items for which no sample is right")
+    drop_always: bool = Field(False, description="leave out items for which every sample is right")
+    steps: int = Field(
+        1000, ge=0, description="training steps after the warm-up; the model after the last one is scored"
+    )
+    batch_size: int = Field(16, ge=1, description="questions per step, also in the warm-up")
+    group_size: int = Field(8, ge=2, description="rollouts per question (G)")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of samples and rollouts")
     accuracy_weight: float = Field(1.0, ge=0, description="weight of the accuracy reward")
-    format_weight: float = Field(1.0, ge=0, description="weight of the reward for structure")
-    format: Format | None = Field(None, description="the structure; none: what the warm-up shows, else sections")
+    format_weight: float = Field(1.0, ge=0, description="weight of the format reward")
+    format: Format | None = Field(
+        None, description="tags that the format reward asks for; none: those of the warm-up, or sections"
+    )
 
 
 class Course(NamedTuple):
-    """What is learned by reinforcement: stages of question ids, the questions, their labels."""
+    """What GRPO trains on: stages of question ids, the questions by id, and their labels."""
 
     stages: list[list[str]]
     questions: dict[str, Question]
@@ -64,7 +74,7 @@ class Course(NamedTuple):
 
 
 class Sari(Method):
-    """Structured warm-up, curriculum, GRPO with accuracy and structure rewards."""
+    """Structured warm-up, then a curriculum with GRPO, rewarded for accuracy and structure."""
 
     name = "sari"
     summary = "SFT on written chains of thought, then GRPO from easy to hard (--train-task, --prompt sari)"
@@ -72,20 +82,21 @@ class Sari(Method):
     Config = Config
     trains = True
     needs_choices = True
+    presets: ClassVar = {"small": SMALL_MODEL_STEPS}
     config: Config
 
     @property
     def needs_labels(self) -> bool:
-        """Chains of thought and gold answers are a training task's."""
+        """Chains of thought and gold answers come from a training task."""
         return self.config.labels == "gold" or self.config.chains != "none"
 
     @property
     def transductive(self) -> bool:
-        """Votes are those of the scored items."""
+        """Votes are on the scored items."""
         return self.config.labels == "votes"
 
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
-        """At most: not every item of the training task need have a chain of thought."""
+        """An upper bound: some items of the training task may have no chain of thought."""
         c = self.config
         lessons = self._warmup_steps(labelled if c.chains != "none" else 0) * c.batch_size
         votes = c.samples * (adapted if c.labels == "votes" else labelled)
@@ -93,7 +104,7 @@ class Sari(Method):
         return Cost(votes, warmup + c.steps, rollouts=drawn, trained=lessons + drawn, answers=scored)
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
-        """Warm up, see what is easy, reinforce."""
+        """Warm up, measure the difficulty, then train with GRPO."""
         c, lessons, course = self.config, self._lessons(run), None
         gold = gold_labels(run.examples) if c.labels == "gold" else None
         warmup = self._warmup_steps(len(lessons))
@@ -103,41 +114,40 @@ class Sari(Method):
             if step < warmup:
                 return teach(policy, batch_at(lessons, c.batch_size, step, run.seed))
             if course is None:
-                # Drawn by the policy of step `warmup`, and kept on the disk: a later step of a resumed run finds the
-                # draw whole there, and its samples in the usage that came with the checkpoint.
-                counted = policy.usage.samples
-                course = self._course(policy, questions, gold, run)
-                if step > warmup:
-                    policy.usage.samples = counted
+                course = self._course(policy, questions, gold, run)  # sampled in step `warmup`, then on the disk
             return self._reinforce(policy, course, step, step - warmup, run.seed)
 
         train(policy, c, warmup + c.steps, experience, run)
 
     def _reinforce(self, policy: Policy, course: Course, step: int, place: int, seed: int) -> Experience:
-        """Step ``step`` of the run, ``place`` of the curriculum."""
+        """Step ``step`` of the run, which is step ``place`` of the curriculum."""
         c = self.config
         pool = pool_at(course.stages, place, c.steps, c.pacing)
         batch = [course.questions[id_] for id_ in batch_at(pool.ids, c.batch_size, pool.step, seed)]
-        groups = policy.generate(batch, Sampling(n=c.group_size, temperature=c.temperature, stream=f"step{step}"))
-        accuracy = [accuracy_reward(group, course.labels[group.question.id]) for group in groups]
-        structure = [structure_reward(group, self._format) for group in groups]
-        rewards = [c.accuracy_weight * a + c.format_weight * s for a, s in zip(accuracy, structure, strict=True)]
+        groups = policy.generate(batch, Sampling(c.group_size, c.temperature, stream=f"step{step}", seed=self.seed))
+
+        def parts(group: Group) -> Parts:
+            accuracy = accuracy_reward(group, course.labels[group.question.id])
+            return {"accuracy": accuracy, "format": structure_reward(group, self._format)}
+
+        reward = Reward(parts, {"accuracy": c.accuracy_weight, "format": c.format_weight})
+        found = reinforce(groups, reward.of(groups))
         dropped = len(course.questions) - sum(map(len, course.stages))
-        metrics = {"stage": pool.stage, "pool": len(pool.ids), "dropped": dropped}
-        return reinforce(groups, rewards, {"accuracy": accuracy, "format": structure}, metrics)
+        found.metrics |= {"stage": pool.stage, "pool": len(pool.ids), "dropped": dropped}
+        return found
 
     def _course(
         self, policy: Policy, questions: Sequence[Question], gold: dict[str, int] | None, run: Session
     ) -> Course:
-        """Labels, and stages by how easy each item is for the policy as it is now."""
+        """Labels, and stages by how easy each item is for the current policy."""
         c = self.config
         if gold is None:
-            votes = elect_labels(policy, questions, Voting(votes=c.samples, temperature=c.temperature), run)
+            votes = vote_labels(policy, questions, Voting(votes=c.samples, temperature=c.temperature), run)
             labels = {id_: vote.choice for id_, vote in votes.items() if vote.choice is not None}
             difficulty = {id_: votes[id_].confidence for id_ in labels}
         else:
             labels, questions = gold, [e.question for e in run.examples if e.question.id in gold]
-            sampling = Sampling(n=c.samples, temperature=c.temperature, stream="pass_rate")
+            sampling = Sampling(c.samples, c.temperature, stream="pass_rate", seed=self.seed)
             groups = run.generate("pass_rates", policy, questions, sampling)
             difficulty = measure(groups, gold, c.difficulty, run.seed)
         ordered = stages(difficulty, c.stages, run.seed, c.drop_never, c.drop_always)
@@ -151,7 +161,7 @@ class Sari(Method):
             wanted = " with planning, caption, reasoning and summary" if self.config.chains == "structured" else ""
             raise UserError(
                 f"chains={self.config.chains} learns from written chains of thought, and no item of the training task "
-                f"has a rationale{wanted}: take --train-task synth_aqa:train, or set chains=none."
+                f"has a rationale{wanted}: use --train-task synth_aqa:train, or set chains=none."
             )
         return lessons
 

@@ -1,38 +1,36 @@
-"""Supervised fine-tuning: on the gold labels of a training task, or on majority-vote labels of the scored items.
-
-The loop and the loss are GRPO's: the target is a group of one given completion with advantage 1, whose policy gradient
-is the gradient of its log-likelihood.
-"""
+"""Supervised fine-tuning on the gold labels of a training task, or on majority-vote labels of the scored items."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import ClassVar, Literal
 
-import numpy as np
 from pydantic import Field
 
 from audio_eval.method import Cost, Method, MethodConfig
-from audio_eval.models.policy import Policy, TrainablePolicy, Training
+from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
-from audio_eval.rl.labels import Voting, elect_labels, gold_labels
-from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.rl.experience import Experience
+from audio_eval.rl.labels import Voting, gold_labels, vote_labels
+from audio_eval.rl.loop import batch_at, train
 from audio_eval.rl.session import Session
+from audio_eval.rl.settings import SMALL_MODEL, Updates
+from audio_eval.rl.teach import Lesson, teach
 
 
-class Config(MethodConfig, Voting, Training):
-    """Settings of sft; 3 epochs and 64 votes are the AQA-TTRL paper's baseline."""
+class Config(MethodConfig, Voting, Updates):
+    """Settings of sft. 3 epochs and 64 votes are the AQA-TTRL paper's baseline."""
 
     labels: Literal["pseudo", "gold"] = Field(
-        "pseudo", description="votes on the scored items, or --train-task's answers"
+        "pseudo", description="labels to learn: votes on the scored items, or the answers of --train-task"
     )
-    epochs: int = Field(3, ge=1, description="walks through the labelled items")
-    batch_size: int = Field(8, ge=1, description="items a step")
+    epochs: int = Field(3, ge=1, description="passes over the labelled items")
+    batch_size: int = Field(8, ge=1, description="items per step")
 
 
 class Sft(Method):
-    """Likelihood of ``<answer>label</answer>``."""
+    """Maximises the likelihood of ``<answer>label</answer>``."""
 
     name = "sft"
     summary = "fine-tuning on majority votes of the scored items, or on --train-task's labels (labels=gold)"
@@ -40,11 +38,12 @@ class Sft(Method):
     Config = Config
     trains = True
     needs_choices = True
+    presets: ClassVar = {"small": SMALL_MODEL}
     config: Config
 
     @property
     def needs_labels(self) -> bool:
-        """Gold labels are asked for by name."""
+        """Only with labels=gold."""
         return self.config.labels == "gold"
 
     @property
@@ -53,7 +52,7 @@ class Sft(Method):
         return self.config.labels == "pseudo"
 
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
-        """Votes for pseudo-labels; then every labelled item once an epoch."""
+        """Votes for pseudo-labels; then every labelled item once per epoch."""
         c = self.config
         items = labelled if c.labels == "gold" else adapted
         return Cost(
@@ -64,22 +63,16 @@ class Sft(Method):
         )
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
-        """Label, then train for the epochs."""
+        """Label the items, then train for the epochs."""
         c = self.config
         if c.labels == "gold":
-            pool = [example.question for example in run.examples]
-            labels = gold_labels(run.examples)
+            questions, labels = [example.question for example in run.examples], gold_labels(run.examples)
         else:
-            pool = list(questions)
-            votes = elect_labels(policy, questions, c, run)
+            votes = vote_labels(policy, questions, c, run)
             labels = {id_: vote.choice for id_, vote in votes.items() if vote.choice is not None}
-        pool = [question for question in pool if question.id in labels]
+        lessons = [Lesson(q, f"<answer>{q.choices[labels[q.id]]}</answer>") for q in questions if q.id in labels]
 
         def experience(step: int) -> Experience:
-            assert isinstance(policy, TrainablePolicy)  # train() has seen to it
-            batch = batch_at(pool, c.batch_size, step, run.seed)
-            targets = [f"<answer>{q.choices[labels[q.id]]}</answer>" for q in batch]
-            groups = [policy.encode(q, target) for q, target in zip(batch, targets, strict=True)]
-            return Experience(groups, [np.ones(1) for _ in groups])
+            return teach(policy, batch_at(lessons, c.batch_size, step, run.seed))
 
-        train(policy, c, math.ceil(c.epochs * len(pool) / c.batch_size), experience, run)
+        train(policy, c, math.ceil(c.epochs * len(lessons) / c.batch_size), experience, run)

@@ -1,10 +1,9 @@
 """view_ttrl: test-time reinforcement learning on votes over views of each item.
 
-A vote over samples of one prompt is nearly the greedy answer: as a label it adds no knowledge. Views of an item that
-leave its answer alone (options in another order, audio shifted, scaled, noised, the question in other words) make
-other mistakes, so a vote over them does. The labels are elected over one set of views; GRPO then trains on others, the
-item as it is and a fresh view at each step, so that what the views agree on is learnt where it was not voted on. The
-adapted model then answers a few views greedily, and these vote.
+A vote over samples of one prompt is nearly the greedy answer, so as a label it adds no knowledge. Views of an item that
+do not change its answer (options in another order, audio shifted, scaled or with noise, the question in other words)
+make different mistakes, so a vote over them knows more. The labels are votes over one set of views. GRPO then trains on
+others: the item as it is, and a new view in each step. The adapted model answers several views greedily; these vote.
 """
 
 from __future__ import annotations
@@ -16,15 +15,17 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from audio_eval.group import Group
-from audio_eval.method import Cost, Method, MethodConfig
+from audio_eval.method import Cost, MethodConfig, Prediction
+from audio_eval.methods.test_time import TestTime
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight, joint_advantages
-from audio_eval.rl.labels import Labels, Voting, elect_labels, label_texts
-from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.rl.experience import Experience
+from audio_eval.rl.labels import Voting, label_texts
 from audio_eval.rl.rewards import accuracy_reward, format_reward, mean_reward
-from audio_eval.rl.rollouts import Steps
+from audio_eval.rl.rollouts import Rewards, reinforce
 from audio_eval.rl.session import Session
+from audio_eval.rl.settings import Steps
 from audio_eval.rl.views import View, draw_view, parse_kinds, plain_view
 from audio_eval.rl.votes import pooled_vote
 
@@ -32,23 +33,23 @@ VIEWS = "choices+shift+gain+paraphrase"
 
 
 class Config(MethodConfig, Voting, Steps):
-    """Settings of view_ttrl; what it shares with aqa_ttrl has its defaults, but that fewer votes pay for the answers.
+    """Settings of view_ttrl. Those that it shares with aqa_ttrl have the same defaults, except for fewer votes.
 
-    There are no further attempts: views and the anchor make the contrast that these are after.
+    Groups are not sampled again: views and the anchor give them contrast.
     """
 
-    votes: int = Field(40, ge=1, description="samples a question for its label (M)")
-    views: str = Field(VIEWS, description="what the voted views vary; none: one plain view")
-    train_views: str = Field(VIEWS, description="what the trained views vary; none: the item as it is")
-    group_views: int = Field(2, ge=1, description="views that a question's rollouts are dealt to in a step")
-    as_is: bool = Field(True, description="the first of these is the item as it is, which is not among the voted views")
+    votes: int = Field(40, ge=1, description="samples per question that vote on its label (M)")
+    views: str = Field(VIEWS, description="what changes between the views that vote; none: the item as it is")
+    train_views: str = Field(VIEWS, description="what changes between the views to train on; none: the item as it is")
+    group_views: int = Field(2, ge=1, description="views that share a question's rollouts in a step")
+    as_is: bool = Field(True, description="the first of these views is the item as it is, which does not vote")
     answer_views: int = Field(8, ge=1, description="views that are answered greedily and vote; 1: the item as it is")
-    anchor: bool = Field(True, description="the label's own text joins each group, so that there is always contrast")
+    anchor: bool = Field(True, description="add the label's own text to each group, so that there is always contrast")
     confidence: Literal["agreement", "share"] = Field(
-        "agreement", description="of a label: the share of views whose majority it is, or its share of all samples"
+        "agreement", description="confidence of a label: share of views with this majority, or share of all samples"
     )
     conf_weight: ConfidenceWeight = Field("exp", description="f in f(confidence) x advantage")
-    accuracy_weight: float = Field(1.0, ge=0, description="weight of the agreement reward")
+    accuracy_weight: float = Field(1.0, ge=0, description="weight of the reward for agreeing with the label")
     format_weight: float = Field(1.0, ge=0, description="weight of the format reward")
 
     @model_validator(mode="after")
@@ -59,106 +60,96 @@ class Config(MethodConfig, Voting, Steps):
         return self
 
 
-class ViewTtrl(Method):
+class Rollout(NamedTuple):
+    """The rollouts of a view: as they were ``sampled``, and how right they are (U,); with the anchor, ``trained``."""
+
+    sampled: Group
+    correctness: np.ndarray
+    trained: Group
+    label: int  # where it stands in this view
+
+
+class ViewTtrl(TestTime):
     """Votes of the frozen model over views, then GRPO towards them on other views."""
 
     name = "view_ttrl"
     summary = "test-time RL on votes over views of each item, trained on further views"
     paper = "this project"
     Config = Config
-    trains = True
     needs_choices = True
     config: Config
 
-    @property
-    def transductive(self) -> bool:
-        """It adapts on the scored items, without their answers."""
-        return True
-
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
-        """As aqa_ttrl's, with an anchor a view and an answer a view."""
+        """Like aqa_ttrl's, with an anchor per view and an answer per view."""
         c = self.config
         asked = c.steps * c.batch_size
         anchors = asked * c.group_views if c.anchor else 0
         rollouts = asked * c.group_size
         return Cost(adapted * c.votes, c.steps, rollouts, rollouts + anchors, scored * c.answer_views)
 
-    def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
-        """Vote over views, train on others."""
-        c = self.config
-        labels = elect_labels(policy, questions, c, run)
-        pool = [question for question in questions if question.id in labels]
-        run.note("skipped_all_unparsable", len(questions) - len(pool))
+    def prepare(self, policy: TrainablePolicy, questions: Sequence[Question], run: Session) -> Sequence[Question]:
+        """Vote over views."""
+        return self.label(policy, questions, self.config, run)
 
-        def experience(step: int) -> Experience:
-            return self.learn(policy, batch_at(pool, c.batch_size, step, run.seed), labels, step)
-
-        train(policy, c, c.steps, experience, run)
-
-    def learn(self, policy: Policy, batch: Sequence[Question], labels: Labels, step: int) -> Experience:
-        """Groups of several views an item, rewarded for agreeing with its label and compared across its views."""
+    def learn(self, policy: TrainablePolicy, batch: Sequence[Question], step: int) -> Experience:
+        """Sample several views of each item, reward agreement with its label, and compare across its views."""
         c, kinds = self.config, parse_kinds(self.config.train_views)
-
-        sampling = Sampling(c.group_size // c.group_views, c.temperature)
-        drawn = []
+        sampling = Sampling(c.group_size // c.group_views, c.temperature, seed=self.seed)
+        by_view = []
         for i in range(c.group_views):
             name, plain = f"step{step}/view{i}", c.as_is and i == 0
-            views = [plain_view(q) if plain else draw_view(q, kinds, policy.seed, name) for q in batch]
+            views = [plain_view(q) if plain else draw_view(q, kinds, self.seed, name) for q in batch]
             groups = policy.generate([view.question for view in views], sampling.keyed(name))
-            drawn.append([self._see(policy, *pair, labels) for pair in zip(groups, views, strict=True)])
-        items = list(zip(*drawn, strict=True))
-        advantages, confidence = [], []
-        for item in items:
-            label = labels[item[0].drawn.question.id]
-            confidence.append(label.agreement if c.confidence == "agreement" else label.confidence)
-            joint = joint_advantages([s.rewards for s in item], [np.array(s.learnt.counts) for s in item])
-            advantages += [CONFIDENCE_WEIGHTS[c.conf_weight](confidence[-1]) * one for one in joint]
-        seen = [one for item in items for one in item]
-        metrics = {
-            "reward": mean_reward([s.learnt for s in seen], [s.rewards for s in seen]),
-            "agreement": mean_reward([s.drawn for s in seen], [s.right for s in seen]),
-            "vote_share": float(np.mean(confidence)),
-        }
-        return Experience(
-            [s.learnt for s in seen], advantages, metrics, [s.right for s in seen], [s.drawn for s in seen],
-            label_texts(batch, labels),
-        )  # fmt: skip
+            by_view.append([self._rollout(policy, *pair) for pair in zip(groups, views, strict=True)])
+        rollouts = [one for item in zip(*by_view, strict=True) for one in item]  # the views of an item side by side
+        rewards = self._rewards(rollouts)
+        advantages: list[np.ndarray] = []
+        for i in range(0, len(rollouts), c.group_views):
+            item = slice(i, i + c.group_views)
+            counts = [np.array(one.trained.counts) for one in rollouts[item]]
+            advantages += joint_advantages(rewards.totals[item], counts)
+        confidence = [label.agreement if c.confidence == "agreement" else label.confidence
+                      for label in (self.labels[q.id] for q in batch)]  # fmt: skip
+        weights = {q.id: CONFIDENCE_WEIGHTS[c.conf_weight](share) for q, share in zip(batch, confidence, strict=True)}
+        found = reinforce([one.trained for one in rollouts], rewards, weights, advantages)
+        found.rollouts, found.correctness = [one.sampled for one in rollouts], [one.correctness for one in rollouts]
+        found.metrics["agreement"] = mean_reward(found.rollouts, found.correctness)  # without the anchors
+        found.metrics["vote_share"] = float(np.mean(confidence))
+        found.labels = label_texts(batch, self.labels)
+        return found
 
-    def predict(self, policy: Policy, questions: Sequence[Question]) -> list[str]:
-        """The option that most views answer, each of them greedily: the item as it is, and views that were voted on."""
+    def _rollout(self, policy: TrainablePolicy, group: Group, view: View) -> Rollout:
+        label = self.labels[group.question.id].choice
+        assert label is not None  # the others are not trained on
+        shown, trained = view.shown(label), group
+        if self.config.anchor and group.error is None:
+            text = f"<answer>{view.question.choices[shown]}</answer>"
+            trained = group.joined(policy.encode(view.question, text))
+        return Rollout(group, accuracy_reward(group, shown), trained, shown)
+
+    def _rewards(self, rollouts: Sequence[Rollout]) -> Rewards:
+        c = self.config
+        agreement = [accuracy_reward(one.trained, one.label) for one in rollouts]
+        format_ = [format_reward(one.trained) for one in rollouts]
+        totals = [c.accuracy_weight * a + c.format_weight * f for a, f in zip(agreement, format_, strict=True)]
+        return Rewards(totals, {"agreement": agreement, "format": format_})
+
+    def predict(self, policy: Policy, questions: Sequence[Question]) -> list[Prediction | str]:
+        """The option that most views answer greedily: the item as it is, and views that voted on the labels."""
         kinds = parse_kinds(self.config.views)
         views = [[plain_view(question) for question in questions]]
         for i in range(1, self.config.answer_views):
-            views.append([draw_view(question, kinds, policy.seed, f"vote/view{i}") for question in questions])
-        groups = [policy.generate([view.question for view in of_all], Sampling()) for of_all in views]
-        if len(groups) == 1:
-            return [group.best() for group in groups[0]]
-        elected = [
-            pooled_vote(heard, seen, policy.seed).choice
-            for heard, seen in zip(zip(*groups, strict=True), zip(*views, strict=True), strict=True)
-        ]
+            views.append([draw_view(question, kinds, self.seed, f"vote/view{i}") for question in questions])
+        groups = [policy.generate([view.question for view in of_all], Sampling(seed=self.seed)) for of_all in views]
         return [
-            group.best() if choice is None else f"<answer>{group.question.choices[choice]}</answer>"
-            for group, choice in zip(groups[0], elected, strict=True)
+            self._answer(*of_one) for of_one in zip(zip(*groups, strict=True), zip(*views, strict=True), strict=True)
         ]
 
-    def _see(self, policy: Policy, drawn: Group, view: View, labels: Labels) -> Seen:
-        c, label = self.config, labels[drawn.question.id].choice
-        assert label is not None  # those without are not trained on
-        learnt = drawn
-        if c.anchor and drawn.error is None and isinstance(policy, TrainablePolicy):
-            shown = view.question.choices[view.shown(label)]
-            learnt = drawn.joined(policy.encode(view.question, f"<answer>{shown}</answer>"))
-        rewards = c.accuracy_weight * accuracy_reward(learnt, view.shown(label))
-        return Seen(
-            drawn, accuracy_reward(drawn, view.shown(label)), learnt, rewards + c.format_weight * format_reward(learnt)
+    def _answer(self, groups: tuple[Group, ...], views: tuple[View, ...]) -> Prediction:
+        if len(groups) == 1:
+            return Prediction(groups[0].best())
+        choice = pooled_vote(groups, views, self.seed).choice
+        question = views[0].question
+        return Prediction(
+            groups[0].best() if choice is None else f"<answer>{question.choices[choice]}</answer>", groups
         )
-
-
-class Seen(NamedTuple):
-    """A view's group: as it was ``drawn`` and how ``right`` (U,), what is ``learnt`` from and its ``rewards`` (U',)."""
-
-    drawn: Group
-    right: np.ndarray
-    learnt: Group
-    rewards: np.ndarray

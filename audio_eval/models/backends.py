@@ -38,7 +38,7 @@ class Backend(Protocol):
     can_train: ClassVar[bool]
 
     def locate(self, entry: ModelEntry) -> str:
-        """What ``load`` will read (a folder, a URL), without a download; ``NotHere`` where it is not on this machine."""
+        """What ``load`` will read (a folder, a URL), nothing fetched; ``NotHere`` where it is not on this machine."""
         ...
 
     def load(self, name: str, entry: ModelEntry, config: Any, limits: Limits) -> Policy:

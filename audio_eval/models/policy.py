@@ -1,135 +1,179 @@
-"""Policy: what a method adapts. Backends implement it; methods never import a backend."""
+"""Policy: the model as a method sees it. Backends implement this protocol; methods never import a backend."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
+
+from audio_eval.errors import UserError
 
 if TYPE_CHECKING:
     from audio_eval.group import Group
     from audio_eval.questions import Question
 
-LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo"]  # models/hf/loss.py has the formulas
-Schedule = Literal["constant", "linear", "cosine"]  # rl/schedule.py has them
+LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo"]  # formulas: models/hf/loss.py
+Schedule = Literal["constant", "linear", "cosine"]  # formulas: rl/schedule.py
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How to draw completions. ``temperature`` 0 is greedy; ``stream`` names the random stream beside the question."""
+    """How to draw completions. ``temperature`` 0 is greedy decoding.
 
-    n: int = 1
+    Random numbers depend on ``seed``, the question's id and ``stream``, and on nothing else: the same three draw the
+    same completions in any batch and at any time.
+    """
+
+    n: int = 1  # completions per question
     temperature: float = 0.0
-    top_k: int | None = None  # of the most probable tokens; None: all
-    top_p: float = 1.0  # of what top_k leaves
+    top_k: int | None = None  # sample from the k most probable tokens only; None: from all
+    top_p: float = 1.0  # of these, the smallest set whose probability reaches top_p
     max_tokens: int | None = None  # None: the policy's own limit
-    stop: tuple[str, ...] = ()  # an answer ends where it has written one of these; its text ends before it
-    stream: str = "predict"
+    stop: tuple[str, ...] = ()  # generation ends at the first of these strings, which is cut off
+    stream: str = "predict"  # what the samples are for, e.g. "vote" or "step12"
+    seed: int = 0
 
     def keyed(self, stream: str) -> Sampling:
         """The same sampling from another random stream."""
         return replace(self, stream=stream)
 
 
-@dataclass
-class Usage:
-    """What a policy has been made to do so far."""
+@dataclass(frozen=True)
+class PolicyInfo:
+    """What a policy is. ``device`` is in words ("cpu (2 threads)"); ``trainable``: it is a TrainablePolicy."""
 
-    samples: int = 0  # completions drawn, greedy ones too
-    audio_seconds: float = 0.0  # audio of the questions asked
-    truncated: set[str] = field(default_factory=set)  # ids of questions whose audio the model cannot take whole
-    failed: dict[str, str] = field(default_factory=dict)  # id of a question that could not be asked -> why
+    name: str
+    revision: str
+    backend: str
+    device: str
+    trainable: bool
+
+
+class Update(NamedTuple):
+    """The result of a training step: metrics for the log, and the questions that could not be trained on."""
+
+    metrics: dict[str, float]
+    failed: dict[str, str]  # question id -> the reason
+
+
+class PromptLength(NamedTuple):
+    """The length of a prompt in tokens; ``audio`` of them stand for the recording."""
+
+    tokens: int
+    audio: int
 
 
 class Training(BaseModel):
-    """Settings of the update, the same for every method that trains."""
+    """Settings of the weight update, the same for every method that trains."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tune: Literal["lora", "full"] = Field("lora", description="adapters on the language model, or its own weights")
-    train_tower: bool = Field(False, description="with tune=full: the audio tower's weights as well")
-    lora_r: int = Field(16, ge=1, description="rank of the adapters")
-    lora_alpha: int = Field(32, ge=1, description="scale of the adapters")
-    lr: float = Field(1e-6, gt=0, description="AdamW learning rate")
-    schedule: Schedule = Field("constant", description="linear, cosine: the rate falls to zero at the end")
-    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps over which the rate rises from zero")
-    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
-    max_grad_norm: float = Field(1.0, gt=0, description="gradient norm is clipped to this")
-    loss: LossName = Field(
-        "grpo", description="grpo, dr_grpo, dapo, bnpo: the average of tokens; gspo: one ratio an answer"
+    tune: Literal["lora", "full"] = Field(
+        "lora", description="what is trained: LoRA adapters on the language model, or all of its weights"
     )
-    clip: float = Field(0.2, gt=0, description="how far below 1 a probability ratio still counts")
-    clip_high: float | None = Field(None, gt=0, description="how far above 1; none: the same as clip")
-    beta: float = Field(0.0, ge=0, description="weight of the KL to the unadapted model")
-    entropy_coef: float = Field(0.0, ge=0, description="weight of a bonus for the entropy of each token's distribution")
-    mask_truncated: bool = Field(False, description="answers cut at max_tokens teach nothing, but count in the means")
-    inner_updates: int = Field(1, ge=1, description="updates on the same groups")
-    stop_when: str | None = Field(None, description="stop once this holds, as in majority_ratio>0.99 for 10")
-    token_budget: int = Field(16384, ge=1, description="tokens of a micro-batch, prompt and completions, after padding")
+    train_tower: bool = Field(False, description="with tune=full: train the audio tower as well")
+    lora_r: int = Field(16, ge=1, description="rank of the LoRA adapters")
+    lora_alpha: int = Field(32, ge=1, description="alpha (scale) of the LoRA adapters")
+    lr: float = Field(1e-6, gt=0, description="AdamW learning rate")
+    schedule: Schedule = Field(
+        "constant", description="learning rate over the steps: constant, or falling to zero (linear, cosine)"
+    )
+    warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps in which the learning rate rises from zero")
+    weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
+    max_grad_norm: float = Field(1.0, gt=0, description="the gradient norm is clipped to this value")
+    loss: LossName = Field(
+        "grpo", description="policy loss: grpo, dr_grpo, dapo, bnpo (token-level ratios) or gspo (sequence-level)"
+    )
+    clip: float = Field(0.2, gt=0, description="clip range of the probability ratio below 1")
+    clip_high: float | None = Field(None, gt=0, description="clip range above 1; none: the same as clip")
+    beta: float = Field(0.0, ge=0, description="weight of the KL penalty towards the unadapted model")
+    entropy_coef: float = Field(0.0, ge=0, description="weight of the entropy bonus")
+    mask_truncated: bool = Field(
+        False, description="no gradient from completions that were cut at max_tokens; they still count in the means"
+    )
+    inner_updates: int = Field(1, ge=1, description="optimizer updates on the same rollouts")
+    token_budget: int = Field(16384, ge=1, description="tokens per micro-batch: prompts, completions and padding")
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
-    checkpointing: bool = Field(False, description="compute activations again in the backward instead of keeping them")
-
-    @field_validator("stop_when")
-    @classmethod
-    def _is_a_rule(cls, value: str | None) -> str | None:
-        from audio_eval.rl.monitors import parse_rule  # it needs the rules of scoring
-
-        parse_rule(value)
-        return value
+    checkpointing: bool = Field(False, description="activation checkpointing: less memory, slower backward pass")
 
 
 @runtime_checkable
 class Policy(Protocol):
-    """Generates. ``seed`` keys every random stream, so two policies of one seed draw the same."""
+    """A model that generates. It keeps no state between calls that changes what it generates, except its weights."""
 
-    name: str
-    revision: str
-    seed: int
-    usage: Usage
+    @property
+    def info(self) -> PolicyInfo:
+        """Which model it is, and where it runs."""
+        ...
 
     def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
-        """One Group a question, in order; a question that cannot be asked gives an empty group with ``error``."""
+        """One Group per question, in order. For a question that fails, an empty group with ``error``."""
         ...
 
 
 @runtime_checkable
 class TrainablePolicy(Policy, Protocol):
-    """Generates and learns."""
+    """A model that generates and can be trained."""
 
-    def begin_training(self, training: Training) -> None:
-        """Make the chosen weights trainable and set up the optimizer."""
+    @property
+    def trained_parameters(self) -> int:
+        """How many parameters are trained; 0 before ``begin_training``."""
+        ...
+
+    def begin_training(self, training: Training, seed: int) -> None:
+        """Make the chosen weights trainable and set up the optimizer. ``seed`` initialises new adapters."""
         ...
 
     def encode(self, question: Question, text: str) -> Group:
-        """A group of one given completion, tokenised and ended as the policy would have sampled it."""
+        """A group with one given completion, tokenised and ended as if the policy had sampled it."""
         ...
 
-    def train_step(
-        self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
-    ) -> dict[str, float]:
-        """One optimizer step (``inner_updates`` of them) on groups with advantages (U,) each; returns metrics."""
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
+        """One optimizer step (``inner_updates`` of them) on groups with advantages (U,) each.
+
+        ``lr_scale`` multiplies the learning rate.
+        """
         ...
 
     def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
-        """For each group (U,): how far the model is from guessing, mean over a completion's tokens, without gradient.
+        """For each group (U,): the self-certainty of each completion, a mean over its tokens; without gradient.
 
-        Of a token that is KL(uniform || p) = logsumexp(logits) - mean(logits) - log V in nats, V the model's vocabulary
-        (INTUITOR, arXiv 2505.19590; its code leaves out log V). A group that cannot be asked gives an empty array.
+        For a token it is KL(uniform || p) = logsumexp(logits) - mean(logits) - log V in nats, where V is the size of
+        the vocabulary (INTUITOR, arXiv 2505.19590; its code leaves out log V). An empty array for a group whose
+        recording cannot be read.
         """
         ...
 
     def save(self, folder: Path) -> None:
-        """Write what was trained, and the optimizer, into ``folder``."""
+        """Write the trained weights and the optimizer state into ``folder``."""
         ...
 
     def load(self, folder: Path) -> None:
-        """Read back what ``save`` wrote; training goes on bit-equal from there."""
+        """Read back what ``save`` wrote. Training then goes on bit for bit as if it had not stopped."""
         ...
 
     def reset(self) -> None:
-        """Back to the unadapted model."""
+        """Go back to the unadapted model."""
         ...
+
+
+@runtime_checkable
+class MeasuresPrompts(Protocol):
+    """A policy that can tell the length of a prompt without running the model."""
+
+    def prompt_length(self, question: Question) -> PromptLength:
+        """Length of the question's prompt with its recording, from the recording's header."""
+        ...
+
+
+def trainable(policy: Policy) -> TrainablePolicy:
+    """``policy`` as one that can be trained; ``UserError`` where it can only generate."""
+    if not isinstance(policy, TrainablePolicy):
+        raise UserError(
+            f"'{policy.info.name}' can only generate: a method that trains needs a model of the hf backend."
+        )
+    return policy

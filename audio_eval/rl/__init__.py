@@ -1,1 +1,1 @@
-"""The parts adaptation methods are made of: groups, votes, rewards, advantages, attempts, the loss and the loop."""
+"""Building blocks of adaptation methods: votes, views, rewards, advantages, experience, and the training loop."""

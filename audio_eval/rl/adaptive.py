@@ -1,11 +1,11 @@
-"""Adaptive thinking (Audio-Thinker, AAAI 2026): thinking pays where it makes the answer right, and is judged itself.
+"""Adaptive thinking (Audio-Thinker, AAAI 2026): rewards for thinking where it helps, and for thinking well.
 
 R = R_a (1 + 0.5 R_c) + 0.5 R_f + R_t: the adaptive accuracy, the consistency of thinking and answer in {0, 1}, the
-format in {0, 1}, the quality of the thinking in [0, 1]. R_c and R_t are a judge's; without one both are 0.
+format in {0, 1}, the quality of the thinking in [0, 1]. A judge gives R_c and R_t; without one both are 0.
 
-Left open by what is known of the source, and chosen here: lambda is the share over all samples of a step; the balance
-factor multiplies R_a with its sign, so a rarer mode is paid more and punished more; what did not think is not judged;
-the judge's wording.
+Our choices where the source leaves it open: lambda is the share over all samples of a step; the balance factor
+multiplies R_a with its sign, so the rarer mode is rewarded more and punished more; completions without thinking are not
+judged; the wording of the judge's prompt.
 """
 
 from __future__ import annotations
@@ -44,41 +44,41 @@ Consistency: 1 if the reasoning leads to the answer that is given, else 0.
 Quality: from 0 to 1, how sound, relevant and grounded in what is heard the reasoning is.
 
 Output one line of this form and nothing else: consistency=C quality=Q"""
-MAX_TOKENS = 512  # of the judge, who may think first
+MAX_TOKENS = 512  # of the judge's reply; it may think first
 _RATING = re.compile(r"consistency\s*[=:]\s*([01])(?:\.0+)?\b\W+quality\s*[=:]\s*([01](?:\.\d+)?|\.\d+)", re.IGNORECASE)
 
 
 class Rating(NamedTuple):
-    """What the judge says of a completion's thinking."""
+    """The judge's rating of a completion's thinking."""
 
     consistency: float
     quality: float
 
 
 class Adaptive(NamedTuple):
-    """Rewards (U,) a group, and what to log of the step."""
+    """The rewards (U,) of each group, and metrics for the log."""
 
     rewards: list[np.ndarray]
     metrics: dict[str, float]
 
 
 def think_share(groups: Sequence[Group]) -> float:
-    """Lambda: the share of the drawn samples that think; 0 where nothing was drawn."""
+    """Lambda: the share of samples that think; 0 where there are none."""
     total = sum(group.size for group in groups)
     thinking = sum(n for g in groups for c, n in zip(g.completions, g.counts, strict=True) if has_thinking(c.text))
     return thinking / total if total else 0.0
 
 
 def balance(share: float, progress: float) -> tuple[float, float]:
-    """(gamma_think, gamma_no) for lambda ``share`` at ``progress`` = step / T: the commoner mode is paid less.
+    """(gamma_think, gamma_no) for lambda ``share`` at ``progress`` = step / T: the more frequent mode earns less.
 
-    gamma_think = e^{-lambda (1 - step/T)}, gamma_no = e^{-(1 - lambda)(1 - step/T)}; both reach 1 at the end.
+    gamma_think = e^{-lambda (1 - step/T)}, gamma_no = e^{-(1 - lambda)(1 - step/T)}; both are 1 at the end.
     """
     return math.exp(-share * (1 - progress)), math.exp(-(1 - share) * (1 - progress))
 
 
 def adaptive_accuracy(group: Group, label: int, gammas: tuple[float, float]) -> np.ndarray:
-    """R_a (U,): 1 for a right and 0 for a wrong answer with thinking, 2 and -1 without, times the mode's factor."""
+    """R_a (U,): with thinking 1 for a right and 0 for a wrong answer, without 2 and -1; times the mode's factor."""
     right = accuracy_reward(group, label) > 0
     thinks = np.array([has_thinking(c.text) for c in group.completions], dtype=bool)
     with_thinking, without = (
@@ -88,15 +88,15 @@ def adaptive_accuracy(group: Group, label: int, gammas: tuple[float, float]) -> 
 
 
 def read_rating(said: str) -> Rating | None:
-    """The last rating in a judge's reply; None where there is none."""
+    """The last rating in a judge's reply; None if there is none."""
     found = _RATING.findall(said)
     return Rating(float(found[-1][0]), min(float(found[-1][1]), 1.0)) if found else None
 
 
 def rate_thinking(groups: Sequence[Group], judge: Judge | None) -> tuple[list[list[Rating]], int]:
-    """A rating of each completion of each group, and how many could not be had; these are (0, 0).
+    """A rating for each completion of each group, and how many requests failed.
 
-    A completion without thinking is (0, 0) and not asked about, and so is everything without a judge.
+    The rating is (0, 0) where a request failed, for a completion without thinking, and for all without a judge.
     """
     asked = [
         (i, j, _prompt(group, completion))
@@ -120,7 +120,7 @@ def _prompt(group: Group, completion: Completion) -> str:
 
 
 def adaptive_rewards(groups: Sequence[Group], labels: Sequence[int], progress: float, judge: Judge | None) -> Adaptive:
-    """R of every completion of a step; ``progress`` = step / T. The format is an answer with or without thinking."""
+    """R of every completion of a step, ``progress`` = step / T. The format: an answer with or without thinking."""
     share = think_share(groups)
     gammas = balance(share, progress)
     ratings, failed = rate_thinking(groups, judge)

@@ -1,4 +1,4 @@
-"""Advantages from rewards, on multisets: every mean and deviation counts a completion as often as it was drawn."""
+"""Advantages from rewards. Every mean and deviation counts a completion as often as it was sampled."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ CONFIDENCE_WEIGHTS: dict[str, Callable[[float], float]] = {
     "none": lambda c: 1.0,
     "linear": lambda c: c,
     "sqrt": math.sqrt,
-    "exp": math.exp,  # AQA-TTRL's f(Conf), in [1, e]
-    "exp_minus_1": lambda c: math.exp(c - 1),  # OP-TTRAV's reading of it, in [1/e, 1]
+    "exp": math.exp,  # AQA-TTRL's f(confidence), in [1, e]
+    "exp_minus_1": lambda c: math.exp(c - 1),  # OP-TTRAV's version of it, in [1/e, 1]
 }
 
 
@@ -38,7 +38,7 @@ def group_advantages(rewards: np.ndarray, counts: np.ndarray) -> np.ndarray:
 
 
 def joint_advantages(rewards: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """``group_advantages`` of several groups of one item, normalised together: what one view gets right, another not.
+    """``group_advantages`` of several groups of one item, normalised together over all its views.
 
     Rewards (U_i,) and counts (U_i,) of each group -> advantages (U_i,) of each.
     """

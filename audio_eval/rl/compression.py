@@ -1,21 +1,20 @@
-"""Shortened segments of a chain of thought: XS-CoT's semi-implicit compression (arXiv 2504.20835).
+"""Compression of a chain of thought: XS-CoT's semi-implicit chains (arXiv 2504.20835).
 
-A segment is split into sentences, and of each the first k word groups are kept with "..." after them; k falls over the
-training, so that the chain becomes shorter until most of it is implicit. What a word group is and how k falls is not
-published: here a word, or a character of a script that is written without spaces; and equal stages, the first of them
-whole, in which k falls in even steps.
+Each sentence keeps its first k word groups, followed by "...". k falls during the training, so that the chain becomes
+shorter until most of it is implicit. The source does not say what a word group is or how k falls. Here it is a word, or
+a character in scripts without spaces. k falls in even steps over equal stages, of which the first is uncompressed.
 """
 
 from __future__ import annotations
 
 import re
 
-# Han, kana, Thai, Lao, Khmer and Burmese: a word is not marked off, so the unit is the character.
+# Han, kana, Thai, Lao, Khmer and Burmese have no spaces between words, so the unit is the character.
 _UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 )
 _SENTENCE = re.compile(r"\S.*?(?:[.!?…]+[\"')\]»”’]*(?=\s|\Z)|[。！？]+[」』]?|(?=\n)|\Z)", re.DOTALL)  # noqa: RUF001
-# An unspaced character with the marks around it, else a run without blanks.
+# A character of these scripts with the punctuation around it, or else a run of characters without blanks.
 _GROUP = re.compile(rf"[^\w\s]*[{_UNSPACED}][^\w\s]*|[^\s{_UNSPACED}]+")
 ELLIPSIS = "..."
 
@@ -26,9 +25,9 @@ def sentences(text: str) -> list[str]:
 
 
 def compress(text: str, keep: int | None) -> str:
-    """The text with each sentence of more than ``keep`` word groups cut after them; None: as it is.
+    """The text, with each sentence of more than ``keep`` word groups cut after these; None: unchanged.
 
-    ``keep`` 0 leaves "..." of each sentence. What stands between sentences stays.
+    With ``keep`` 0 only "..." is left of each sentence. The blanks between sentences stay.
     """
     if keep is None:
         return text
@@ -42,7 +41,7 @@ def compress(text: str, keep: int | None) -> str:
 
 
 def kept_groups(step: int, steps: int, stages: int, first: int, last: int) -> int | None:
-    """The k of a step: None (whole) in stage 0, then from ``first`` to ``last`` in even steps, rounded."""
+    """The k of a step: None (uncompressed) in stage 0, then from ``first`` to ``last`` in even steps, rounded."""
     stage = min(step * stages // steps, stages - 1)
     if stage == 0:
         return None

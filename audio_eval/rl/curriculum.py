@@ -1,7 +1,7 @@
-"""Easy to hard: how often the policy is right on an item, stages by it, and which stage a step draws from.
+"""An easy-to-hard curriculum: how easy each item is, stages of items, and the stage that a step draws from.
 
-SARI (arXiv 2504.15900) trains on an easy-to-hard curriculum without the items that the base model never gets right. Its
-schedule is not published: equal stages by quantiles and equal shares of the steps are ours.
+SARI (arXiv 2504.15900) trains from easy to hard, without the items that the base model never gets right. The schedule
+is not published; stages of equal size that last for an equal share of the steps are our choice.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Measure = Literal["pass_rate", "confidence"]
 
 
 class Pool(NamedTuple):
-    """What a step draws from: ``stage`` counts from 0, ``step`` counts the steps since that stage began."""
+    """The question ids that a step draws from. ``stage`` counts from 0, ``step`` from the beginning of that stage."""
 
     stage: int
     step: int
@@ -28,16 +28,16 @@ class Pool(NamedTuple):
 
 
 def pass_rate(group: Group, label: int) -> float:
-    """Share of the group's N samples that name option ``label``; 0 for a group that could not be asked."""
+    """Share of the group's N samples that name option ``label``; 0 for an empty group."""
     choices = group.question.choices
     named = (n for c, n in zip(group.completions, group.counts, strict=True) if parse_choice(c.text, choices) == label)
     return sum(named) / group.size if group.size else 0.0
 
 
 def measure(groups: Sequence[Group], labels: Mapping[str, int], kind: Measure, seed: int) -> dict[str, float]:
-    """How easy each group's question is, 0 to 1, by id: its pass rate, or the share that the commonest option has.
+    """How easy each question is, 0 to 1, by id: its pass rate, or the vote share of its most frequent option.
 
-    The confidence needs no labels. ``seed`` breaks the ties of its vote, which changes no share.
+    The vote share ("confidence") needs no labels. ``seed`` breaks ties, which does not change the share.
     """
     if kind == "pass_rate":
         return {group.question.id: pass_rate(group, labels[group.question.id]) for group in groups}
@@ -49,9 +49,9 @@ def stages(
 ) -> list[list[str]]:
     """Question ids from easy to hard in at most ``n_stages`` parts, whose sizes differ by one at most.
 
-    ``difficulty`` maps an id to p in [0, 1], the share of samples that were right; high is easy. Items of p = 0 teach
-    nothing until the policy has changed (``drop_never``), those of p = 1 nothing any more (``drop_always``). Equal p
-    are ordered by lot, keyed by (seed, id). Raises ``UserError`` where nothing is left.
+    ``difficulty`` maps an id to p in [0, 1], the share of samples that are right; high is easy. ``drop_never`` leaves
+    out items with p = 0, ``drop_always`` those with p = 1: they have no contrast to learn from. Items with equal p are
+    in random order, keyed by (seed, id). Raises ``UserError`` where nothing is left.
     """
     kept = [id_ for id_, p in difficulty.items() if not (drop_never and p <= 0) and not (drop_always and p >= 1)]
     if not kept:
@@ -65,9 +65,9 @@ def stages(
 
 
 def pool_at(staged: Sequence[Sequence[str]], step: int, steps: int, pacing: Pacing) -> Pool:
-    """The pool of ``step`` out of ``steps``: each stage lasts for an equal share of them.
+    """The pool of a step. Each stage lasts for an equal share of the ``steps``.
 
-    ``staged``: the items of its stage. ``cumulative``: those and the easier ones.
+    ``staged``: the items of the stage alone. ``cumulative``: these and all easier ones.
     """
     stage = min(step * len(staged) // steps, len(staged) - 1)
     began = -(-stage * steps // len(staged))  # the first step with this stage, rounded up

@@ -1,9 +1,9 @@
-"""Pseudo-labels: majority votes of the policy, elected once or anew as it learns, recorded as they are elected."""
+"""Pseudo-labels: majority votes of the policy, fixed once or renewed while it learns, and recorded on the disk."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
@@ -11,13 +11,12 @@ from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Example, Question
+from audio_eval.rl.session import Session
 from audio_eval.rl.views import View, draw_view, parse_kinds, plain_view
 from audio_eval.rl.votes import Vote, pooled_vote
 
-if TYPE_CHECKING:
-    from audio_eval.rl.session import Session
-
-Labels = dict[str, Vote]
+Labels = dict[str, Vote]  # by question id
+Ballot = tuple[list[View], Sampling]  # each question as it is asked, and how its samples are drawn
 Relabel = Literal["once", "every_step", "every_k"]
 
 
@@ -26,10 +25,12 @@ class Voting(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    votes: int = Field(64, ge=1, description="samples a question for its label (M)")
-    temperature: float = Field(1.0, gt=0, description="of votes and rollouts")
-    views: str = Field("none", description="what the voted views vary, as choices+shift+gain; none: one plain view")
-    n_views: int = Field(8, ge=1, description="views that the votes are dealt to, where views are asked for")
+    votes: int = Field(64, ge=1, description="samples per question that vote on its label (M)")
+    temperature: float = Field(1.0, gt=0, description="sampling temperature of votes and rollouts")
+    views: str = Field(
+        "none", description="what changes between the views that vote, e.g. choices+shift+gain; none: the item as it is"
+    )
+    n_views: int = Field(8, ge=1, description="number of views that share the votes, when views are used")
 
     @field_validator("views")
     @classmethod
@@ -38,42 +39,44 @@ class Voting(BaseModel):
         return value
 
 
-def ballots(questions: Sequence[Question], c: Voting, seed: int) -> list[tuple[list[View], Sampling]]:
-    """What is asked in a vote: for each view the questions as they stand in it, and how their samples are drawn.
+def ballots(questions: Sequence[Question], c: Voting, seed: int) -> list[Ballot]:
+    """What is asked in a vote, one ballot per view: the questions in this view, and how their samples are drawn.
 
-    Together the views draw ``votes`` samples a question; the first ones draw one more where they do not divide evenly.
+    The views share ``votes`` samples per question; the first ones draw one more where they do not divide evenly.
     """
     kinds = parse_kinds(c.views)
     if not kinds:
-        return [([plain_view(q) for q in questions], Sampling(c.votes, c.temperature, stream="vote"))]
+        return [([plain_view(q) for q in questions], Sampling(c.votes, c.temperature, stream="vote", seed=seed))]
     count = min(c.n_views, c.votes)
     names = [f"vote/view{i}" for i in range(count)]
     return [
         ([draw_view(q, kinds, seed, name) for q in questions],
-         Sampling(c.votes // count + (i < c.votes % count), c.temperature, stream=name))
+         Sampling(c.votes // count + (i < c.votes % count), c.temperature, stream=name, seed=seed))
         for i, name in enumerate(names)
     ]  # fmt: skip
 
 
-def vote(policy: Policy, questions: Sequence[Question], c: Voting) -> list[tuple[Vote, str]]:
-    """Ask and count, to answer: a vote for each question, and what was said most often in its first view."""
-    asked = ballots(questions, c, policy.seed)
-    drawn = [policy.generate([view.question for view in views], sampling) for views, sampling in asked]
-    said = [group.best() for group in drawn[0]]
-    return list(zip(_count(asked, drawn, policy.seed), said, strict=True))
+def vote(policy: Policy, questions: Sequence[Question], c: Voting, seed: int) -> list[tuple[Vote, tuple[Group, ...]]]:
+    """Ask and count, to answer: for each question the vote, and the groups that voted, one per view."""
+    asked = ballots(questions, c, seed)
+    groups = [policy.generate([view.question for view in views], sampling) for views, sampling in asked]
+    return list(zip(_count(asked, groups, seed), zip(*groups, strict=True), strict=True))
 
 
-def elect_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: Session) -> Labels:
-    """A label for each question that any of its samples answered, by question id; the rest are skipped."""
+def vote_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: Session) -> Labels:
+    """A label for each question for which at least one sample names an option; the others get none.
+
+    The votes and the labels are kept on the disk. ``UserError`` where no question gets a label.
+    """
     asked = ballots(questions, c, run.seed)
     names = ["votes"] if len(asked) == 1 else [f"votes-view{i}" for i in range(len(asked))]
-    drawn = [
-        run.generate(name, policy, [view.question for view in ballot], sampling)
-        for name, (ballot, sampling) in zip(names, asked, strict=True)
+    groups = [
+        run.generate(name, policy, [view.question for view in views], sampling)
+        for name, (views, sampling) in zip(names, asked, strict=True)
     ]
-    elected = _count(asked, drawn, run.seed)
-    run.record_labels(label_record(q, one) for q, one in zip(questions, elected, strict=True))
-    labels = {q.id: one for q, one in zip(questions, elected, strict=True) if one.choice is not None}
+    votes = _count(asked, groups, run.seed)
+    run.record_labels(label_record(q, one) for q, one in zip(questions, votes, strict=True))
+    labels = {q.id: one for q, one in zip(questions, votes, strict=True) if one.choice is not None}
     if not labels:
         raise UserError(
             "no sample of any question named an option: there is nothing to learn from. Try another --prompt."
@@ -81,71 +84,73 @@ def elect_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: 
     return labels
 
 
-def _count(asked: list[tuple[list[View], Sampling]], drawn: list[list[Group]], seed: int) -> list[Vote]:
-    ballots_Q = zip(*(views for views, _ in asked), strict=True)
-    groups_Q = zip(*drawn, strict=True)
-    return [pooled_vote(groups, views, seed) for groups, views in zip(groups_Q, ballots_Q, strict=True)]
+def _count(asked: list[Ballot], groups: list[list[Group]], seed: int) -> list[Vote]:
+    """The vote of each question, from its groups in all views."""
+    views_Q = zip(*(views for views, _ in asked), strict=True)
+    groups_Q = zip(*groups, strict=True)
+    return [pooled_vote(of_one, views, seed) for of_one, views in zip(groups_Q, views_Q, strict=True)]
 
 
 def label_texts(questions: Sequence[Question], labels: Labels) -> dict[str, str]:
-    """The labels as texts, by question id, for the log."""
+    """The labels as texts by question id, for the log."""
     return {q.id: q.choices[choice] for q in questions if (choice := labels[q.id].choice) is not None}
 
 
-def label_record(question: Question, elected: Vote) -> dict[str, Any]:
-    """A label as it stands in ``labels.jsonl``."""
+def label_record(question: Question, vote: Vote) -> dict[str, Any]:
+    """The record of a label in ``labels.jsonl``."""
     return {
         "id": question.id,
-        "choice": elected.choice,
-        "label": None if elected.choice is None else question.choices[elected.choice],
-        "confidence": elected.confidence,
-        "tally": {question.choices[i]: n for i, n in elected.tally.items()},
-        "unparsable": elected.unparsable,
-        "entropy": round(elected.entropy, 6),
-        "agreement": elected.agreement,
+        "choice": vote.choice,
+        "label": None if vote.choice is None else question.choices[vote.choice],
+        "confidence": vote.confidence,
+        "tally": {question.choices[i]: n for i, n in vote.tally.items()},
+        "unparsable": vote.unparsable,
+        "entropy": round(vote.entropy, 6),
+        "agreement": vote.agreement,
     }
 
 
 class Relabelling:
-    """Labels that are voted for again while the policy learns: a question's is renewed when it is ``every`` steps old.
+    """Labels that are renewed while the policy learns: once a question's label is ``every`` steps old.
 
-    They are renewed where they are needed, in the batch of a step. A resumed run reads them back from
-    ``adapt/relabels.jsonl``, which ``run.steps`` has cut back to the steps that are done.
+    Only the questions of a step's batch are voted on. A resumed run reads the labels back from
+    ``adapt/relabels.jsonl``, from which ``run.steps`` has removed the steps that were not finished.
     """
 
     def __init__(self, policy: Policy, c: Voting, every: int, run: Session) -> None:
         self._policy, self._voting, self._every, self._run = policy, c, every, run
-        self._known: dict[str, tuple[int, Vote]] | None = None
+        self._known: dict[str, tuple[int, Vote]] | None = None  # question id -> step of the vote, vote
 
     def at(self, step: int, batch: Sequence[Question]) -> Labels:
-        """The labels of ``batch`` at a step; questions that no sample answered have none."""
+        """The labels of ``batch`` at a step. A question for which no sample names an option has none."""
         if self._known is None:
-            self._known = {q: (s, elected) for s, q, elected in map(_read, self._run.step_log("relabels").read())}
-        old = {q.id: q for q in batch if q.id not in self._known or step - self._known[q.id][0] >= self._every}
-        due = list(old.values())
+            self._known = {q: (s, vote) for s, q, vote in map(_read, self._run.step_log("relabels").read())}
+        due = list(
+            {q.id: q for q in batch if q.id not in self._known or step - self._known[q.id][0] >= self._every}.values()
+        )
         if due:
             asked = ballots(due, self._voting, self._run.seed)
-            drawn = [
-                self._policy.generate([v.question for v in ballot], sampling.keyed(f"{sampling.stream}/step{step}"))
-                for ballot, sampling in asked
+            groups = [
+                self._policy.generate([v.question for v in views], sampling.keyed(f"{sampling.stream}/step{step}"))
+                for views, sampling in asked
             ]
-            self._known |= {q.id: (step, e) for q, e in zip(due, _count(asked, drawn, self._run.seed), strict=True)}
+            votes = _count(asked, groups, self._run.seed)
+            self._known |= {q.id: (step, vote) for q, vote in zip(due, votes, strict=True)}
         self._run.step_log("relabels").append(
             {"step": step + 1, **label_record(q, self._known[q.id][1]), "indices": self._known[q.id][1].tally}
             for q in due
         )
-        return {q.id: elected for q in batch if (elected := self._known[q.id][1]).choice is not None}
+        return {q.id: vote for q in batch if (vote := self._known[q.id][1]).choice is not None}
 
 
 def _read(record: dict[str, Any]) -> tuple[int, str, Vote]:
     tally = {int(choice): n for choice, n in record["indices"].items()}
-    return record["step"] - 1, record["id"], Vote(
-        record["choice"], record["confidence"], tally, record["unparsable"], record["agreement"]
-    )  # fmt: skip
+    vote = Vote(record["choice"], record["confidence"], tally, record["unparsable"], record["agreement"])
+    return record["step"] - 1, record["id"], vote
 
 
 def gold_labels(examples: Sequence[Example]) -> dict[str, int]:
-    """The index of each example's answer among its choices; examples whose answer is not a choice are left out."""
+    """The index of each example's answer among its options. Examples whose answer is not an option are left out."""
     labels = {e.question.id: e.question.choices.index(e.answer) for e in examples if e.answer in e.question.choices}
     if not labels:
         raise UserError(

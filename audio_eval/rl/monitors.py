@@ -1,8 +1,8 @@
-"""Collapse monitors: figures of a step that need no answer, what they warn of, and a rule that may stop the run.
+"""Collapse monitors: statistics of a step that need no answers, warnings, and a rule that may stop the run early.
 
-"How far can unsupervised RLVR scale" (arXiv 2603.08660): rewards that come from the model itself sharpen it, and
-accuracy rises, then falls. None of these figures tells how accurate the model is; a rule that stops must be stated
-before the run, as it goes into the run's settings.
+Rewards that come from the model itself sharpen it: accuracy rises, then falls ("How far can unsupervised RLVR scale",
+arXiv 2603.08660). None of these statistics tells how accurate the model is. The rule that stops is one of the run's
+settings, so it is fixed before the run.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from audio_eval.group import Group
 from audio_eval.scoring import normalise, parse_choice
 from audio_eval.scoring.open_ended import final_answer
 
-WINDOW = 10  # steps that a warning looks back on
-WARNINGS = {  # means over the window
-    "majority_ratio": (">", 0.98, "samples of a question hardly differ"),
-    "position": (">", 0.6, "most answers name the option at one position"),
+WINDOW = 10  # steps over which a warning averages
+WARNINGS = {  # bounds on the mean over the window
+    "majority_ratio": (">", 0.98, "the samples of a question hardly differ"),
+    "position": (">", 0.6, "most answers name the option at the same position"),
     "entropy": ("<", 0.01, "the policy is nearly deterministic"),
-    "length_drift": (">", 1.0, "completions have become twice as long, or half"),
+    "length_drift": (">", 1.0, "completions have become twice or half as long"),
 }
 _RULE = re.compile(r"\s*(\w+)\s*([<>])\s*([\d.eE+-]+)(?:\s+for\s+(\d+))?\s*")
 
@@ -38,13 +38,13 @@ class Rule(NamedTuple):
     steps: int
 
     def holds(self, history: Sequence[Mapping[str, float]]) -> bool:
-        """Whether it is so at the end of ``history``, one mapping a step."""
+        """Whether the rule holds at the end of ``history``, which has one mapping per step."""
         last = [record.get(self.metric) for record in history[-self.steps :]]
         return len(last) == self.steps and all(v is not None and _beyond(v, self.sign, self.bound) for v in last)
 
 
 def parse_rule(text: str | None) -> Rule | None:
-    """``majority_ratio > 0.99 for 10``; None is no rule. ``UserError`` for what cannot be read."""
+    """Parse a rule such as ``majority_ratio > 0.99 for 10``; None is no rule. ``UserError`` for a malformed one."""
     if text is None:
         return None
     found = _RULE.fullmatch(text)
@@ -68,20 +68,21 @@ def _beyond(value: float, sign: str, bound: float) -> bool:
     return value > bound if sign == ">" else value < bound
 
 
-STATISTICS = ("majority_ratio", "vote_entropy", "unparsable", "unique", "position", "length")
+STATISTICS = ("majority_ratio", "vote_entropy", "unparsable", "unique", "length", "position")
 
 
 def statistics(groups: Sequence[Group]) -> dict[str, float]:
-    """Of a step's groups, each a mean over the questions that were asked (TTRL's names; facts of its logs).
+    """Statistics of a step's groups, each a mean over the questions (names as in TTRL's logs).
 
-    ``majority_ratio``: samples for the answer named most, over all; ``vote_entropy`` of the named answers, in bits;
-    ``unparsable``: share of samples that name none; ``unique``: distinct texts over samples; ``position``: share of the
-    option position named most, over all groups together; ``length``: tokens of a completion.
+    ``majority_ratio``: share of samples for the most frequent answer; ``vote_entropy`` of the answers, in bits;
+    ``unparsable``: share of samples without an answer; ``unique``: distinct texts per sample; ``length``: tokens per
+    completion, of the groups whose tokens are known; ``position``: share of the most frequent option position, over
+    all groups together.
     """
     asked = [group for group in groups if group.completions]
     if not asked:
         return {}
-    rows, positions = [], Counter[int]()
+    rows, lengths, positions = [], [], Counter[int]()
     for group in asked:
         named: Counter[object] = Counter()
         for completion, count in zip(group.completions, group.counts, strict=True):
@@ -91,31 +92,32 @@ def statistics(groups: Sequence[Group]) -> dict[str, float]:
         if group.question.choices:
             positions.update({key: n for key, n in named.items() if isinstance(key, int)})
         shares = np.array(list(named.values())) / max(named.total(), 1)
-        tokens = sum(len(c.tokens) * n for c, n in zip(group.completions, group.counts, strict=True))
+        if all(c.tokens is not None for c in group.completions):
+            tokens = sum(len(c.token_ids) * n for c, n in zip(group.completions, group.counts, strict=True))
+            lengths.append(tokens / group.size)
         rows.append((
             max(named.values(), default=0) / group.size,
             float(-(shares * np.log2(shares)).sum()) if len(shares) else 0.0,
             1 - named.total() / group.size,
             len({c.text for c in group.completions}) / group.size,
-            tokens / group.size,
         ))  # fmt: skip
-    majority, vote_entropy, unparsable, unique, length = np.mean(rows, axis=0).tolist()
-    found = {"majority_ratio": majority, "vote_entropy": vote_entropy, "unparsable": unparsable,
-             "unique": unique, "length": length}  # fmt: skip
+    found = dict(zip(STATISTICS, np.mean(rows, axis=0).tolist(), strict=False))
+    if lengths:
+        found["length"] = float(np.mean(lengths))
     if positions:
         found["position"] = max(positions.values()) / positions.total()
     return found
 
 
 def answer_key(text: str, group: Group) -> int | str | None:
-    """What tells answers apart: the option that is named, or an open answer's normal form; None: no answer."""
+    """What answers are compared by: the named option, or the normal form of an open answer; None: no answer."""
     if group.question.choices:
         return parse_choice(text, group.question.choices)
     return normalise(final_answer(text)) or None
 
 
 class Monitors:
-    """Watches a run's metrics, beginning with those of before an interruption. ``warnings`` has each warning once."""
+    """Watches the metrics of a run, ``history`` first. ``warnings`` has each warning once."""
 
     def __init__(self, stop_when: str | None, history: Sequence[Mapping[str, float]]) -> None:
         self._rule = parse_rule(stop_when)
@@ -126,7 +128,7 @@ class Monitors:
             self.see(metrics)
 
     def see(self, metrics: Mapping[str, float]) -> list[str]:
-        """Take the next step's metrics in; returns what is to be warned of for the first time."""
+        """Add the next step's metrics; returns the warnings that are new."""
         self._history.append({**metrics, "length_drift": self._drift(metrics.get("length", 0.0))})
         news = []
         for name, (sign, bound, meaning) in WARNINGS.items():
@@ -139,10 +141,10 @@ class Monitors:
 
     @property
     def stop(self) -> bool:
-        """Whether the rule that was stated beforehand holds now."""
+        """Whether the rule holds now."""
         return self._rule is not None and self._rule.holds(self._history)
 
     def _drift(self, length: float) -> float:
-        """How far the mean length is from that of the first steps: 0 the same, 1 twice or half."""
+        """How far the length is from the mean of the first steps: 0 for the same, 1 for twice or half."""
         first = [r["length"] for r in self._history[:WINDOW] if r.get("length")]
         return abs(float(np.log2(length / np.mean(first)))) if first and length else 0.0

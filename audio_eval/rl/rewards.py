@@ -1,4 +1,4 @@
-"""Rewards: Group -> one number a unique completion."""
+"""Rewards: one number for each unique completion of a group."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def format_reward(group: Group) -> np.ndarray:
 
 
 def mean_reward(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> float:
-    """Mean over all samples drawn, for the log; 0 where nothing was drawn."""
+    """Mean over all samples, for the log; 0 where there are none."""
     values = [np.average(r, weights=g.counts) for g, r in zip(groups, rewards, strict=True) if g.completions]
     return float(np.mean(values)) if values else 0.0
 
 
 def contrastless_share(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> float:
-    """Share of the groups whose samples are all rewarded alike: their advantages are 0; of none, 0."""
+    """Share of groups in which all samples have the same reward, so that all advantages are 0; 0 without groups."""
     alike = [reward_std(r, np.array(g.counts)) == 0 for g, r in zip(groups, rewards, strict=True) if g.completions]
     return sum(alike) / len(alike) if alike else 0.0

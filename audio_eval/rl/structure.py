@@ -1,7 +1,6 @@
-"""Rewards for structure: which tags a completion has, each closed exactly once and in order, and how long it thinks.
+"""Rewards for structure: the tags of a completion, each opened and closed once and in order, and length of thinking.
 
-Tags are compared without regard to case. What stands between a tag and the next one is free where the tag is a
-segment, and blank elsewhere.
+The case of tags does not matter. Text is free inside a segment's tag; between segments only blanks are allowed.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ SECTIONS = ("planning", "caption", "reasoning", "summary")
 
 
 class Segment(NamedTuple):
-    """A tag with free text in it, and its share of the graded reward. ``inside``: the tag it stands in."""
+    """A tag with free text in it, and its share of the graded reward. ``inside``: the tag around it."""
 
     tag: str
     share: float
@@ -28,7 +27,7 @@ class Segment(NamedTuple):
 
 
 _PARTS = tuple(Segment(tag, 0.25 / len(SECTIONS), "think") for tag in SECTIONS)
-# 0.25 for the thinking and 0.75 for the answer: NeMo RL's format reward. Its even split over sections is ours.
+# 0.25 for the thinking and 0.75 for the answer: NeMo RL's format reward. The even split over sections is ours.
 FORMATS: dict[Format, tuple[Segment, ...]] = {
     "answer": (Segment("answer", 1.0),),  # R1-AQA
     "think_answer": (Segment("think", 0.25), Segment("answer", 0.75)),  # R1-AQA "think", Ke-Omni-R, NeMo RL
@@ -41,9 +40,9 @@ _THINKING = re.compile(r"<think>(.*?)(?:</think>|\Z)", re.DOTALL | re.IGNORECASE
 
 
 def segments(text: str, format: Format) -> dict[str, str]:
-    """The text of each segment whose tag is opened and closed exactly once, after those before it; stripped.
+    """The stripped text of each segment whose tag is opened and closed exactly once, after the segments before it.
 
-    A segment inside another tag needs that tag closed exactly once around it.
+    A segment inside another tag also needs that tag to be opened and closed exactly once around it.
     """
     places: dict[tuple[str, str], list[re.Match[str]]] = {}
     for found in _TAG.finditer(text):
@@ -65,7 +64,7 @@ def segments(text: str, format: Format) -> dict[str, str]:
 
 
 def has_structure(text: str, format: Format) -> bool:
-    """Whether the whole text is the format: each tag once, in order, and nothing but blanks between segments."""
+    """Whether the whole text has the format: each tag once, in order, and only blanks between segments."""
     if format == "maybe_think":
         return has_structure(text, "think_answer") or has_structure(text, "answer")
     tags = {name for tag, _, inside in FORMATS[format] for name in (tag, inside) if name}
@@ -86,7 +85,7 @@ def _whole(format: Format) -> re.Pattern[str]:
 
 
 def structure_reward(group: Group, format: Format, graded: bool = False) -> np.ndarray:
-    """1 where a completion is the format, else 0; ``graded``: the shares of its segments that are there; (U,)."""
+    """1 where a completion has the format, else 0; ``graded``: the sum of the shares of its segments. Shape (U,)."""
     if not graded:
         return np.array([float(has_structure(c.text, format)) for c in group.completions])
     shares = {segment.tag: segment.share for segment in FORMATS[format]}
@@ -94,7 +93,7 @@ def structure_reward(group: Group, format: Format, graded: bool = False) -> np.n
 
 
 def written(parts: Mapping[str, str], answer: str, format: Format) -> str:
-    """A completion of this format: ``parts`` are the texts of its segments but the last, which is ``answer``."""
+    """A completion in this format. ``parts`` are the texts of its segments by tag; the last segment is ``answer``."""
     text, opened = "", ""
     *before, last = FORMATS[format]
     for tag, _, inside in before:
@@ -104,20 +103,20 @@ def written(parts: Mapping[str, str], answer: str, format: Format) -> str:
 
 
 def thinking(text: str) -> str:
-    """The thinking, stripped: what the first ``<think>`` holds; thinking that was cut off counts up to the end."""
+    """The stripped text of the first ``<think>``, up to the end of the completion where it is not closed."""
     found = _THINKING.search(text)
     return found[1].strip() if found else ""
 
 
 def has_thinking(text: str) -> bool:
-    """Whether the text thinks before it answers; an empty ``<think></think>`` does not."""
+    """Whether the text has thinking in it; an empty ``<think></think>`` is none."""
     return bool(thinking(text))
 
 
 def length_reward(group: Group, words: int) -> np.ndarray:
-    """1 where the thinking has ``words`` words, falling evenly to 0 at none and at twice as many; shape (U,).
+    """1 where the thinking has ``words`` words, falling linearly to 0 at no words and at twice as many; shape (U,).
 
-    AudSemThinker rewards thinking of 25 or 100 words; its formula is not at hand: the triangle is ours.
+    AudSemThinker rewards thinking of 25 or 100 words. Its formula is not published; this one is ours.
     """
     lengths = np.array([len(thinking(c.text).split()) for c in group.completions], dtype=float)
     return np.maximum(0.0, 1 - np.abs(lengths - words) / words)

@@ -1,6 +1,6 @@
-"""Given completions as experience: supervised fine-tuning, and the warm-up of methods that reinforce afterwards.
+"""Experience from given completions: supervised fine-tuning, and the warm-up of methods that reinforce afterwards.
 
-The target is a group of one completion with advantage 1, whose policy gradient is the gradient of its log-likelihood.
+Each target is a group of one completion with advantage 1: its policy gradient is the gradient of its log-likelihood.
 """
 
 from __future__ import annotations
@@ -10,31 +10,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from audio_eval.models.policy import Policy, TrainablePolicy
+from audio_eval.models.policy import Policy, trainable
 from audio_eval.questions import Example, Question
-from audio_eval.rl.loop import Experience
+from audio_eval.rl.experience import Experience
 from audio_eval.rl.structure import SECTIONS, Format, written
 
 
 class Lesson(NamedTuple):
-    """A question, and the completion that is to be learnt."""
+    """A question and the completion to learn."""
 
     question: Question
     target: str
 
 
 def teach(policy: Policy, lessons: Sequence[Lesson]) -> Experience:
-    """The experience of a step that learns these lessons; it logs the mean length of a target in tokens."""
-    assert isinstance(policy, TrainablePolicy)  # train() has seen to it
-    groups = [policy.encode(question, target) for question, target in lessons]
-    tokens = [len(completion.tokens) for group in groups for completion in group.completions]
+    """The experience of a step that learns these lessons. It logs the mean length of the targets in tokens."""
+    learner = trainable(policy)
+    groups = [learner.encode(question, target) for question, target in lessons]
+    tokens = [len(completion.token_ids) for group in groups for completion in group.completions]
     return Experience(groups, [np.ones(1) for _ in groups], {"target_tokens": float(np.mean(tokens))})
 
 
 def chains(examples: Sequence[Example], format: Format) -> list[Lesson]:
-    """The written chains of thought as completions of ``format``; examples that lack a segment are left out.
+    """The written chains of thought as completions of ``format``. Examples that lack a segment are left out.
 
-    ``sections`` takes the four sections of a rationale by name; ``think_answer`` takes all its segments, a line each.
+    ``sections`` takes the four sections of a rationale by name; ``think_answer`` takes all segments, one per line.
     """
     lessons = []
     for example in examples:

@@ -1,7 +1,7 @@
-"""Views: the same item asked in another way that leaves the right answer what it was.
+"""Views: the same item asked in another way that does not change the right answer.
 
-A view permutes the options, edits the recording a little, or words the question otherwise. Which view is drawn is a
-function of (seed, question id, the view's name), so that votes and rollouts see views of their own.
+A view permutes the options, edits the recording a little, or words the question differently. It is drawn at random,
+keyed by (seed, question id, name of the view), so that votes and rollouts can use different views.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from audio_eval.seeding import stream
 
 ViewKind = Literal["choices", "shift", "gain", "noise", "resample", "paraphrase"]
 KINDS: tuple[str, ...] = get_args(ViewKind)
-SHIFT_S = 0.1  # at most so many seconds earlier or later
+SHIFT_S = 0.1  # seconds earlier or later at most
 GAIN = (0.7, 1.3)
 SNR_DB = (40.0, 60.0)
 RATES = (12_000, 14_000)
@@ -28,22 +28,22 @@ RATES = (12_000, 14_000)
 
 @dataclass(frozen=True)
 class View:
-    """``question`` as it is asked in this view; ``order[i]`` is the original index of the i-th option shown.
+    """``question`` as it is asked in this view. ``order[i]`` is the original index of the i-th option shown.
 
-    Of options with the same text the first stands for all, as in ``parse_choice``.
+    The first of several options with the same text stands for all of them, as in ``parse_choice``.
     """
 
     question: Question
     order: tuple[int, ...]
 
     def original(self, choice: int | None) -> int | None:
-        """The original index of an option named in this view."""
+        """The original index of an option that was named in this view."""
         if choice is None:
             return None
         return min(self.order[i] for i in self._like(choice))
 
     def shown(self, choice: int) -> int:
-        """Where the original option ``choice`` stands in this view."""
+        """The index in this view of the original option ``choice``."""
         return self._like(self.order.index(choice))[0]
 
     def _like(self, choice: int) -> list[int]:
@@ -57,7 +57,7 @@ def plain_view(question: Question) -> View:
 
 
 def draw_view(question: Question, kinds: Sequence[str], seed: int, name: str) -> View:
-    """View ``name`` of an item, drawn from ``kinds``; what the item does not have (audio, paraphrases) stays."""
+    """View ``name`` of an item, with changes of these ``kinds`` as far as it has what they change."""
     rng = stream(seed, question.id, "view", name)
     order = np.arange(len(question.choices))
     wording = question.question
@@ -82,7 +82,7 @@ def _edit(kinds: Sequence[str], rng: np.random.Generator) -> AudioEdit:
 
 
 def parse_kinds(text: str) -> tuple[str, ...]:
-    """``choices+shift+gain`` as kinds; ``none`` is no view but the item as it is. ``UserError`` for an unknown kind."""
+    """The kinds in a text such as ``choices+shift+gain``; none for ``none``. ``UserError`` for an unknown kind."""
     names = [name.strip() for name in text.split("+") if name.strip() and name.strip() != "none"]
     for name in names:
         if name not in KINDS:

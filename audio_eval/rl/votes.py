@@ -1,4 +1,4 @@
-"""Majority vote over groups: the pseudo-label, its confidence, and what the vote looked like."""
+"""Majority vote over the samples of a question: the winning option, its confidence, and the tally."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from audio_eval.seeding import stream
 
 @dataclass(frozen=True)
 class Vote:
-    """``choice`` is the elected option's index, None when no sample named one. ``tally`` has the votes an option.
+    """``choice`` is the index of the winning option, None when no sample named one. ``tally``: votes by option index.
 
-    ``agreement`` is the share of the views that were asked whose own majority is ``choice``.
+    ``agreement`` is the share of views whose own majority is ``choice``.
     """
 
     choice: int | None
-    confidence: float  # votes for the elected option over all samples, unparsable ones included
+    confidence: float  # votes for the winner over all samples, unparsable ones included
     tally: dict[int, int]
     unparsable: int
     agreement: float = 1.0
@@ -33,17 +33,17 @@ class Vote:
 
 
 def majority_vote(group: Group, seed: int) -> Vote:
-    """Elect the option named most often (TTRL, arXiv 2504.16084; AQA-TTRL, arXiv 2510.05478).
+    """The option named most often wins (TTRL, arXiv 2504.16084; AQA-TTRL, arXiv 2510.05478).
 
-    A tie is broken by lot, keyed by (seed, question id), so it depends neither on the order of the samples nor on the
-    position of the options. Samples that name no option are not dropped: they lower the confidence. Where nobody named
-    one, there is no label.
+    A tie is broken at random, keyed by (seed, question id), so it depends neither on the order of the samples nor on
+    the position of the options. Samples that name no option lower the confidence. Where none names an option, there is
+    no winner.
     """
     return pooled_vote([group], [plain_view(group.question)], seed)
 
 
 def pooled_vote(groups: Sequence[Group], views: Sequence[View], seed: int) -> Vote:
-    """The same over several views of one item: samples of all views are counted together, by the original options."""
+    """A vote over several views of one item. Samples of all views are counted together, by the original options."""
     tallies = [tally(group, view) for group, view in zip(groups, views, strict=True)]
     pooled: Counter[int] = Counter()
     for one in tallies:
@@ -54,9 +54,9 @@ def pooled_vote(groups: Sequence[Group], views: Sequence[View], seed: int) -> Vo
         return Vote(None, 0.0, {}, unparsable, 0.0)
     most = max(pooled.values())
     tied = sorted(choice for choice, n in pooled.items() if n == most)
-    elected = tied[int(stream(seed, groups[0].question.id, "tie").integers(len(tied)))]
-    agreeing = sum(bool(one) and one[elected] == max(one.values()) for one in tallies)
-    return Vote(elected, most / size, dict(sorted(pooled.items())), unparsable, agreeing / len(tallies))
+    winner = tied[int(stream(seed, groups[0].question.id, "tie").integers(len(tied)))]
+    agreeing = sum(bool(one) and one[winner] == max(one.values()) for one in tallies)
+    return Vote(winner, most / size, dict(sorted(pooled.items())), unparsable, agreeing / len(tallies))
 
 
 def tally(group: Group, view: View) -> Counter[int]:

@@ -91,7 +91,7 @@ class Counter(Executor):
     def figures(self, spec: RunSpec) -> Figures:
         """The figures of a spec. Raises ``UserError`` as a run does, but for data and models that are not here."""
         Graders.of(spec.judge, spec.judge_model, None)
-        method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
+        method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args), spec.seed)
         alone = spec.model_copy(update={"adapt_task": None})
         scored = _part(lambda: self._parts(alone, self._task(spec, spec.task))[1])
         adapted = _part(lambda: self._parts(spec, self._task(spec, spec.task))[0])

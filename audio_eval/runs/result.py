@@ -38,7 +38,7 @@ def write_result(
     responses = JsonLines(folder / "responses.jsonl").read()
     notes = read_json(folder / "notes.json")
     row = {
-        "model": policy.name,
+        "model": policy.info.name,
         "method": method.name,
         "seed": spec.seed,
         "samples": round(notes.pop("adapt_samples") + sum(r["samples"] for r in responses)),
@@ -47,7 +47,7 @@ def write_result(
         "tags": tags(spec, method),
         "settings": settings(spec, method),
         "trained_on": training.label if training else None,
-        "model_revision": policy.revision,
+        "model_revision": policy.info.revision,
         "adapter_sha256": adapter_digest(folder),
         "audio_revision": audio_revision(JsonLines(folder / "questions.jsonl").read()),
         "oracle": oracle.of_run(adapted, folder),

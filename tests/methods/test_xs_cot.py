@@ -12,7 +12,7 @@ import pytest
 from audio_eval.errors import UserError
 from audio_eval.method import Cost
 from audio_eval.methods.xs_cot import Config, XsCot, chain
-from audio_eval.models.catalog import load_policy
+from audio_eval.models.backends import Limits, load_policy
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Example
 from audio_eval.rl.session import Session
@@ -78,7 +78,7 @@ def test_items_without_a_chain_are_left_out(tmp_path: Path) -> None:
 def test_the_embedded_model_learns_the_chain(tmp_path: Path) -> None:
     task = load_task("synth_aqa:train", prompt="xs_cot", limit=2)
     examples = [dataclasses.replace(e, rationale=PARTS, answer="Paris.") for e in task.examples]
-    policy = load_policy("tiny-omni", seed=0, batch_size=2, max_tokens=8)
+    policy = load_policy("tiny-omni", Limits(batch_size=2, max_tokens=8))
     config = Config(epochs=30, batch_size=2, lr=2e-3, tune="full", stages=2, first_groups=2)
     XsCot(config).adapt(policy, [], Session(tmp_path, 0, 2, examples, save_every=30))
     logged = metrics(tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from audio_eval.models.catalog import load_policy
+from audio_eval.models.backends import Limits, load_policy
 from audio_eval.models.hf.policy import HFPolicy
 from tests.models.checkpoints import BUILDERS
 
@@ -22,9 +22,9 @@ class Built:
     folder: Path
     weights: dict[str, torch.Tensor]
 
-    def policy(self, seed: int = 0, **settings: int) -> HFPolicy:
+    def policy(self, **limits: int) -> HFPolicy:
         """A fresh policy, loaded as the command line does."""
-        policy = load_policy(str(self.folder), seed=seed, **settings)
+        policy = load_policy(str(self.folder), Limits(**limits))
         assert isinstance(policy, HFPolicy)
         return policy
 

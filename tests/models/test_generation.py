@@ -10,6 +10,7 @@ import torch
 from transformers import Qwen2AudioProcessor, WhisperFeatureExtractor
 
 from audio_eval.audio import AudioRef
+from audio_eval.group import Group
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
@@ -19,7 +20,7 @@ from tests.models.conftest import Built
 
 @pytest.fixture(scope="module")
 def policy(built: Built) -> HFPolicy:
-    return built.policy(seed=11)
+    return built.policy()
 
 
 def mixed(n: int = 16) -> list[Question]:
@@ -130,11 +131,10 @@ def test_unreadable_audio_is_an_empty_group_and_spares_the_others(built: Built, 
     groups = policy.generate([broken[0], *asked[:2], broken[1], *asked[2:], broken[2]], Sampling(max_tokens=6))
     assert [g for g in groups if g.error is None] == want
     failed = {g.question.id: g for g in groups if g.error is not None}
-    assert failed.keys() == {"missing", "garbage", "wrong sum"} == policy.usage.failed.keys()
+    assert failed.keys() == {"missing", "garbage", "wrong sum"}
     for id_, group in failed.items():
         assert group.completions == () == group.counts and group.size == 0 and group.best() == ""
-        assert group.error and "\n" not in group.error and policy.usage.failed[id_] == group.error
-    assert policy.usage.samples == 5
+        assert group.error and "\n" not in group.error
     assert [g.size for g in policy.generate(broken, Sampling(max_tokens=2))] == [0, 0, 0]
     assert policy.generate([], Sampling()) == []
 
@@ -200,8 +200,8 @@ def test_a_clip_beyond_the_window_is_cut_and_flagged(qwen2_audio: Built) -> None
     long = wave(31.0, seed=9)
     asked = [question(9, 31.0), question(1, 1.0), question(8, 30.0)]
     groups = policy.generate(asked, Sampling(max_tokens=6))
-    assert policy.usage.truncated == {"q9"}
-    assert policy.usage.audio_seconds == pytest.approx(62.0)
+    assert [group.truncated for group in groups] == [True, False, False]
+    assert [group.audio_seconds for group in groups] == pytest.approx([31.0, 1.0, 30.0])
     cut = as_wav(long[: 30 * RATE])
     same = Question("q9", cut, asked[0].question, asked[0].choices, asked[0].prompt)
     [heard] = policy.generate([same], Sampling(max_tokens=6))
@@ -220,10 +220,11 @@ def test_each_clip_is_encoded_once(built: Built) -> None:
     asked = [*mixed(8), Question("again", clip(0.3, 0), "", (), "The same clip, another question.")]
     unique = {q.audio.digest() for q in asked if q.audio is not None}
     assert len(unique) == 7
+    groups: list[Group] = []
     for sampling in (Sampling(max_tokens=2), Sampling(n=4, temperature=1.0, max_tokens=2)):
-        policy.generate(asked, sampling)
-        policy.generate(asked[::-1], sampling)
+        groups += policy.generate(asked, sampling)
+        groups += policy.generate(asked[::-1], sampling)
     assert policy.encoder.calls == 7
-    assert policy.usage.samples == 2 * 9 + 2 * 9 * 4
+    assert sum(group.size for group in groups) == 2 * 9 + 2 * 9 * 4
     seconds = sum(len(q.audio.load(RATE)) / RATE for q in asked if q.audio is not None)
-    assert policy.usage.audio_seconds == pytest.approx(4 * seconds)
+    assert sum(group.audio_seconds for group in groups) == pytest.approx(4 * seconds)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from audio_eval.group import Completion, Group
-from audio_eval.models.hf import scorer
+from audio_eval.models.hf import logprobs
 from audio_eval.models.hf.gradient import Scored, score_rows
 from audio_eval.models.hf.layout import SharedPrefix
 from audio_eval.models.hf.policy import HFPolicy
@@ -57,7 +57,7 @@ def rows_of(policy: HFPolicy, groups: Sequence[Group]) -> list[SharedPrefix]:
 
 def step(policy: HFPolicy, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> tuple[Gradients, dict]:
     seen = record(policy)
-    stats = policy.train_step(groups, advantages)
+    stats = policy.train_step(groups, advantages).metrics
     return seen[0], stats
 
 
@@ -73,7 +73,7 @@ def test_log_probabilities_are_those_of_rows_of_their_own(built: Built) -> None:
     assert text.num_key_value_heads < text.num_attention_heads, "grouped queries are part of the test"
     with torch.no_grad():
         want = all_logprobs(built, policy, MIXED)
-        got = score_rows(policy.model, rows_of(policy, MIXED), 1024)
+        got = score_rows(policy.encoder.checkpoint, rows_of(policy, MIXED), 1024)
     repeated = [rows[at] for rows, group in zip(want, MIXED, strict=True) for at in np.cumsum(group.counts) - 1]
     assert got.mask_UT.sum(dim=1).tolist() == [len(row) for row in repeated]
     for u, row in enumerate(repeated):
@@ -85,7 +85,7 @@ def test_entropy_is_that_of_the_predicting_distribution(omni: Built) -> None:
     policy = omni.policy()
     [row] = rows_of(policy, given([[2]], [None]))
     with torch.no_grad():
-        scored = score_rows(policy.model, [row], 1024)
+        scored = score_rows(policy.encoder.checkpoint, [row], 1024)
         ids = torch.tensor(row.completions[0][:1])
         embeds = torch.cat([row.prompt, policy.model.get_input_embeddings()(ids)])[None]
         logits = policy.model.lm_head(policy.model.model.language_model(inputs_embeds=embeds).last_hidden_state)
@@ -181,7 +181,7 @@ def test_losses_are_those_of_repeated_rows_in_any_micro_batches(omni: Built, los
             go()
 
         policy._optimizer.step = compare  # type: ignore[method-assign]
-        stats = policy.train_step(MIXED, advantages)
+        stats = policy.train_step(MIXED, advantages).metrics
         assert len(noted) == 2 and stats["clipped"] > 0
         for got, want in zip(noted, wanted, strict=True):
             assert_same_gradients(got, want, 1e-4)
@@ -264,7 +264,7 @@ def test_checkpointing_keeps_less_and_changes_nothing(built: Built, tune: str) -
             return tensor
 
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-            scored = score_rows(policy.model, rows_of(policy, MIXED), 1024, checkpointing)
+            scored = score_rows(policy.encoder.checkpoint, rows_of(policy, MIXED), 1024, checkpointing)
         kept.append(sum(saved.values()))
         assert scored.logprobs_UT.requires_grad
         gradients.append(step(policy, MIXED, advantages_of(MIXED))[0])
@@ -287,7 +287,7 @@ def test_no_memory_in_the_forward_halves_the_micro_batch(built: Built, monkeypat
             raise torch.cuda.OutOfMemoryError("injected")
         return score_rows(model, rows, *args)
 
-    monkeypatch.setattr(scorer, "score_rows", short_of_memory)
+    monkeypatch.setattr(logprobs, "score_rows", short_of_memory)
     policy = started(built, settings("full"))
     got, stats = step(policy, MIXED, advantages_of(MIXED))
     assert_same_gradients(got, want)
@@ -296,7 +296,7 @@ def test_no_memory_in_the_forward_halves_the_micro_batch(built: Built, monkeypat
         {k: v for k, v in plain.items() if k != "oom_retries"}, rel=1e-4
     )
     sizes.clear()
-    assert policy.train_step(MIXED, advantages_of(MIXED))["oom_retries"] == 0, "the smaller budget stays"
+    assert policy.train_step(MIXED, advantages_of(MIXED)).metrics["oom_retries"] == 0, "the smaller budget stays"
     assert max(sizes) <= 300
 
 
@@ -332,7 +332,7 @@ def test_no_memory_for_the_reference_and_the_old_policy(omni: Built, monkeypatch
             raise torch.cuda.OutOfMemoryError("injected")
         return score_rows(*args)
 
-    monkeypatch.setattr(scorer, "score_rows", short_of_memory)
+    monkeypatch.setattr(logprobs, "score_rows", short_of_memory)
     got, stats = step(started(omni, settings(**changes)), MIXED, advantages_of(MIXED))
     assert not failures and stats["oom_retries"] == 2
     assert_same_gradients(got, want)

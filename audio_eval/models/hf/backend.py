@@ -64,7 +64,7 @@ class HF:
         from audio_eval.models.hf.settings import EngineSettings
 
         cache = CacheSettings(
-            int(config.cache_gb * 2**30), config.cache_on, config.cache_dir and Path(config.cache_dir)
+            int(config.cache_gb * 2**30), config.cache_on, Path(config.cache_dir) if config.cache_dir else None
         )
         engine = EngineSettings(cache, config.prefill_tokens, config.token_budget, config.threads, config.ahead_seconds)
         return HFPolicy(

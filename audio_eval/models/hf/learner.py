@@ -56,7 +56,7 @@ class Learner:
             batch,
             [float(advantages[g][u]) for g, u in batch.places],
             [groups[g].counts[u] for g, u in batch.places],
-            Totals(completions, sum(len(c.tokens) * n for c, n in drawn if not self._masked(c)), self.max_tokens),
+            Totals(completions, sum(len(c.token_ids) * n for c, n in drawn if not self._masked(c)), self.max_tokens),
             sum(n for c, n in drawn if not c.finished) / max(completions, 1),
         )
 

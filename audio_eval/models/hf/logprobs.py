@@ -55,7 +55,7 @@ class LogprobEngine:
         """The ``chosen`` completions (indices) of each group; a group of which none is chosen costs nothing."""
         batch = Batch()
         pairs = list(zip(groups, chosen, strict=True))
-        kept = [[u for u in of_group if group.completions[u].tokens] for group, of_group in pairs]
+        kept = [[u for u in of_group if group.completions[u].token_ids] for group, of_group in pairs]
         asked = [g for g in range(len(groups)) if kept[g]]
         with torch.no_grad(), self.precision():
             prompts = self.encoder.prompts([groups[g].question for g in asked]) if asked else []
@@ -66,7 +66,7 @@ class LogprobEngine:
                 continue
             batch.owners += [len(batch.questions)] * len(kept[g])
             batch.places += [(g, u) for u in kept[g]]
-            batch.tokens += [groups[g].completions[u].tokens for u in kept[g]]
+            batch.tokens += [groups[g].completions[u].token_ids for u in kept[g]]
             batch.questions.append(question)
             batch.prompts.append(len(prompt.embeds))
         return batch

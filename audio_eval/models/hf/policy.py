@@ -22,20 +22,19 @@ from audio_eval.models.hf.logprobs import Batch, LogprobEngine
 from audio_eval.models.hf.prefill import Prefills
 from audio_eval.models.hf.sampler import sample
 from audio_eval.models.hf.settings import EngineSettings
-from audio_eval.models.policy import Sampling, Training, Usage
+from audio_eval.models.policy import PolicyInfo, PromptLength, Sampling, Training, Update
 from audio_eval.questions import Question
 
 
 class HFPolicy:
-    """A TrainablePolicy. ``batch_size`` is the most questions that are sampled together, ``max_tokens`` the length of a
-    completion where the sampling does not say; ``engine`` changes speed and memory alone.
+    """A TrainablePolicy. ``batch_size`` is how many questions are sampled together at most, ``max_tokens`` the longest
+    completion where the sampling does not say. ``engine`` changes speed and memory only.
     """
 
     def __init__(
         self,
         name: str,
         source: str,
-        seed: int = 0,
         device: str | None = None,
         batch_size: int = 32,
         max_tokens: int = 64,
@@ -43,19 +42,17 @@ class HFPolicy:
         engine: EngineSettings | None = None,
         dtype: str = "auto",
     ) -> None:
-        self.name, self.seed, self.batch_size, self.max_tokens = name, seed, batch_size, max_tokens
+        self.name, self.batch_size, self.max_tokens = name, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         usual = "bfloat16" if self.device.type == "cuda" else "float32"
         self._dtype: torch.dtype = getattr(torch, usual if dtype == "auto" else dtype)
         self._precision = partial(_precision, self.device)  # no bound method: an unused model is freed at once
         self._source, self._pinned, self._engine = source, revision, engine or EngineSettings()
-        self.usage = Usage()
         self._load()
 
     def _load(self, encoder: QuestionEncoder | None = None) -> None:
         """The unadapted model; ``encoder`` keeps the clips it has."""
         self._checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
-        self.revision = self._checkpoint.revision
         self.model, self.tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
         self.encoder = encoder or QuestionEncoder(self._checkpoint, self._engine)
         self.encoder.checkpoint = self._checkpoint
@@ -65,6 +62,7 @@ class HFPolicy:
         self._training: Training | None = None
         self._peft: Any | None = None
         self._reference: dict[str, torch.Tensor] = {}
+        self._names: dict[torch.nn.Parameter, str] = {}  # what is trained
         self._optimizer: torch.optim.Optimizer | None = None
         self._learner: Learner | None = None
 
@@ -73,6 +71,25 @@ class HFPolicy:
         listed = self.model.generation_config.eos_token_id
         ids = listed if isinstance(listed, list) else [listed]
         return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
+
+    @property
+    def info(self) -> PolicyInfo:
+        """The model, and the device in words."""
+        device = f"cpu ({torch.get_num_threads()} threads)"
+        if self.device.type == "cuda":
+            device = f"cuda ({torch.cuda.get_device_name(self.device)})"
+        return PolicyInfo(self.name, self._checkpoint.revision, "hf", device, trainable=True)
+
+    @property
+    def trained_parameters(self) -> int:
+        """How many parameters are trained; 0 before ``begin_training``."""
+        return sum(parameter.numel() for parameter in self._names)
+
+    def prompt_length(self, question: Question) -> PromptLength:
+        """Length of the prompt by the tokenizer and, from the recording's header, the family's formula."""
+        asked = self.encoder.ask(question)
+        audio = asked.tokens - len(asked.ids)
+        return PromptLength(asked.tokens - (1 if audio else 0), audio)  # the clip replaces its placeholder
 
     # --- generation ------------------------------------------------------------------------------------------------
 
@@ -96,14 +113,9 @@ class HFPolicy:
         drawn: Iterator[Group] = iter(())
         if usable:
             prefill, asked = self._prefills.of(self._checkpoint, usable), [p.question for p in usable]
-            drawn = iter(sample(self._checkpoint, self._end_ids, asked, prefill, sampling, self.seed))
-        self.usage.samples += sampling.n * len(usable)
-        clips = {p.question.id: p.clip for p in usable if p.clip is not None}
-        self.usage.audio_seconds += sum(clip.seconds for clip in clips.values())
-        self.usage.failed |= {q.id: p for q, p in zip(questions, prompts, strict=True) if isinstance(p, str)}
-        self.usage.truncated |= {id_ for id_, clip in clips.items() if clip.truncated}
+            drawn = iter(sample(self._checkpoint, self._end_ids, asked, prefill, sampling))
         return [
-            next(drawn) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
+            _heard(next(drawn), prompt) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
             for question, prompt in zip(questions, prompts, strict=True)
         ]
 
@@ -114,12 +126,11 @@ class HFPolicy:
         return Group(question, (Completion(text, tokens),), (1,))
 
     def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
-        """Self-certainty (U,) of each group's completions by the model as it stands; 0 for one without tokens.
+        """Self-certainty (U,) of each group's completions under the current weights; 0 for a completion of no tokens.
 
-        Before ``begin_training`` within the default ``token_budget`` and ``logits_chunk``, later within its own.
+        ``token_budget`` and ``logits_chunk`` are those of the training, or the default ones before it begins.
         """
         batch = self._scorer.batch(groups, [range(len(group.completions)) for group in groups])
-        self.usage.failed |= batch.failed
         found = [np.zeros(0 if group.question.id in batch.failed else len(group.completions)) for group in groups]
         for (group, u), value in zip(batch.places, self._scorer.self_certainty(batch), strict=True):
             found[group][u] = value
@@ -127,11 +138,11 @@ class HFPolicy:
 
     # --- training --------------------------------------------------------------------------------------------------
 
-    def begin_training(self, training: Training) -> None:
-        """Attach adapters or unfreeze weights, and set up AdamW."""
+    def begin_training(self, training: Training, seed: int) -> None:
+        """Attach adapters, whose start depends on ``seed``, or unfreeze weights; and set up AdamW."""
         self._training = training
         if training.tune == "lora":
-            self._peft = adapters.attach_lora(self._checkpoint, training, self.seed)
+            self._peft = adapters.attach_lora(self._checkpoint, training, seed)
         else:
             adapters.unfreeze(self._checkpoint, training)
             self.encoder.frozen = not training.train_tower
@@ -142,12 +153,11 @@ class HFPolicy:
         self._scorer = LogprobEngine(self.encoder, training, self._precision)
         self._learner = Learner(self._scorer, training, list(self._names), self.max_tokens)
 
-    def train_step(
-        self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
-    ) -> dict[str, float]:
-        """Optimizer steps on the groups; those whose advantages are all zero count in the mean and cost nothing, except
-        under a KL (``beta``) or an entropy bonus (``entropy_coef``), which holds them as well. Metrics are the
-        learner's, ``grad_norm``, ``oom_retries`` and ``truncated``, the share of drawn completions that were cut.
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
+        """Optimizer steps on the groups. A group whose advantages are all zero counts in the means and costs nothing,
+        unless there is a KL penalty (``beta``) or an entropy bonus (``entropy_coef``), which apply to it as well.
+        Metrics are the learner's, ``grad_norm``, ``oom_retries`` and ``truncated``, the share of completions that were
+        cut at max_tokens.
         """
         training, learner, optimizer = self._training, self._learner, self._optimizer
         assert training is not None and learner is not None and optimizer is not None, "begin_training comes first"
@@ -155,10 +165,9 @@ class HFPolicy:
             parameters["lr"] = training.lr * lr_scale
         retries, step = self._scorer.budget.retries, learner.gather(groups, advantages)
         batch = step.batch
-        self.usage.failed |= batch.failed
         stats = dict.fromkeys((*METRICS, "grad_norm", "oom_retries"), 0.0) | {"truncated": step.truncated}
         if not batch.tokens:
-            return stats
+            return Update(stats, batch.failed)
         self._prefills.drop()
         reference = self._score_reference(batch) if training.beta > 0 else None
         old = self._scorer.logprobs(batch) if training.inner_updates > 1 else None
@@ -168,7 +177,8 @@ class HFPolicy:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
             stats["grad_norm"] = float(norm)
-        return stats | {"oom_retries": float(self._scorer.budget.retries - retries)}
+        stats["oom_retries"] = float(self._scorer.budget.retries - retries)
+        return Update(stats, batch.failed)
 
     def _score_reference(self, batch: Batch) -> list[torch.Tensor]:
         """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""
@@ -207,6 +217,12 @@ class HFPolicy:
         if self._training is None:
             return
         self._load(self.encoder if self.encoder.frozen else None)
+
+
+def _heard(group: Group, prompt: EmbeddedPrompt) -> Group:
+    """The group with what the model was given to hear."""
+    clip = prompt.clip
+    return group if clip is None else replace(group, truncated=clip.truncated, audio_seconds=clip.seconds)
 
 
 def _precision(device: torch.device) -> AbstractContextManager[Any]:

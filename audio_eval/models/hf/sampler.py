@@ -1,7 +1,7 @@
-"""Multiset sampling: the N samples of a question are drawn together from one prefill.
+"""Sampling: the N samples of a question are drawn together from one prefill.
 
-Samples that agree so far stand in one row and cost one row. Sample i of a question has uniform numbers of its own, so
-what comes out are N independent samples, at the cost of the unique ones.
+Samples with the same prefix share one row, so the cost is that of the unique ones. Each sample has uniform random
+numbers of its own, so the result are N independent samples.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ Counted = list[tuple[Completion, int]]
 @torch.no_grad()
 def sample(
     checkpoint: Checkpoint, end_ids: frozenset[int], questions: Sequence[Question], prompts: Prefill,
-    sampling: Sampling, seed: int,
+    sampling: Sampling,
 ) -> list[Group]:  # fmt: skip
     """Draw ``sampling.n`` completions of each question (Q), whose ``prompts`` were forwarded, as one Group each.
 
-    Draws come from the stream (seed, question id, sampling.stream): the batch a question is in does not matter.
+    Random numbers are keyed by (sampling.seed, question id, sampling.stream), so the rest of the batch does not matter.
     """
     limit, head = sampling.max_tokens, checkpoint.head
     vocabulary = head.weight.shape[0]
     assert limit is not None, "the policy has filled in its own limit"
     drawn, copies = (1, sampling.n) if sampling.temperature == 0 else (sampling.n, 1)  # greedy samples are all alike
     endings = Endings(checkpoint.tokenizer, end_ids, sampling.stop)
-    streams = [stream(seed, question.id, sampling.stream) for question in questions]
+    streams = [stream(sampling.seed, question.id, sampling.stream) for question in questions]
     done: list[Counted] = [[] for _ in questions]
     # a sample (S): whose it is, which of the question's, and the row it stands in, rising
     owner_S, number_S = np.arange(len(questions)).repeat(drawn), np.tile(np.arange(drawn), len(questions))
@@ -93,5 +93,5 @@ class Endings:
 
 def _group(question: Question, counted: Counted) -> Group:
     """The most frequent first."""
-    ordered = sorted(counted, key=lambda pair: (-pair[1], pair[0].tokens))
+    ordered = sorted(counted, key=lambda pair: (-pair[1], pair[0].token_ids))
     return Group(question, tuple(c for c, _ in ordered), tuple(n for _, n in ordered))

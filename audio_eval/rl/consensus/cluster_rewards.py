@@ -1,4 +1,4 @@
-"""Rewards from semantic clusters: membership, closeness, density, and a bonus for what past labels did not say."""
+"""Rewards from semantic clusters: membership, closeness or density, and a bonus for novelty."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def novelty_bonus(
 ) -> np.ndarray:
     """Rewards (U,) plus ``beta`` clip(1 - max cos(answer, past label), 0, 1), clipped to [0, 1].
 
-    ``past``: the unit vectors (d,) of earlier labels, of which OP-TTRAV keeps 100. An empty answer gets no bonus, and
-    nobody does before the first label: a bonus for all alike would only press good rewards against the ceiling.
+    ``past`` are the unit vectors (d,) of earlier labels; OP-TTRAV keeps 100. An empty answer gets no bonus. Without
+    earlier labels there is no bonus: the same one for all would only push good rewards against the limit of 1.
     """
     if not len(past) or not len(answers.rows):
         return rewards
@@ -49,7 +49,7 @@ def novelty_bonus(
 
 
 def _density(answers: Answers, tau: float) -> np.ndarray:
-    """(V,) densities over the largest one; a single sample that says something has 1."""
+    """(V,) densities divided by the largest; 1 for a single sample that is not empty."""
     valid = answers.valid
     rewards = np.zeros(len(valid))
     counts = answers.counts[valid]

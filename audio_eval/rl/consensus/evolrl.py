@@ -1,4 +1,4 @@
-"""EVOL-RL (arXiv 2509.15194): the majority selects, novelty varies."""
+"""EVOL-RL (arXiv 2509.15194): reward for the majority, and for novelty within it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from audio_eval.rl.consensus.semantic import TIE, Answers, Consensus
 def evolrl_reward(answers: Answers, settings: Clustering) -> Consensus:
     """Rewards in [-1, 1]: .5 + .5u in the modal cluster, -1 + .5u outside it, -1 for an empty answer.
 
-    u in [0, 1] is the novelty (``novelty``), scaled from the least to the most within the band, .5 where all of a band
-    are alike. The bands are semantic clusters, as in OP-TTRAV; the paper's are equal answers. Label and confidence:
-    as in ``cluster_reward``.
+    u in [0, 1] is the ``novelty``, scaled to this range within each band; it is .5 where a band has no differences. The
+    bands are semantic clusters, as in OP-TTRAV; in the paper they are equal answers. Label and confidence are those of
+    ``cluster_reward``.
     """
     found = clusters(answers.vectors, answers.counts, answers.valid, settings)
     metrics = cluster_statistics(answers, found)
@@ -35,7 +35,7 @@ def novelty(similarity: np.ndarray, counts: np.ndarray, *bands: np.ndarray) -> n
     """1 - .5 mean similarity to the others of the band - .5 max similarity to all others; (V,), 0 outside the bands.
 
     ``similarity`` (V, V), ``counts`` (V,), ``bands`` (V,) bool each, without overlap. "All others" are the samples of
-    every band; a copy is another one. Without another sample, mean or max is 0.
+    all bands; a copy of an answer is another sample. Mean and max are 0 without other samples.
     """
     result = np.zeros(len(counts))
     everyone = np.any(bands, axis=0)

@@ -1,7 +1,7 @@
-"""LLM-as-judge rewards (OP-TTRAV's judge_open_ended): how well an answer matches the group's elected answer.
+"""LLM-as-judge rewards (OP-TTRAV's judge_open_ended): how well an answer matches the group's pseudo-label.
 
-A policy that judges itself flatters itself (OP-TTRAV measured +10.6 points by its own judge, +3.0 by another): the
-number to report comes from a fixed external judge.
+A policy that judges itself is too kind (OP-TTRAV measured +10.6 points by its own judge, +3.0 by another one), so the
+number to report must come from a fixed external judge.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from audio_eval.rl.consensus.semantic import Answers
 from audio_eval.scoring import grade
 from audio_eval.scoring.judge import Judge
 
-Ask = Callable[[Sequence[str]], list[str | None]]  # prompts -> replies in order, None for a request that failed
+Ask = Callable[[Sequence[str]], list[str | None]]  # prompts -> replies in order, None for a failed request
 
 MAX_TOKENS = 8  # a number takes one or two
-CUT = 4_000  # characters of a field that are shown
-# OP-TTRAV verl/verl/trainer/ppo/ttrl_judge_vote.py, word for word but "an audio" for "a video". There it is sent as
-# bare text; here it is a user turn, so the model sees its own chat template.
+CUT = 4_000  # characters of each field that the judge is shown
+# OP-TTRAV verl/verl/trainer/ppo/ttrl_judge_vote.py, with "an audio" instead of "a video". There it is sent as
+# plain text; here it is a user turn in the model's chat template.
 TEMPLATE = """\
 You are evaluating answers to an audio understanding question.
 
@@ -45,9 +45,9 @@ Score:"""
 
 @dataclass(frozen=True)
 class Judgement:
-    """``rewards`` (U,) in [0, 1], NaN where the judge's word is not known; ``known`` (U,) says where it is.
+    """``rewards`` (U,) in [0, 1], NaN where there is no score; ``known`` (U,): whether there is one.
 
-    ``unparsable`` and ``failed`` count samples: the reply was no score, or there was no reply.
+    Numbers of samples: ``unparsable``, whose reply is not a score, and ``failed``, without a reply.
     """
 
     rewards: np.ndarray
@@ -57,14 +57,14 @@ class Judgement:
 
 
 def prompt(question: str, reference: str, candidate: str) -> str:
-    """The judge's user turn; each field is cut at ``CUT`` characters."""
+    """The judge's user turn. Each field is cut at ``CUT`` characters."""
     return TEMPLATE.format(question=question[:CUT], reference=reference[:CUT], candidate=candidate[:CUT])
 
 
 def parse(reply: str) -> int | None:
-    """The score 0..10 that a reply is: alone on its first line, or after the only "Score:"; None for anything else.
+    """The score 0..10 in a reply: alone on the first line, or after the only "Score:"; None for anything else.
 
-    A number somewhere in prose is no score: OP-TTRAV reads "2 facts are missing" as 2, and what it cannot read as .5.
+    A number within a sentence is not a score. OP-TTRAV reads "2 facts are missing" as 2, and other prose as .5.
     """
     said = reply.rpartition("</think>")[2].strip()
     score = grade.parse(said.partition("\n")[0])
@@ -74,7 +74,7 @@ def parse(reply: str) -> int | None:
 
 
 def ask_policy(policy: Policy) -> Ask:
-    """A judge that is the policy itself, as it is now: greedy, without audio, through its chat template."""
+    """The policy as its own judge, with its current weights: greedy decoding, no audio, its chat template."""
 
     def ask(prompts: Sequence[str]) -> list[str | None]:
         ids = [f"judge-{sha256(text.encode('utf-8', 'replace')).hexdigest()[:16]}" for text in prompts]
@@ -86,7 +86,7 @@ def ask_policy(policy: Policy) -> Ask:
 
 
 def ask_server(judge: Judge, max_tokens: int = MAX_TOKENS) -> Ask:
-    """A judge behind an OpenAI-compatible server; give more ``max_tokens`` to one that thinks first."""
+    """A judge behind an OpenAI-compatible server. A judge that thinks first needs more ``max_tokens``."""
 
     def ask(prompts: Sequence[str]) -> list[str | None]:
         replies = judge.ask([[{"role": "user", "content": text}] for text in prompts], max_tokens)
@@ -96,9 +96,9 @@ def ask_server(judge: Judge, max_tokens: int = MAX_TOKENS) -> Ask:
 
 
 def judge_rewards(groups: Sequence[Answers], references: Sequence[str | None], ask: Ask) -> list[Judgement]:
-    """The score / 10 of each completion against its group's reference; ``ask`` is called once, with distinct prompts.
+    """The score / 10 of each completion against its group's reference. ``ask`` is called once, with distinct prompts.
 
-    An empty answer is 0 without asking. Where a group has no reference (None), nobody said anything: all 0.
+    Empty answers get 0 without asking, and so do all answers of a group without a reference (None).
     """
     prompts = [
         [

@@ -1,8 +1,7 @@
-"""The answers of a group as vectors: what every reward of open-ended test-time RL starts from.
+"""The answers of a group as vectors, the input of all rewards of open-ended test-time RL.
 
-A group is a multiset of completions. Here it becomes a multiset of distinct answers: completions that reason
-differently and answer alike are one answer, drawn as often as all of them together. Every mean, vote and pair counts
-an answer as often as it was drawn; results are those of the N samples written out one by one.
+Completions with the same answer are one answer here, whatever their reasoning, with the sum of their counts. Every
+mean, vote and pair counts an answer as often as it was sampled: results are those of the N samples one by one.
 """
 
 from __future__ import annotations
@@ -17,16 +16,16 @@ from audio_eval.group import Group
 from audio_eval.scoring.extraction import plain
 from audio_eval.scoring.open_ended import final_answer
 
-TIE = 1e-9  # numbers closer than this are equal: the order of summing must not decide a vote
+TIE = 1e-9  # numbers closer than this are equal, so that the order of summation does not decide
 HIGH_SIMILARITY = 0.95  # OP-TTRAV's oe_frac_high_sim
 
 
 @dataclass(frozen=True)
 class Answers:
-    """The V distinct answers of a group, sorted by text, so nothing depends on the order of drawing.
+    """The V distinct answers of a group, sorted by text, so that the order of sampling does not matter.
 
-    ``rows`` (U,): the answer of each completion. ``counts`` (V,): samples that gave the answer. ``vectors`` (V, d):
-    unit vectors, float64; zero for the empty answer, which is not embedded.
+    ``rows`` (U,): the answer of each completion. ``counts`` (V,): samples with this answer. ``vectors`` (V, d): unit
+    vectors, float64; zero for the empty answer, which is not embedded.
     """
 
     group: Group
@@ -37,7 +36,7 @@ class Answers:
 
     @property
     def valid(self) -> np.ndarray:
-        """(V,) whether the answer says anything."""
+        """(V,) whether the answer is not empty."""
         return np.array([bool(text) for text in self.texts], bool)
 
     @cached_property
@@ -50,10 +49,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Consensus:
-    """What a reward mode makes of a group. ``rewards`` (U,): one a completion of the group.
+    """The result of a reward mode for a group. ``rewards`` (U,): one per completion of the group.
 
-    ``label`` is the elected answer, ``vector`` (d,) its embedding; both None where nobody said anything.
-    ``confidence`` is in [0, 1]. ``metrics`` are numbers for the log.
+    ``label`` is the winning answer, ``vector`` (d,) its embedding; both None where all answers are empty.
+    ``confidence`` is in [0, 1]. ``metrics`` are for the log.
     """
 
     rewards: np.ndarray
@@ -64,27 +63,27 @@ class Consensus:
 
     @staticmethod
     def of(
-        answers: Answers, rewards: np.ndarray, elected: int | None, confidence: float, metrics: dict[str, float]
+        answers: Answers, rewards: np.ndarray, best: int | None, confidence: float, metrics: dict[str, float]
     ) -> Consensus:
-        """From ``rewards`` (V,), one an answer, and the row of the elected answer."""
-        label, vector = (None, None) if elected is None else (answers.texts[elected], answers.vectors[elected])
+        """From ``rewards`` (V,), one per answer, and the row of the winning answer."""
+        label, vector = (None, None) if best is None else (answers.texts[best], answers.vectors[best])
         return Consensus(rewards[answers.rows], label, vector, min(max(confidence, 0.0), 1.0), metrics)
 
 
 def answer_spans(group: Group) -> list[str]:
-    """What each completion (U) says in the end, without boxes and markdown; "" where it says nothing.
+    """The final answer of each completion (U), without boxes and markdown; "" where there is none.
 
-    Whole completions would be compared by their style and their reasoning (OP-TTRAV: clusters "by style, not content").
+    Whole completions would be compared by style and reasoning (OP-TTRAV: clusters "by style, not content").
     """
     return [plain(final_answer(completion.text)) for completion in group.completions]
 
 
 def embed(groups: Sequence[Group], encode: Callable[[Sequence[str]], np.ndarray]) -> list[Answers]:
-    """The answers of each group; ``encode`` maps n texts to (n, d) and is called once, without empty texts."""
+    """The answers of each group. ``encode`` maps n texts to (n, d); it is called once, without empty texts."""
     spans = [answer_spans(group) for group in groups]
     texts = sorted({text for said in spans for text in said if text})
     vectors = np.asarray(encode(texts), np.float64) if texts else np.zeros((0, 0))
-    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # float32 unit vectors are so to 1e-7 only
+    vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)  # float32 unit vectors are exact to 1e-7 only
     place = {text: row for row, text in enumerate(texts)}
     result = []
     for group, said in zip(groups, spans, strict=True):
@@ -96,8 +95,8 @@ def embed(groups: Sequence[Group], encode: Callable[[Sequence[str]], np.ndarray]
     return result
 
 
-def elect(scores: np.ndarray, counts: np.ndarray, allowed: np.ndarray) -> int | None:
-    """The allowed row (V) with the highest score; on a tie the one drawn most often, then the first by text.
+def winner(scores: np.ndarray, counts: np.ndarray, allowed: np.ndarray) -> int | None:
+    """The allowed row (V) with the highest score; on a tie the one with the most samples, then the first by text.
 
     None where no row is allowed.
     """
@@ -108,18 +107,18 @@ def elect(scores: np.ndarray, counts: np.ndarray, allowed: np.ndarray) -> int | 
 
 
 def mean_to_others(values: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """(V, V) values of pairs -> (V,) the mean over the other N - 1 samples; the diagonal is a sample to its copy.
+    """(V, V) values of pairs -> (V,) means over the other N - 1 samples. The diagonal has the value of two copies.
 
-    Where there is no other sample it is 0.
+    0 where there is no other sample.
     """
     return (values @ counts - np.diagonal(values)) / max(counts.sum() - 1, 1)
 
 
 def pair_statistics(answers: Answers) -> dict[str, float]:
-    """How alike the samples of a group are, for the log (OP-TTRAV verl/verl/trainer/ppo/ttrl_utils.py, ``oe_*``).
+    """How similar the samples of a group are, for the log (OP-TTRAV verl/verl/trainer/ppo/ttrl_utils.py, ``oe_*``).
 
-    Over the N(N-1)/2 pairs of samples that say something; copies of an answer are pairs with similarity 1. ``sim_std``
-    has ddof 0, ``medoid_mean_sim`` is the highest mean similarity to the others. 0 where there is no pair.
+    Over the pairs of samples that are not empty; two copies of an answer are a pair with similarity 1. ``sim_std`` has
+    ddof 0, ``medoid_mean_sim`` is the highest mean similarity to the others. All are 0 where there is no pair.
     """
     valid = answers.valid
     counts, similarity = answers.counts[valid], answers.similarity[np.ix_(valid, valid)]
@@ -139,7 +138,7 @@ def pair_statistics(answers: Answers) -> dict[str, float]:
 
 
 def sample_pairs(similarity: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Values and weights of the pairs of samples: (V, V), (V,) -> two (V(V+1)/2,); the weights sum to N(N-1)/2."""
+    """Values and weights of the pairs of samples: (V, V), (V,) -> two (V(V+1)/2,). The weights sum to N(N-1)/2."""
     one, other = np.triu_indices(len(counts))
     copies = counts * (counts - 1) / 2
     weights = np.where(one == other, copies[one], (counts[one] * counts[other]).astype(float))

@@ -1,0 +1,90 @@
+"""Meter: counts what a policy is made to do, and notes the questions that had a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from audio_eval.group import Group
+from audio_eval.models.policy import Policy, PolicyInfo, Sampling, TrainablePolicy, Training, Update
+from audio_eval.questions import Question
+
+
+@dataclass
+class Meter:
+    """What was done so far."""
+
+    samples: int = 0  # completions drawn, greedy ones included
+    audio_seconds: float = 0.0  # audio that the model was given
+    truncated: set[str] = field(default_factory=set)  # ids of questions whose recording the model cannot take whole
+    failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
+
+    def count(self, groups: Sequence[Group]) -> None:
+        """Add groups that were drawn."""
+        self.samples += sum(group.size for group in groups)
+        self.audio_seconds += sum(group.audio_seconds for group in groups)
+        self.note(groups)
+
+    def note(self, groups: Sequence[Group]) -> None:
+        """Remember the problems of groups without counting their samples."""
+        self.truncated |= {group.question.id for group in groups if group.truncated}
+        self.failed |= {group.question.id: group.error for group in groups if group.error is not None}
+
+
+def metered(policy: Policy, meter: Meter) -> Policy:
+    """``policy``, with everything that it draws or trains on counted by ``meter``; trainable where ``policy`` is."""
+    return _MeteredTrainable(policy, meter) if isinstance(policy, TrainablePolicy) else _Metered(policy, meter)
+
+
+class _Metered:
+    """A Policy."""
+
+    def __init__(self, policy: Policy, meter: Meter) -> None:
+        self._generator, self._meter = policy, meter
+
+    @property
+    def info(self) -> PolicyInfo:
+        return self._generator.info
+
+    def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        groups = self._generator.generate(questions, sampling)
+        self._meter.count(groups)
+        return groups
+
+
+class _MeteredTrainable(_Metered):
+    """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
+
+    def __init__(self, policy: TrainablePolicy, meter: Meter) -> None:
+        super().__init__(policy, meter)
+        self._policy = policy
+
+    @property
+    def trained_parameters(self) -> int:
+        return self._policy.trained_parameters
+
+    def begin_training(self, training: Training, seed: int) -> None:
+        self._policy.begin_training(training, seed)
+
+    def encode(self, question: Question, text: str) -> Group:
+        return self._policy.encode(question, text)
+
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
+        update = self._policy.train_step(groups, advantages, lr_scale)
+        self._meter.failed |= update.failed
+        return update
+
+    def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
+        return self._policy.self_certainty(groups)
+
+    def save(self, folder: Path) -> None:
+        self._policy.save(folder)
+
+    def load(self, folder: Path) -> None:
+        self._policy.load(folder)
+
+    def reset(self) -> None:
+        self._policy.reset()
