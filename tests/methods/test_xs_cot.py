@@ -78,7 +78,7 @@ def test_items_without_a_chain_are_left_out(tmp_path: Path) -> None:
 def test_the_embedded_model_learns_the_chain(tmp_path: Path) -> None:
     task = load_task("synth_aqa:train", prompt="xs_cot", limit=2)
     examples = [dataclasses.replace(e, rationale=PARTS, answer="Paris.") for e in task.examples]
-    policy = load_policy("tiny-omni", seed=0, batch_size=2, max_tokens=8)
+    policy = load_policy("tiny-omni", batch_size=2, max_tokens=8)
     config = Config(epochs=30, batch_size=2, lr=2e-3, tune="full", stages=2, first_groups=2)
     XsCot(config).adapt(policy, [], Session(tmp_path, 0, 2, examples, save_every=30))
     logged = metrics(tmp_path)
