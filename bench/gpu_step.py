@@ -142,7 +142,7 @@ def main() -> None:
         policy = make_policy(args.dims, args.device, Path(name) / "model", args.questions, args.answer)
         asked = make_questions(args.questions, args.seconds, Path(name))
         encode_s, prompts = Timer(args.device)(lambda: policy.encoder.prompts(asked))
-        policy.begin_training(Training(tune=args.tune, lora_r=16))
+        policy.begin_training(Training(tune=args.tune, lora_r=16), seed=0)
         if args.device == "cuda":
             torch.cuda.reset_peak_memory_stats()
         found = measure(policy, asked, args.votes, args.group, args.steps, args.device)

@@ -60,7 +60,7 @@ def measure(axis: str, value: int, repeats: int) -> Point:
             asked = [replace(asked[i % CHUNK], id=f"item{i}") for i in range(value)]
         best = float("inf")
         for _ in range(repeats if len(asked) <= 1000 else 1):
-            policy = load_policy("tiny-omni", seed=0, batch_size=CHUNK, device="cpu")
+            policy = load_policy("tiny-omni", batch_size=CHUNK, device="cpu")
             start = time.perf_counter()
             kept = []
             for at in range(0, len(asked), CHUNK):

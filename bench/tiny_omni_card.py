@@ -82,7 +82,7 @@ def main() -> None:
     args = parser.parse_args()
     quiet_libraries()
     stages = json.loads((Path(TINY_OMNI.source) / "training.json").read_text())
-    policy = load_policy("tiny-omni", seed=0)
+    policy = load_policy("tiny-omni")
     rows = []
     for split, where in SPLITS.items():
         items = questions(*where)
@@ -103,7 +103,7 @@ def main() -> None:
                                                 tablefmt="github", disable_numparse=True))
         .replace("STAGES", tabulate(records, headers=["stage", "steps", "minutes", "last loss", "arguments"],
                                     tablefmt="github"))
-        .replace("REVISION", policy.revision)
+        .replace("REVISION", policy.info.revision)
     )  # fmt: skip
     print(json.dumps({"rows": rows}))
 

@@ -120,13 +120,13 @@ def reference_answers(policy: HFPolicy, questions: Sequence[Question], batch_siz
 
 def evaluation(items: int, seconds: float) -> dict[str, Any]:
     """Items a second of both, the reference at its best batch size, answers compared item by item."""
-    policy = load_policy("tiny-omni", seed=0, batch_size=32, max_tokens=MAX_TOKENS, device="cpu")
+    policy = load_policy("tiny-omni", batch_size=32, max_tokens=MAX_TOKENS, device="cpu")
     assert isinstance(policy, HFPolicy)
     with tempfile.TemporaryDirectory() as folder:
         questions = make_questions(items, seconds, Path(folder))
         warm = questions[:4]
         reference_answers(policy, warm, 4)
-        load_policy("tiny-omni", seed=0, device="cpu").generate(warm, Sampling())
+        load_policy("tiny-omni", device="cpu").generate(warm, Sampling())
         probe = questions[: min(items, 64)]
         rates = {}
         for size in BATCH_SIZES:

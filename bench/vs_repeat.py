@@ -195,7 +195,7 @@ def main() -> None:
         policy = HFPolicy(args.model, source, device="cpu", max_tokens=64 if args.model == "tiny-omni" else 8)
     tune = args.tune or ("full" if args.model == "tiny-omni" else "lora")
     training = Training(tune=tune, token_budget=args.token_budget, clip=CLIP)
-    policy.begin_training(training)
+    policy.begin_training(training, seed=0)
     temperature = args.temperature or (1.0 if args.model == "tiny-omni" else 0.2)
     sampling = Sampling(n=args.n, temperature=temperature, max_tokens=policy.max_tokens)
     groups = policy.generate(questions, sampling.keyed("equal"))

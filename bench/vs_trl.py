@@ -103,7 +103,7 @@ def time_trl(model: Any, texts: list[str], n: int, steps: int, folder: Path) -> 
 
 def time_ours(policy: HFPolicy, asked: list[Question], n: int, steps: int) -> tuple[list[float], float]:
     """Seconds of each of our steps, and the mean number of distinct answers of a group."""
-    policy.begin_training(Training(tune="full", lr=LR))
+    policy.begin_training(Training(tune="full", lr=LR), seed=0)
     seconds, distinct = [], []
     for step in range(steps):
         began = time.perf_counter()

@@ -22,9 +22,9 @@ class Built:
     folder: Path
     weights: dict[str, torch.Tensor]
 
-    def policy(self, seed: int = 0, **settings: int) -> HFPolicy:
+    def policy(self, **settings: int) -> HFPolicy:
         """A fresh policy, loaded as the command line does."""
-        policy = load_policy(str(self.folder), seed=seed, **settings)
+        policy = load_policy(str(self.folder), **settings)
         assert isinstance(policy, HFPolicy)
         return policy
 

@@ -132,13 +132,12 @@ def test_a_whole_adaptation_encodes_each_clip_once(tune: str, tmp_path: Path) ->
     task = next(iter(executor._tasks.values()))
     unique = {q.audio.digest() for q in task.questions if q.audio is not None}
     assert policy.encoder.calls == len(unique) == 12
-    assert policy.usage.samples > 12 * 8
 
 
 def test_a_trained_tower_hears_anew_once_a_step(omni: Built) -> None:
     policy = omni.policy()
     asked = [question(i, 0.6) for i in range(3)]
-    policy.begin_training(Training(tune="full", train_tower=True, lr=1e-3))
+    policy.begin_training(Training(tune="full", train_tower=True, lr=1e-3), 3)
     calls = []
     for _ in range(3):
         before = policy.encoder.calls
@@ -157,7 +156,7 @@ def test_a_loaded_state_is_another_tower(omni: Built, tmp_path: Path) -> None:
     training = Training(tune="full", train_tower=True, lr=3e-2)
     asked = [question(i, 0.6) for i in range(3)]
     policy = omni.policy()
-    policy.begin_training(training)
+    policy.begin_training(training, 3)
     policy.generate(asked, SHORT)
     policy.save(tmp_path / "start")
     groups = policy.generate(asked, Sampling(n=4, temperature=1.0, max_tokens=4))
@@ -169,11 +168,11 @@ def test_a_loaded_state_is_another_tower(omni: Built, tmp_path: Path) -> None:
 
 
 def test_reset_keeps_the_clips_of_a_frozen_tower() -> None:
-    policy = load_policy("tiny-omni", seed=0)
+    policy = load_policy("tiny-omni")
     assert isinstance(policy, HFPolicy)
     asked = [question(i, 0.6) for i in range(3)]
     policy.generate(asked, SHORT)
-    policy.begin_training(Training())
+    policy.begin_training(Training(), 3)
     policy.reset()
     policy.generate(asked, SHORT)
     assert policy.encoder.calls == 3

@@ -52,7 +52,7 @@ def copy(tmp_path: Path) -> Callable[[Built], Path]:
 
 def one_line(model: str) -> str:
     with pytest.raises(UserError) as caught:
-        load_policy(model, seed=0)
+        load_policy(model)
     message = str(caught.value)
     assert "\n" not in message and message
     return message
@@ -143,7 +143,7 @@ def test_a_thinker_alone_loads_too(omni: Built, tmp_path: Path) -> None:
     for name in ("preprocessor_config.json", "chat_template.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(omni.folder / name, folder / name)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "qwen2_5_omni_thinker"
-    alone = load_policy(str(folder), seed=0)
+    alone = load_policy(str(folder))
     asked = [question(1, 0.6)]
     assert alone.generate(asked, Sampling(max_tokens=8)) == policy.generate(asked, Sampling(max_tokens=8))
 
@@ -157,12 +157,12 @@ def test_every_end_token_counts(built: Built) -> None:
 
 def test_the_revision_tells_checkpoints_apart(built: Built, copy: Callable[[Built], Path]) -> None:
     folder = copy(built)
-    assert load_policy(str(folder), seed=0).revision == built.policy().revision
+    assert load_policy(str(folder)).info.revision == built.policy().info.revision
     shard = sorted(folder.glob("*.safetensors"))[0]
     data = bytearray(shard.read_bytes())
     data[-1] ^= 1
     shard.write_bytes(data)
-    assert load_policy(str(folder), seed=0).revision != built.policy().revision
+    assert load_policy(str(folder)).info.revision != built.policy().info.revision
 
 
 # --- chat template -------------------------------------------------------------------------------------------------
@@ -175,7 +175,7 @@ def test_the_template_may_stand_in_either_file(built: Built, copy: Callable[[Bui
     (folder / "chat_template.jinja").write_text(template)
     asked = [question(2, 0.5)]
     want = built.policy().generate(asked, Sampling(max_tokens=8))
-    assert load_policy(str(folder), seed=0).generate(asked, Sampling(max_tokens=8)) == want
+    assert load_policy(str(folder)).generate(asked, Sampling(max_tokens=8)) == want
 
 
 def test_a_language_models_template_is_not_used(built: Built, copy: Callable[[Built], Path]) -> None:
@@ -185,12 +185,12 @@ def test_a_language_models_template_is_not_used(built: Built, copy: Callable[[Bu
     (folder / "tokenizer_config.json").write_text(json.dumps(settings | {"chat_template": TEXT_ONLY_TEMPLATE}))
     asked = [question(2, 0.5)]
     want = built.policy().generate(asked, Sampling(max_tokens=8))
-    assert load_policy(str(folder), seed=0).generate(asked, Sampling(max_tokens=8)) == want
+    assert load_policy(str(folder)).generate(asked, Sampling(max_tokens=8)) == want
     (folder / "chat_template.json").unlink()
     if built.kind == "omni":
         assert "no chat template" in one_line(str(folder))
     else:
-        assert load_policy(str(folder), seed=0).generate(asked, Sampling(max_tokens=8)) == want
+        assert load_policy(str(folder)).generate(asked, Sampling(max_tokens=8)) == want
 
 
 def test_qwen2_audios_template_is_the_processors(qwen2_audio: Built) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from audio_eval.group import Completion, Group
-from audio_eval.models.hf import scorer
+from audio_eval.models.hf import logprobs as engine
 from audio_eval.models.hf.gradient import Scored, score_rows
 from audio_eval.models.hf.layout import SharedPrefix
 from audio_eval.models.hf.policy import HFPolicy
@@ -57,7 +57,7 @@ def rows_of(policy: HFPolicy, groups: Sequence[Group]) -> list[SharedPrefix]:
 
 def step(policy: HFPolicy, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> tuple[Gradients, dict]:
     seen = record(policy)
-    stats = policy.train_step(groups, advantages)
+    stats = policy.train_step(groups, advantages).metrics
     return seen[0], stats
 
 
@@ -181,7 +181,7 @@ def test_losses_are_those_of_repeated_rows_in_any_micro_batches(omni: Built, los
             go()
 
         policy._optimizer.step = compare  # type: ignore[method-assign]
-        stats = policy.train_step(MIXED, advantages)
+        stats = policy.train_step(MIXED, advantages).metrics
         assert len(noted) == 2 and stats["clipped"] > 0
         for got, want in zip(noted, wanted, strict=True):
             assert_same_gradients(got, want, 1e-4)
@@ -287,7 +287,7 @@ def test_no_memory_in_the_forward_halves_the_micro_batch(built: Built, monkeypat
             raise torch.cuda.OutOfMemoryError("injected")
         return score_rows(model, rows, *args)
 
-    monkeypatch.setattr(scorer, "score_rows", short_of_memory)
+    monkeypatch.setattr(engine, "score_rows", short_of_memory)
     policy = started(built, settings("full"))
     got, stats = step(policy, MIXED, advantages_of(MIXED))
     assert_same_gradients(got, want)
@@ -296,7 +296,7 @@ def test_no_memory_in_the_forward_halves_the_micro_batch(built: Built, monkeypat
         {k: v for k, v in plain.items() if k != "oom_retries"}, rel=1e-4
     )
     sizes.clear()
-    assert policy.train_step(MIXED, advantages_of(MIXED))["oom_retries"] == 0, "the smaller budget stays"
+    assert policy.train_step(MIXED, advantages_of(MIXED)).metrics["oom_retries"] == 0, "the smaller budget stays"
     assert max(sizes) <= 300
 
 
@@ -332,7 +332,7 @@ def test_no_memory_for_the_reference_and_the_old_policy(omni: Built, monkeypatch
             raise torch.cuda.OutOfMemoryError("injected")
         return score_rows(*args)
 
-    monkeypatch.setattr(scorer, "score_rows", short_of_memory)
+    monkeypatch.setattr(engine, "score_rows", short_of_memory)
     got, stats = step(started(omni, settings(**changes)), MIXED, advantages_of(MIXED))
     assert not failures and stats["oom_retries"] == 2
     assert_same_gradients(got, want)

@@ -114,7 +114,7 @@ def test_the_gradient_is_that_of_repeated_rows_in_any_micro_batches(built: Built
 
         losses: list[float] = []
         policy._optimizer.step = compare
-        stats = policy.train_step(CUT, advantages)
+        stats = policy.train_step(CUT, advantages).metrics
         assert len(noted) == training.inner_updates
         for got, want in zip(noted, wanted, strict=True):
             assert_same_gradients(got, want, 1e-4 if training.inner_updates > 1 else 2e-5)
@@ -140,7 +140,7 @@ def test_an_advantage_of_zero_has_a_bonus(omni: Built) -> None:
 def test_the_bonus_raises_the_entropy(omni: Built) -> None:
     policy = started(omni, settings("full", entropy_coef=1.0, lr=1e-3))
     nothing = [np.zeros(len(g.counts)) for g in MIXED]
-    entropies = [policy.train_step(MIXED, nothing)["entropy"] for _ in range(4)]
+    entropies = [policy.train_step(MIXED, nothing).metrics["entropy"] for _ in range(4)]
     assert entropies == sorted(entropies) and entropies[-1] > entropies[0] + 0.01
 
 
@@ -173,9 +173,9 @@ def test_cut_completions_are_counted_as_often_as_they_were_drawn(omni: Built) ->
     drawn = sum(g.size for g in CUT)
     # groups have counts 1, 2, 3, 1, ..: of the cut ones 2 + 1 + 1 + 3
     for changes in ({}, {"mask_truncated": True}):
-        stats = started(omni, settings(**changes)).train_step(CUT, advantages_of(CUT))
+        stats = started(omni, settings(**changes)).train_step(CUT, advantages_of(CUT)).metrics
         assert stats["truncated"] == pytest.approx(7 / drawn)
-    skipped = started(omni, settings()).train_step(CUT, [np.zeros(len(g.counts)) for g in CUT])
+    skipped = started(omni, settings()).train_step(CUT, [np.zeros(len(g.counts)) for g in CUT]).metrics
     assert skipped["truncated"] == pytest.approx(7 / drawn) and skipped["loss"] == 0.0
 
 
@@ -184,7 +184,7 @@ def test_a_step_of_cut_completions_changes_nothing(omni: Built, changes: dict[st
     policy = started(omni, settings(mask_truncated=True, **changes))
     groups = cut(given([[2, 3], [4]], [0.4, None]), (0, 0), (0, 1), (1, 0))
     before = everything(policy)
-    stats = policy.train_step(groups, advantages_of(groups))
+    stats = policy.train_step(groups, advantages_of(groups)).metrics
     assert stats.pop("truncated") == 1.0 and set(stats.values()) == {0.0}
     assert all(torch.equal(before[name], tensor) for name, tensor in everything(policy).items())
 

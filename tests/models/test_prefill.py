@@ -42,7 +42,7 @@ def test_another_question_among_them(omni: Built) -> None:
 @pytest.mark.parametrize("training", [Training(lr=0.1), Training(tune="full", lr=0.01)], ids=["lora", "full"])
 def test_a_step_makes_it_stale(omni: Built, training: Training, tmp_path_factory: pytest.TempPathFactory) -> None:
     policy, asked = omni.policy(), [question(i, 0.5) for i in range(2)]
-    policy.begin_training(training)
+    policy.begin_training(training, 3)
     folder = tmp_path_factory.mktemp("before")
     policy.save(folder)
     before = policy.generate(asked, VOTES)

@@ -28,7 +28,7 @@ Outcome = tuple[int, ...]
 
 @pytest.fixture(scope="module")
 def policy(built: Built) -> HFPolicy:
-    return built.policy(seed=3, batch_size=64)
+    return built.policy(batch_size=64)
 
 
 # --- the distribution of tokens ------------------------------------------------------------------------------------
@@ -181,11 +181,11 @@ def test_draws_do_not_depend_on_the_batch_or_its_order(built: Built) -> None:
         Sampling(n=24, temperature=1.0, top_k=9, top_p=0.8, max_tokens=7),
         Sampling(max_tokens=9),
     ):
-        want = built.policy(seed=5, batch_size=9).generate(asked, sampling)
-        assert want == [g for q in asked for g in built.policy(seed=5).generate([q], sampling)]
+        want = built.policy(batch_size=9).generate(asked, sampling)
+        assert want == [g for q in asked for g in built.policy().generate([q], sampling)]
         order = np.random.default_rng(1).permutation(9).tolist()
         for size in (2, 4, 9):
-            got = built.policy(seed=5, batch_size=size).generate([asked[i] for i in order], sampling)
+            got = built.policy(batch_size=size).generate([asked[i] for i in order], sampling)
             assert got == [want[i] for i in order]
 
 
@@ -218,7 +218,7 @@ def test_branches_give_the_hidden_states_of_whole_sequences(built: Built, policy
 
 def test_rows_that_ended_cost_nothing(built: Built) -> None:
     """Each step forwards one token for each unique prefix that is alive, and nothing else."""
-    policy = built.policy(seed=1)
+    policy = built.policy()
     sizes: list[int] = []
     policy.model.model.language_model.register_forward_pre_hook(
         lambda m, a, k: sizes.append(k["input_ids"].numel() if "input_ids" in k else 0), with_kwargs=True
@@ -232,7 +232,7 @@ def test_rows_that_ended_cost_nothing(built: Built) -> None:
 
 
 def test_a_stop_string_ends_an_answer(built: Built) -> None:
-    policy, asked = built.policy(seed=4), [question(i, 0.5) for i in range(6)]
+    policy, asked = built.policy(), [question(i, 0.5) for i in range(6)]
     free = policy.generate(asked, Sampling(max_tokens=16))
     texts = [policy.tokenizer.decode(g.completions[0].tokens, skip_special_tokens=True) for g in free]
     stop = next(t[4:7] for t in texts if len(t) > 12 and t[4:7].isascii() and t[4:7].strip() == t[4:7])

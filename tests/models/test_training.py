@@ -30,10 +30,10 @@ def settings(tune: str = "lora", **other: Any) -> Training:
     return Training(**chosen | other)
 
 
-def started(built: Built, training: Training, seed: int = 3) -> HFPolicy:
+def started(built: Built, training: Training) -> HFPolicy:
     """A policy in training; LoRA's second factor starts at zero, so give it values or half the gradient is zero."""
-    policy = built.policy(seed=seed)
-    policy.begin_training(training)
+    policy = built.policy()
+    policy.begin_training(training, 3)
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():
         for parameter, name in policy._names.items():
@@ -162,7 +162,7 @@ def test_the_gradient_is_that_of_repeated_prompts(built: Built, tune: str) -> No
     advantages = advantages_of(groups)
     want = reference_gradients(built, policy, groups, advantages)
     seen = record(policy)
-    stats = policy.train_step(groups, advantages)
+    stats = policy.train_step(groups, advantages).metrics
     assert_same_gradients(seen[0], want)
     norm = float(torch.sqrt(sum((g**2).sum() for g in want.values())))
     assert stats["grad_norm"] == pytest.approx(norm, rel=1e-4)
@@ -193,7 +193,7 @@ def test_the_micro_batch_does_not_change_the_gradient(built: Built, tune: str, b
         policy = started(built, settings(tune, token_budget=token_budget))
         groups = groups_of(policy)
         seen = record(policy)
-        stats = policy.train_step(groups, advantages_of(groups))
+        stats = policy.train_step(groups, advantages_of(groups)).metrics
         gradients.append((seen[0], stats))
     assert_same_gradients(gradients[1][0], gradients[0][0])
     for key in ("loss", "kl", "clipped", "grad_norm"):
@@ -226,7 +226,7 @@ def test_a_step_without_advantages_changes_nothing(built: Built) -> None:
     groups = groups_of(policy)
     before = everything(policy)
     seen = record(policy)
-    stats = policy.train_step(groups, [np.zeros(len(g.counts)) for g in groups])
+    stats = policy.train_step(groups, [np.zeros(len(g.counts)) for g in groups]).metrics
     assert not seen and set(stats.values()) == {0.0}
     assert all(torch.equal(before[name], tensor) for name, tensor in everything(policy).items())
 
@@ -250,16 +250,16 @@ def test_an_example_with_unreadable_audio_is_named_and_stays_in_the_mean(built: 
     want = reference_gradients(built, policy, groups, advantages)
     broken = Question("broken", AudioRef(data=b"no audio"), "", (), "?")
     seen = record(policy)
-    policy.train_step([policy.encode(broken, "a dog"), *groups], [np.ones(1), *advantages])
+    update = policy.train_step([policy.encode(broken, "a dog"), *groups], [np.ones(1), *advantages])
     assert_same_gradients(seen[0], {n: g * samples / (samples + 1) for n, g in want.items()})
-    assert policy.usage.failed.keys() == {"broken"}
+    assert update.failed.keys() == {"broken"}
 
 
 def test_the_gradient_norm_is_clipped(omni: Built) -> None:
     policy = started(omni, settings(max_grad_norm=1e-3))
     groups = groups_of(policy)
     seen = record(policy)
-    stats = policy.train_step(groups, advantages_of(groups))
+    stats = policy.train_step(groups, advantages_of(groups)).metrics
     assert stats["grad_norm"] > 1e-3
     assert float(torch.sqrt(sum((g**2).sum() for g in seen[0].values()))) == pytest.approx(1e-3, rel=1e-2)
 
@@ -308,7 +308,7 @@ def test_sft_of_several_examples_is_the_mean_of_their_nll(built: Built) -> None:
 
 def test_lora_trains_the_language_models_linear_layers_only(built: Built) -> None:
     policy = built.policy()
-    policy.begin_training(settings())
+    policy.begin_training(settings(), 3)
     before = everything(policy)
     groups = groups_of(policy)
     policy.train_step(groups, advantages_of(groups))
@@ -325,7 +325,7 @@ def test_lora_trains_the_language_models_linear_layers_only(built: Built) -> Non
 
 def test_full_leaves_the_frozen_parts_alone(built: Built) -> None:
     policy = built.policy()
-    policy.begin_training(settings("full"))
+    policy.begin_training(settings("full"), 3)
     before = everything(policy)
     groups = groups_of(policy)
     calls = policy.encoder.calls
@@ -338,7 +338,7 @@ def test_full_leaves_the_frozen_parts_alone(built: Built) -> None:
 
 def test_train_tower_trains_the_tower(built: Built) -> None:
     policy = built.policy()
-    policy.begin_training(settings("full", train_tower=True))
+    policy.begin_training(settings("full", train_tower=True), 3)
     before = everything(policy)
     groups = groups_of(policy)
     advantages = advantages_of(groups)
@@ -372,9 +372,9 @@ def test_train_tower_in_micro_batches(built: Built) -> None:
 
 def test_the_start_of_the_adapters_depends_on_the_seed_alone(omni: Built) -> None:
     def start(seed: int) -> dict[str, torch.Tensor]:
-        policy = omni.policy(seed=seed)
+        policy = omni.policy()
         torch.rand(seed + 3)
-        policy.begin_training(settings())
+        policy.begin_training(settings(), seed)
         return trained(policy)
 
     one, same, other = start(1), start(1), start(2)
@@ -391,7 +391,7 @@ def test_kl_is_zero_at_the_start_and_to_the_unadapted_model_later(built: Built, 
     policy = built.policy()
     asked = [question(1, 0.4), question(3), question(4, 1.1)]
     base_policy = built.policy()
-    policy.begin_training(settings(tune, beta=beta, lr=3e-3))
+    policy.begin_training(settings(tune, beta=beta, lr=3e-3), 3)
     groups = groups_of(policy, questions=asked)
     advantages = advantages_of(groups)
     base = detached(all_logprobs(built, base_policy, groups))
@@ -402,7 +402,7 @@ def test_kl_is_zero_at_the_start_and_to_the_unadapted_model_later(built: Built, 
         pairs = [(b - n) for bs, ns in zip(base, now, strict=True) for b, n in zip(bs, ns, strict=True)]
         kl = float(torch.stack([(d.exp() - d - 1).mean() for d in pairs]).mean())
         before = everything(policy)
-        stats = policy.train_step(groups, advantages)
+        stats = policy.train_step(groups, advantages).metrics
         if step == 0:
             assert stats["kl"] == pytest.approx(0.0, abs=1e-9)
         else:
@@ -443,7 +443,7 @@ def test_inner_updates_clip_the_ratio(built: Built, tune: str) -> None:
         step()
 
     policy._optimizer.step = compare  # type: ignore[method-assign, assignment]
-    stats = policy.train_step(groups, advantages)
+    stats = policy.train_step(groups, advantages).metrics
     assert len(seen) == 2 and 0 < stats["clipped"] < 1
     for got, want in seen:
         assert_same_gradients(got, want, 1e-4)
@@ -467,15 +467,15 @@ def test_a_saved_run_goes_on_bit_equal(built: Built, tune: str, tmp_path: Path) 
         groups = groups_of(policy, questions=asked)
         policy.train_step(groups, advantages_of(groups))
 
-    policy = built.policy(seed=9)
-    policy.begin_training(training)
+    policy = built.policy()
+    policy.begin_training(training, 3)
     for _ in range(2):
         step(policy)
     policy.save(tmp_path / "step")
     files = {p.name for p in (tmp_path / "step").iterdir() if p.is_file()}
     assert "optimizer.safetensors" in files and any(n.startswith("adapter") for n in files)
-    resumed = built.policy(seed=9)
-    resumed.begin_training(training)
+    resumed = built.policy()
+    resumed.begin_training(training, 3)
     resumed.load(tmp_path / "step")
     assert all(torch.equal(trained(policy)[n], t) for n, t in trained(resumed).items())
     for _ in range(2):
@@ -488,8 +488,8 @@ def test_a_saved_run_goes_on_bit_equal(built: Built, tune: str, tmp_path: Path) 
     for name in files - {"adapter_config.json"}:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes(), name
     # without the optimizer's moments the next step is another one
-    amnesiac = built.policy(seed=9)
-    amnesiac.begin_training(training)
+    amnesiac = built.policy()
+    amnesiac.begin_training(training, 3)
     (tmp_path / "step" / "optimizer.safetensors").unlink()
     from audio_eval.models.hf.adapters import load_adapter
 
@@ -501,9 +501,9 @@ def test_a_saved_run_goes_on_bit_equal(built: Built, tune: str, tmp_path: Path) 
 
 @pytest.mark.parametrize(("tune", "tower"), [("lora", False), ("full", False), ("full", True)])
 def test_reset_gives_the_unadapted_model_back(built: Built, tune: str, tower: bool) -> None:
-    policy = built.policy(seed=2)
+    policy = built.policy()
     untouched = groups_of(policy)
-    policy.begin_training(settings(tune, train_tower=tower, lr=5e-2))
+    policy.begin_training(settings(tune, train_tower=tower, lr=5e-2), 3)
     groups = groups_of(policy)
     assert groups == untouched, "nothing is adapted yet"
     policy.train_step(groups, advantages_of(groups))
@@ -517,7 +517,7 @@ def test_reset_gives_the_unadapted_model_back(built: Built, tune: str, tower: bo
     assert groups_of(policy) == untouched
     if not tower:
         assert policy.encoder.calls == calls, "the tower did not change: clips are kept"
-    policy.begin_training(settings(tune, train_tower=tower, lr=5e-2))
+    policy.begin_training(settings(tune, train_tower=tower, lr=5e-2), 3)
     groups = groups_of(policy)
     policy.train_step(groups, advantages_of(groups))
     assert groups_of(policy) == adapted, "a second adaptation is the first one again"
@@ -587,13 +587,13 @@ def test_vllms_copy_has_vllms_names(adapter: tuple[HFPolicy, Path]) -> None:
 def test_an_adapter_is_read_back_by_a_fresh_policy(built: Built, tune: str, tmp_path: Path) -> None:
     """What scoring in another process does: no optimizer step follows."""
     training = settings(tune, lr=3e-2)
-    policy = built.policy(seed=1)
-    policy.begin_training(training)
+    policy = built.policy()
+    policy.begin_training(training, 3)
     groups = groups_of(policy)
     policy.train_step(groups, advantages_of(groups))
     policy.save(tmp_path)
-    fresh = built.policy(seed=1)
+    fresh = built.policy()
     before = groups_of(fresh)
-    fresh.begin_training(training)
+    fresh.begin_training(training, 3)
     fresh.load(tmp_path)
     assert groups_of(fresh) == groups_of(policy) != before
