@@ -1,4 +1,4 @@
-"""Answer greedily; let a vote overrule that only where a clear majority of the samples says otherwise."""
+"""Answer greedily, unless a clear majority of samples says otherwise."""
 
 from pydantic import Field
 
@@ -9,8 +9,8 @@ from audio_eval.rl.votes import majority_vote
 
 
 class Config(MethodConfig):
-    votes: int = Field(16, ge=1, description="samples a question")
-    share: float = Field(0.75, gt=0, le=1, description="share of the samples it takes to overrule")
+    votes: int = Field(16, ge=1, description="samples per question")
+    share: float = Field(0.75, gt=0, le=1, description="share of the samples that overrules the greedy answer")
 
 
 class CautiousVote(Method):
@@ -20,9 +20,9 @@ class CautiousVote(Method):
 
     def predict(self, policy, questions):
         responses = super().predict(policy, questions)
-        sampling = Sampling(n=self.config.votes, temperature=1.0, stream="vote")
+        sampling = Sampling(n=self.config.votes, temperature=1.0, stream="vote", seed=self.seed)
         for i, group in enumerate(policy.generate(questions, sampling)):
-            vote = majority_vote(group, policy.seed)
+            vote = majority_vote(group, self.seed)
             if vote.choice is not None and vote.confidence >= self.config.share:
                 responses[i] = f"<answer>{questions[i].choices[vote.choice]}</answer>"
         return responses

@@ -21,8 +21,8 @@ from audio_eval.scoring.open_ended import final_answer
 
 WINDOW = 10  # steps over which a warning averages
 WARNINGS = {  # bounds on the mean over the window
-    "majority_ratio": (">", 0.98, "the samples of a question hardly differ"),
-    "position": (">", 0.6, "most answers name the option at the same position"),
+    "majority_ratio": (">", 0.98, "samples of a question hardly differ"),
+    "position": (">", 0.6, "most answers name the option at one position"),
     "entropy": ("<", 0.01, "the policy is nearly deterministic"),
     "length_drift": (">", 1.0, "completions have become twice or half as long"),
 }

@@ -23,11 +23,13 @@ from tests.tasks.official import write_all
 
 LEARNER = """
 from audio_eval.method import Cost, Method, MethodConfig
-from audio_eval.models.policy import Sampling, Training
-from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.models.policy import Sampling
+from audio_eval.rl.experience import Experience
+from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.settings import Updates
 import numpy as np
 
-class Config(MethodConfig, Training):
+class Config(MethodConfig, Updates):
     steps: int = 40
     batch_size: int = 4
     group_size: int = 4

@@ -42,7 +42,7 @@ def test_the_file_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     for line in TRY.splitlines():
         assert main(shlex.split(line)[1:]) == 0, line
     out = capsys.readouterr().out
-    assert "samples=4  samples a question [int >= 1]" in out
+    assert "samples=4  samples per question [int >= 1]" in out
     rows = [json.loads(path.read_text())["audio_eval"] for path in Path("runs").glob("*shortest*/result.json")]
     assert sorted((row["method"], row["n"], row["samples"]) for row in rows) == [
         ("shortest", 8, 32), ("shortest", 8, 64)

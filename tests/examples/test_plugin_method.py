@@ -12,7 +12,7 @@ from audio_eval.cli.main import main
 from tests.examples.fresh import PLUGIN, Fresh, write_distribution
 
 TINY = ["--model", "tiny-omni", "--tasks", "synth_aqa:validation", "--limit", "8"]
-FEW = "confident_sft.preset=demo,votes=4,epochs=1,confidence=0.25"
+FEW = "confident_sft.preset=small,votes=4,epochs=1,confidence=0.25"
 
 pytestmark = pytest.mark.slow
 

@@ -32,10 +32,10 @@ def script(question: Question, sampling: Sampling) -> Drawn:
     return VOTES[question.id] if sampling.stream == "vote" else ROLLOUTS
 
 
-def adapt(name: str, folder: Path, policy: FakePolicy, **settings: Any) -> Method:
+def adapt(name: str, folder: Path, policy: FakePolicy, seed: int = 0, **settings: Any) -> Method:
     cls = method_class(name)
-    method = cls(cls.Config(**{"steps": 2, "batch_size": 3, "group_size": 8, "max_attempts": 1, **settings}))
-    method.adapt(policy, QUESTIONS, Session(folder, policy.seed, 2))
+    method = cls(cls.Config(**{"steps": 2, "batch_size": 3, "group_size": 8, "max_attempts": 1, **settings}), seed)
+    method.adapt(policy, QUESTIONS, Session(folder, seed, 2))
     return method
 
 
@@ -101,8 +101,8 @@ def test_a_coin_for_each_rollout(tmp_path: Path) -> None:
 def test_the_coin_is_keyed_by_seed(tmp_path: Path) -> None:
     drawn = []
     for seed in (0, 0, 1):
-        policy = FakePolicy(script, seed)
-        adapt("random_reward", tmp_path / str(len(drawn)), policy)
+        policy = FakePolicy(script)
+        adapt("random_reward", tmp_path / str(len(drawn)), policy, seed)
         drawn.append([(g.question.id, a.tolist()) for step in policy.trained for g, a in step])
     assert drawn[0] == drawn[1] != drawn[2]
 
@@ -125,14 +125,14 @@ def test_wrong_majority_never_rewards_the_majority(tmp_path: Path) -> None:
     assert method.config.format_weight == 0.0, "tags would be mended whatever the label"  # type: ignore[attr-defined]
     majority = {"sure": "dog", "split": "owl"}
     labels = {r["id"]: r["label"] for r in JsonLines(tmp_path / "adapt" / "labels.jsonl").read()}
-    assert labels == {**majority, "mute": None}, "what the vote elected is on the disk"
+    assert labels == {**majority, "mute": None}, "the result of the vote is on the disk"
     for record in rollouts(tmp_path):
         assert record["label"] != majority[record["id"]]
         rewards = {text: reward for text, _, _, reward in record["completions"]}
         assert rewards == {text: float(record["label"] in text) for text in ROLLOUTS}
     assert {r["label"] for r in rollouts(tmp_path) if r["id"] == "split"} == {"cat"}, "the runner-up"
     (sure,) = {r["label"] for r in rollouts(tmp_path) if r["id"] == "sure"}
-    assert sure in ("cat", "owl"), "by lot where nobody named another one, the same at each step"
+    assert sure in ("cat", "owl"), "at random where nobody named another one, the same in each step"
     # 2 of 8 say cat, 2 say owl: the same advantages for either
     std = math.sqrt(8 * 0.25 * 0.75 / 7)
     for step in policy.trained:

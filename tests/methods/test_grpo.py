@@ -33,6 +33,21 @@ def run(folder: Path, drawn: dict[str, Drawn], **settings: Any) -> tuple[dict[st
     return record, {group.question.id: advantages for group, advantages in policy.trained[0]}
 
 
+def test_it_uses_the_training_task_only(tmp_path: Path) -> None:
+    policy = FakePolicy(lambda question, sampling: {tagged("dog"): 6, "cat": 2})
+    examples = [Example(make_question(f"t{i}", CHOICES), "dog" if i % 2 else "cat") for i in range(6)]
+    Grpo(Config(steps=3, batch_size=4, beta=0.1)).adapt(policy, [], Session(tmp_path, 0, 3, examples))
+    assert len(policy.asked) == 12 and all(id_.startswith("t") for id_, _ in policy.asked)
+    assert {(s.n, s.temperature) for _, s in policy.asked} == {(8, 1.0)}
+    assert policy.training is not None and policy.training.beta == 0.1
+    for group, advantages in policy.trained[0]:
+        # tagged and right against bare and wrong: 2, 0; or tagged and wrong against bare and right: 1, 1
+        odd = int(group.question.id[1:]) % 2
+        mean, std = 1.5, 2 * math.sqrt(6 * 2 / 64 * 8 / 7)
+        expected = np.array([0.5, -1.5]) / (std + 1e-4) if odd else np.zeros(2)
+        assert mean == 1.5 and advantages == pytest.approx(expected, abs=1e-9)
+
+
 def test_the_parts_of_the_reward_are_logged_apart(tmp_path: Path) -> None:
     drawn = {"a": {tagged("dog"): 2, "dog": 2}, "b": {tagged("dog"): 4}}
     record, advantages = run(tmp_path, drawn)

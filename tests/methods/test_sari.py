@@ -12,8 +12,9 @@ from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.method import Cost
 from audio_eval.methods.sari import Config, Sari
-from audio_eval.models.policy import Sampling
+from audio_eval.models.policy import Sampling, Update
 from audio_eval.questions import Example, Question
+from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
 from audio_eval.rl.structure import SECTIONS
 from audio_eval.rl.teach import chains
@@ -48,7 +49,7 @@ SMALL: dict[str, Any] = {"samples": 4, "batch_size": 2, "steps": 6, "stages": 3,
 
 
 def adapt(folder: Path, policy: FakePolicy, examples: Any = EXAMPLES, questions: Any = (), **settings: Any) -> None:
-    Sari(Config(**{**SMALL, **settings})).adapt(policy, questions, Session(folder, policy.seed, 2, examples))
+    Sari(Config(**{**SMALL, **settings})).adapt(policy, questions, Session(folder, 0, 2, examples))
 
 
 def metrics(folder: Path) -> list[dict[str, float]]:
@@ -207,14 +208,19 @@ class Mortal(FakePolicy):
         self._call("generate")
         return super().generate(questions, sampling)
 
-    def train_step(self, groups: Any, advantages: Any, lr_scale: float = 1.0) -> dict[str, float]:
+    def train_step(self, groups: Any, advantages: Any, lr_scale: float = 1.0) -> Update:
         self._call("train_step")
-        return {"updates": self.updates, **super().train_step(groups, advantages, lr_scale)}
+        before = self.updates
+        update = super().train_step(groups, advantages, lr_scale)
+        return Update({"updates": before, **update.metrics}, {})
 
 
-def run(folder: Path, policy: Mortal, save_every: int, **settings: Any) -> None:
+def run(folder: Path, policy: Mortal, save_every: int, **settings: Any) -> Meter:
     config = Config(**{**SMALL, "chains": "structured", "chain_epochs": 3, "steps": 5, **settings})
-    Sari(config).adapt(policy, QUESTIONS, Session(folder, 0, 2, EXAMPLES, save_every=save_every))
+    meter = Meter()
+    session = Session(folder, 0, 2, EXAMPLES, save_every=save_every, meter=meter)
+    Sari(config).adapt(metered(policy, meter), QUESTIONS, session)
+    return meter
 
 
 DEATHS = [("train_step", n) for n in range(1, 9)] + [("generate", n) for n in range(1, 9)]
@@ -225,12 +231,12 @@ DEATHS = [("train_step", n) for n in range(1, 9)] + [("generate", n) for n in ra
 @pytest.mark.parametrize("dies", DEATHS, ids=lambda d: f"{d[0]}{d[1]}")
 def test_killed_and_resumed_gives_the_same(dies: tuple[str, int], labels: str, save_every: int, tmp_path: Path) -> None:
     whole = Mortal()
-    run(tmp_path / "whole", whole, save_every, labels=labels)
+    expected = run(tmp_path / "whole", whole, save_every, labels=labels)
     with pytest.raises(Killed):
         run(tmp_path / "killed", Mortal(dies), save_every, labels=labels)
     resumed = Mortal()
-    run(tmp_path / "killed", resumed, save_every, labels=labels)
-    assert whole.updates == resumed.updates == 8 and whole.usage == resumed.usage
+    meter = run(tmp_path / "killed", resumed, save_every, labels=labels)
+    assert whole.updates == resumed.updates == 8 and meter == expected
     done = len(resumed.trained)
     for step, again in zip(whole.trained[-done:], resumed.trained, strict=True):
         assert [(g, a.tolist()) for g, a in step] == [(g, a.tolist()) for g, a in again]

@@ -1,4 +1,4 @@
-"""TTRL on a scripted policy: 64 votes elect, 32 of them are learnt from, and what has no label teaches nothing."""
+"""TTRL on a scripted policy: 64 samples vote, 32 of them are trained on, and what has no label is skipped."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def script(question: Question, sampling: Sampling) -> Drawn:
 
 
 def adapt(folder: Path, policy: FakePolicy, questions: Any = QUESTIONS, **settings: Any) -> Session:
-    session = Session(folder, policy.seed, 2)
+    session = Session(folder, 0, 2)
     Ttrl(Config(**{"steps": 1, "batch_size": 3, **settings})).adapt(policy, questions, session)
     return session
 
@@ -58,10 +58,10 @@ def test_the_defaults_are_the_scripts() -> None:
     assert (c.lr, c.schedule, c.warmup, c.format_weight, c.beta) == (5e-7, "cosine", 0.03, 0.0, 0.0)
 
 
-def test_32_of_64_votes_are_learnt_from(tmp_path: Path) -> None:
+def test_32_of_64_votes_are_trained_on(tmp_path: Path) -> None:
     policy = FakePolicy(script)
     adapt(tmp_path, policy)
-    assert {(s.n, s.temperature) for _, s in policy.asked} == {(64, 1.0)} and policy.usage.samples == 3 * 64
+    assert {(s.n, s.temperature) for _, s in policy.asked} == {(64, 1.0)} and policy.samples == 3 * 64
     (step,) = policy.trained
     assert sorted(group.question.id for group, _ in step) == ["close", "sure"]
     for group, advantages in step:
@@ -84,7 +84,7 @@ def test_the_label_is_the_majority_of_all_64(tmp_path: Path) -> None:
         assert best == tagged("owl"), "though it may be the rarer one here"
 
 
-def test_what_is_logged_is_the_whole_vote_and_what_was_learnt(tmp_path: Path) -> None:
+def test_what_is_logged_is_the_whole_vote_and_what_was_trained_on(tmp_path: Path) -> None:
     policy = FakePolicy(script)
     adapt(tmp_path, policy)
     (record,) = metrics(tmp_path)
@@ -123,7 +123,7 @@ def test_labels_follow_the_policy(tmp_path: Path) -> None:
     assert not (tmp_path / "adapt" / "labels.jsonl").exists()
 
 
-def test_the_whole_vote_may_be_learnt_from(tmp_path: Path) -> None:
+def test_the_whole_vote_may_be_trained_on(tmp_path: Path) -> None:
     policy = FakePolicy(script)
     adapt(tmp_path, policy, QUESTIONS[:1], batch_size=1, group_size=64)
     assert counted(policy.trained[0][0][0]) == VOTES["sure"]

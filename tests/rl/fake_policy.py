@@ -1,4 +1,4 @@
-"""A policy without a model: its answers are scripted, its calls are recorded."""
+"""A policy without a model: a script says what it answers, and its calls are recorded."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from audio_eval.group import Completion, Group
-from audio_eval.models.policy import Sampling, Training, Usage
+from audio_eval.models.policy import PolicyInfo, Sampling, Training, Update
 from audio_eval.questions import Question
 
-Drawn = Mapping[str, int]  # text -> count, in the order drawn
+Drawn = Mapping[str, int]  # text -> count, in the order sampled
 Script = Callable[[Question, Sampling], Drawn]
 
 
@@ -31,55 +31,64 @@ def tagged(option: str) -> str:
 
 def by_length(group: Group) -> np.ndarray:
     """A self-certainty (U,) that falls with the length: 1 / (1 + tokens)."""
-    return np.array([1 / (1 + len(completion.tokens)) for completion in group.completions])
+    return np.array([1 / (1 + len(completion.token_ids)) for completion in group.completions])
 
 
 class FakeGenerator:
-    """A Policy: generates, cannot learn."""
+    """A Policy: it generates and cannot be trained."""
 
-    def __init__(self, script: Script, seed: int = 0) -> None:
-        self.name, self.revision, self.seed, self.usage = "fake", "0", seed, Usage()
-        self.script = script
+    trainable = False
+
+    def __init__(self, script: Script) -> None:
+        self.script, self.samples = script, 0
         self.asked: list[tuple[str, Sampling]] = []  # (question id, sampling), in the order of the calls
+
+    @property
+    def info(self) -> PolicyInfo:
+        return PolicyInfo("fake", "0", "test", "cpu", self.trainable)
 
     def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
         self.asked += [(question.id, sampling) for question in questions]
         groups = [make_group(question, self.script(question, sampling)) for question in questions]
-        self.usage.samples += sum(group.size for group in groups)
+        self.samples += sum(group.size for group in groups)
         return groups
 
 
 class FakePolicy(FakeGenerator):
-    """A TrainablePolicy: what it was trained with stands in ``trained``, its weight is the number of updates."""
+    """A TrainablePolicy: ``trained`` has what it was trained on, and its only weight is the number of updates."""
 
-    def __init__(self, script: Script, seed: int = 0) -> None:
-        super().__init__(script, seed)
+    trainable = True
+
+    def __init__(self, script: Script) -> None:
+        super().__init__(script)
         self.training: Training | None = None
         self.trained: list[list[tuple[Group, np.ndarray]]] = []  # one list a step
         self.lr_scales: list[float] = []
         self.updates = 0
         self.certainty: Callable[[Group], np.ndarray] = by_length
 
-    def begin_training(self, training: Training) -> None:
-        self.training = training
+    @property
+    def trained_parameters(self) -> int:
+        return 0 if self.training is None else 1
+
+    def begin_training(self, training: Training, seed: int) -> None:
+        self.training, self.training_seed = training, seed
 
     def encode(self, question: Question, text: str) -> Group:
         return make_group(question, {text: 1})
 
-    def train_step(
-        self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0
-    ) -> dict[str, float]:
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         assert self.training is not None, "begin_training comes first"
         self.trained.append(list(zip(groups, advantages, strict=True)))
         self.updates += 1
         self.lr_scales.append(lr_scale)
-        return {"loss": 0.5}
+        return Update({"loss": 0.5}, {})
 
     def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
         return [self.certainty(group) for group in groups]
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "adapter.json").write_text(json.dumps(self.updates))
 
     def load(self, folder: Path) -> None:

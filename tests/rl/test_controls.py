@@ -1,4 +1,4 @@
-"""Rewards that know nothing of the answer: a coin, and the option that was not elected."""
+"""Rewards that know nothing of the answer: a coin, and an option that did not win the vote."""
 
 from __future__ import annotations
 
@@ -85,14 +85,14 @@ def test_a_group_that_was_not_asked_has_no_reward() -> None:
     assert random_reward(Group(make_question("q"), (), (), "no such file"), 0, 0).shape == (0,)
 
 
-# --- the option that was not elected ---------------------------------------------------------------------------------
+# --- an option that did not win --------------------------------------------------------------------------------------
 
 
 def asked(id_: str, options: int) -> Question:
     return make_question(id_, tuple("abcdef"[:options]))
 
 
-def elected(tally: dict[int, int]) -> Vote:
+def voted(tally: dict[int, int]) -> Vote:
     choice = max(tally, key=tally.__getitem__) if tally else None
     return Vote(choice, 0.5, tally, 0)
 
@@ -107,7 +107,7 @@ def elected(tally: dict[int, int]) -> Vote:
     ],
 )
 def test_it_is_the_runner_up(tally: dict[int, int], second: int) -> None:
-    assert {wrong_choice(elected(tally), asked(str(i), 3), 0) for i in range(30)} == {second}
+    assert {wrong_choice(voted(tally), asked(str(i), 3), 0) for i in range(30)} == {second}
 
 
 @pytest.mark.parametrize(
@@ -115,11 +115,11 @@ def test_it_is_the_runner_up(tally: dict[int, int], second: int) -> None:
     [
         (Vote(0, 1.0, {0: 8}, 0), {1, 2, 3}),  # nobody named another
         (Vote(0, 0.5, {0: 4, 1: 2, 3: 2}, 0), {1, 3}),
-        (Vote(1, 0.5, {0: 4, 1: 4}, 0), {0}),  # a tie that another lot has broken
+        (Vote(1, 0.5, {0: 4, 1: 4}, 0), {0}),  # a tie that was broken another way
         (Vote(None, 0.0, {}, 8), {0, 1, 2, 3}),  # nobody named any
     ],
 )
-def test_where_nobody_is_second_a_lot_decides(vote: Vote, among: set[int]) -> None:
+def test_where_nobody_is_second_chance_decides(vote: Vote, among: set[int]) -> None:
     chosen = [wrong_choice(vote, asked(str(i), 4), 0) for i in range(900)]
     counted = Counter(chosen)
     assert set(counted) == among
@@ -132,7 +132,7 @@ def test_where_nobody_is_second_a_lot_decides(vote: Vote, among: set[int]) -> No
 @given(st.dictionaries(st.integers(0, 5), st.integers(1, 9)), st.integers(2, 6), st.integers(0, 99))
 def test_it_is_never_the_majority(tally: dict[int, int], options: int, seed: int) -> None:
     tally = {choice: n for choice, n in tally.items() if choice < options}
-    vote = elected(tally)
+    vote = voted(tally)
     chosen = wrong_choice(vote, asked("q", options), seed)
     assert chosen is not None and chosen != vote.choice and 0 <= chosen < options
     assert tally.get(chosen, 0) == max(tally.get(other, 0) for other in range(options) if other != vote.choice)
@@ -148,8 +148,9 @@ def wrong_labels(choices: tuple[str, ...], drawn: Drawn) -> set[str]:
     questions = [make_question(str(i), choices) for i in range(30)]
     votes = {q.id: majority_vote(make_group(q, drawn), 0) for q in questions}
     assert {votes[q.id].choice for q in questions} == {0}
-    method = WrongMajority(WrongMajority.Config())
-    return set(method.learn(FakePolicy(lambda q, s: {"cat": 2, "dog": 2}), questions, votes, 0).labels.values())
+    method = WrongMajority()
+    method.labels = votes
+    return set(method.learn(FakePolicy(lambda q, s: {"cat": 2, "dog": 2}), questions, 0).labels.values())
 
 
 def test_wrong_majority_learns_another_option() -> None:

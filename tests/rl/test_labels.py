@@ -1,4 +1,4 @@
-"""Labels: votes dealt to views, elected once or anew; what a kill leaves of them, and whose confidence is whose."""
+"""Labels: votes spread over views, fixed once or renewed; what a kill leaves of them, and whose confidence is whose."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
 from audio_eval.methods.ttrl import Config as TtrlConfig
 from audio_eval.methods.ttrl import Ttrl
-from audio_eval.models.policy import Sampling
+from audio_eval.models.policy import Sampling, Update
 from audio_eval.questions import Question
-from audio_eval.rl.labels import Relabelling, Voting, ballots, elect_labels, label_texts, vote
+from audio_eval.rl.labels import Relabelling, Voting, ballots, label_texts, vote, vote_labels
+from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
 from audio_eval.rl.views import draw_view, plain_view
 from audio_eval.rl.votes import Vote, majority_vote, pooled_vote
@@ -68,7 +69,7 @@ def test_unknown_views_are_told_of_before_anything_is_asked() -> None:
         Voting(views="choices+colour")
 
 
-# --- elected once ----------------------------------------------------------------------------------------------------
+# --- fixed once -------------------------------------------------------------------------------------------------------
 
 VIEWS = Voting(votes=10, views="choices", n_views=4)  # 3, 3, 2, 2
 ITEMS = [viewable(f"{kind}-{i}") for i in range(3) for kind in ("knows", "first", "mute")]
@@ -98,7 +99,7 @@ def by_hand(question: Question) -> Vote:
 
 def test_labels_over_views(tmp_path: Path) -> None:
     policy = FakePolicy(answers)
-    labels = elect_labels(policy, ITEMS, VIEWS, Session(tmp_path, 0, 4))
+    labels = vote_labels(policy, ITEMS, VIEWS, Session(tmp_path, 0, 4))
     assert labels == {q.id: by_hand(q) for q in ITEMS if not q.id.startswith("mute")}
     assert any(labels[f"first-{i}"].confidence < 1 for i in range(3)), "a habit of position is no certainty"
     names = sorted(path.name for path in (tmp_path / "adapt").iterdir())
@@ -113,14 +114,14 @@ def test_labels_over_views(tmp_path: Path) -> None:
         "entropy": 0.0, "agreement": 1.0,
     }  # fmt: skip
     assert (records[2]["label"], records[2]["unparsable"], records[2]["agreement"]) == (None, 10, 0.0)
-    assert policy.usage.samples == 90
+    assert policy.samples == 90
 
 
 @pytest.mark.parametrize("kill_at", [1, 4, 8, 9, 10, 17, 23, 35])
 def test_an_interrupted_vote_over_views_asks_for_the_rest_alone(kill_at: int, tmp_path: Path) -> None:
     """9 questions in batches of 4: a view is done in three calls."""
     whole = FakePolicy(answers)
-    labels = elect_labels(whole, ITEMS, VIEWS, Session(tmp_path / "whole", 0, 4))
+    labels = vote_labels(whole, ITEMS, VIEWS, Session(tmp_path / "whole", 0, 4))
     calls = itertools.count()
 
     def killed(question: Question, sampling: Sampling) -> Drawn:
@@ -129,28 +130,30 @@ def test_an_interrupted_vote_over_views_asks_for_the_rest_alone(kill_at: int, tm
         return answers(question, sampling)
 
     with pytest.raises(Killed):
-        elect_labels(FakePolicy(killed), ITEMS, VIEWS, Session(tmp_path / "killed", 0, 4))
+        vote_labels(FakePolicy(killed), ITEMS, VIEWS, Session(tmp_path / "killed", 0, 4))
     assert not (tmp_path / "killed" / "adapt" / "labels.jsonl").exists()
-    again = FakePolicy(answers)
-    assert elect_labels(again, ITEMS, VIEWS, Session(tmp_path / "killed", 0, 4)) == labels
+    again, meter = FakePolicy(answers), Meter()
+    session = Session(tmp_path / "killed", 0, 4, meter=meter)
+    assert vote_labels(metered(again, meter), ITEMS, VIEWS, session) == labels
     # a view is 9 questions, a batch of it 4: what was whole is not asked again
     done = kill_at // 9 * 9 + kill_at % 9 // 4 * 4
     assert again.asked == whole.asked[done:]
-    assert again.usage.samples == whole.usage.samples, "and all of it is counted"
+    assert meter.samples == whole.samples, "and all of it is counted"
     for path in (tmp_path / "whole" / "adapt").iterdir():
         assert (tmp_path / "killed" / "adapt" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_a_single_view_has_the_name_of_a_plain_vote(tmp_path: Path) -> None:
-    elect_labels(FakePolicy(answers), ITEMS, Voting(votes=1, views="choices", n_views=4), Session(tmp_path, 0, 4))
+    vote_labels(FakePolicy(answers), ITEMS, Voting(votes=1, views="choices", n_views=4), Session(tmp_path, 0, 4))
     assert {path.name for path in (tmp_path / "adapt").iterdir()} == {"votes.jsonl", "labels.jsonl"}
 
 
 def test_a_vote_to_answer_is_the_vote_for_a_label(tmp_path: Path) -> None:
-    labels = elect_labels(FakePolicy(answers), ITEMS, VIEWS, Session(tmp_path, 0, 4))
-    voted = vote(FakePolicy(answers), ITEMS, VIEWS)
+    labels = vote_labels(FakePolicy(answers), ITEMS, VIEWS, Session(tmp_path, 0, 4))
+    voted = vote(FakePolicy(answers), ITEMS, VIEWS, 0)
     assert [one for one, _ in voted] == [labels.get(q.id, Vote(None, 0.0, {}, 10, 0.0)) for q in ITEMS]
-    assert {said for _, said in voted} == {tagged("owl"), "A", "no idea"}
+    assert {groups[0].best() for _, groups in voted} == {tagged("owl"), "A", "no idea"}
+    assert {tuple(group.size for group in groups) for _, groups in voted} == {(3, 3, 2, 2)}, "the groups that voted"
 
 
 def test_label_texts_are_those_of_the_item() -> None:
@@ -158,7 +161,7 @@ def test_label_texts_are_those_of_the_item() -> None:
     assert label_texts([viewable("a"), viewable("b")], labels) == {"a": "owl"}
 
 
-# --- elected anew ----------------------------------------------------------------------------------------------------
+# --- renewed ----------------------------------------------------------------------------------------------------------
 
 A, B, C = (make_question(id_, ("cat", "dog", "owl")) for id_ in "abc")
 BATCHES = [[A, B], [B, C], [A], [A, B], [A, B, C], [B]]
@@ -177,7 +180,7 @@ def relabelled(every: int, folder: Path) -> tuple[list[dict[str, int | None]], l
     renewed = Relabelling(policy, Voting(votes=4), every, session)
     for step, batch in enumerate(BATCHES):
         before = len(policy.asked)
-        told.append({id_: elected.choice for id_, elected in renewed.at(step, batch).items()})
+        told.append({id_: vote.choice for id_, vote in renewed.at(step, batch).items()})
         asked.append([id_ for id_, _ in policy.asked[before:]])
         policy.updates += 1
     return told, asked, policy
@@ -253,7 +256,7 @@ class Learner(FakePolicy):
             drawn[text] = drawn.get(text, 0) + 1
         return drawn
 
-    def train_step(self, *args: Any) -> dict[str, float]:
+    def train_step(self, *args: Any) -> Update:
         if self.kill(self, "train"):
             raise Killed
         return super().train_step(*args)

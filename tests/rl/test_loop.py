@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
-from audio_eval.models.policy import Training
-from audio_eval.rl.loop import Experience, batch_at, train
+from audio_eval.rl.experience import Experience
+from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.meter import Meter
 from audio_eval.rl.session import Session
+from audio_eval.rl.settings import Updates
 from audio_eval.store import JsonLines
 from tests.rl.fake_policy import FakeGenerator, FakePolicy, make_group, make_question
 
@@ -45,9 +47,9 @@ def experience(step: int) -> Experience:
 
 
 def test_steps_are_done_logged_and_kept(tmp_path: Path) -> None:
-    policy, settings = FakePolicy(lambda q, s: {}), Training(lr=0.5)
-    train(policy, settings, 3, experience, Session(tmp_path, 0, 4))
-    assert policy.training is settings
+    policy, settings = FakePolicy(lambda q, s: {}), Updates(lr=0.5)
+    train(policy, settings, 3, experience, Session(tmp_path, 7, 4))
+    assert policy.training is settings and policy.training_seed == 7, "adapters start from the run's seed"
     assert [step[0][0].question.id for step in policy.trained] == ["0-0", "1-0", "2-0"]
     watched = {"majority_ratio": 0.75, "vote_entropy": 0.811278, "unparsable": 0.0, "unique": 0.5, "length": 3.0,
                "position": 0.75}  # fmt: skip
@@ -64,13 +66,13 @@ def test_steps_are_done_logged_and_kept(tmp_path: Path) -> None:
 def test_the_learning_rate_falls_to_zero_only_where_asked(tmp_path: Path) -> None:
     for schedule, scales in (("constant", [1.0, 1.0, 1.0, 1.0]), ("linear", [1.0, 0.75, 0.5, 0.25])):
         policy = FakePolicy(lambda q, s: {})
-        train(policy, Training(schedule=schedule), 4, experience, Session(tmp_path / schedule, 0, 4))
+        train(policy, Updates(schedule=schedule), 4, experience, Session(tmp_path / schedule, 0, 4))
         assert policy.lr_scales == scales
 
 
 def test_no_steps_still_leave_a_checkpoint(tmp_path: Path) -> None:
     policy = FakePolicy(lambda q, s: {})
-    train(policy, Training(), 0, experience, Session(tmp_path, 0, 4))
+    train(policy, Updates(), 0, experience, Session(tmp_path, 0, 4))
     assert policy.trained == [] and (tmp_path / "adapt" / "step-000000" / "adapter.json").is_file()
 
 
@@ -80,15 +82,14 @@ def test_an_interrupted_loop_goes_on_after_the_last_saved_step(tmp_path: Path) -
             raise KeyboardInterrupt
         return experience(step)
 
-    first = FakePolicy(lambda q, s: {})
-    first.usage.samples = 40
+    session = Session(tmp_path, 0, 4, meter=Meter(samples=40, audio_seconds=1.5))
     with pytest.raises(KeyboardInterrupt):
-        train(first, Training(), 4, interrupted, Session(tmp_path, 0, 4))
-    second = FakePolicy(lambda q, s: {})
-    train(second, Training(), 4, experience, Session(tmp_path, 0, 4))
+        train(FakePolicy(lambda q, s: {}), Updates(), 4, interrupted, session)
+    second, meter = FakePolicy(lambda q, s: {}), Meter()
+    train(second, Updates(), 4, experience, Session(tmp_path, 0, 4, meter=meter))
     assert [step[0][0].question.id for step in second.trained] == ["2-0", "3-0"]
     assert second.updates == 4, "the saved weights were loaded"
-    assert second.usage.samples == 40
+    assert (meter.samples, meter.audio_seconds) == (40, 1.5), "what was done before the interruption counts"
     assert [record["step"] for record in JsonLines(tmp_path / "metrics.jsonl").read()] == [1, 2, 3, 4]
 
 
@@ -112,22 +113,23 @@ def test_a_kill_between_checkpoint_and_log_loses_neither(
     append = JsonLines.append
 
     policy = FakePolicy(lambda q, s: {})
-    train(policy, Training(), 1, experience, Session(tmp_path, 0, 4))
+    train(policy, Updates(), 1, experience, Session(tmp_path, 0, 4))
     with monkeypatch.context() as patch:
         patch.setattr(*((Session, "_save", kill) if broken == "save" else (JsonLines, "append", kill_log)))
         with pytest.raises(Killed):
-            train(FakePolicy(lambda q, s: {}), Training(), 2, experience, Session(tmp_path, 0, 4))
-    train(FakePolicy(lambda q, s: {}), Training(), 3, experience, Session(tmp_path, 0, 4))
+            train(FakePolicy(lambda q, s: {}), Updates(), 2, experience, Session(tmp_path, 0, 4))
+    train(FakePolicy(lambda q, s: {}), Updates(), 3, experience, Session(tmp_path, 0, 4))
     assert [record["step"] for record in JsonLines(tmp_path / "metrics.jsonl").read()] == [1, 2, 3]
 
 
 def test_the_observer_sees_every_step_from_the_unadapted_model_on(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    session = Session(tmp_path, 0, 4, observer=lambda step, policy: seen.append((step, policy.updates)))
-    train(FakePolicy(lambda q, s: {}), Training(), 2, experience, session)
+    policy = FakePolicy(lambda q, s: {})
+    session = Session(tmp_path, 0, 4, observer=lambda step: seen.append((step, policy.updates)))
+    train(policy, Updates(), 2, experience, session)
     assert seen == [(0, 0), (1, 1), (2, 2)]
 
 
 def test_a_policy_that_can_only_generate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can only generate"):
-        train(FakeGenerator(lambda q, s: {}), Training(), 1, experience, Session(tmp_path, 0, 4))
+        train(FakeGenerator(lambda q, s: {}), Updates(), 1, experience, Session(tmp_path, 0, 4))

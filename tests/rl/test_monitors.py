@@ -11,11 +11,12 @@ import pytest
 from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
-from audio_eval.models.policy import Training
 from audio_eval.progress import Progress
-from audio_eval.rl.loop import Experience, train
+from audio_eval.rl.experience import Experience
+from audio_eval.rl.loop import train
 from audio_eval.rl.monitors import STATISTICS, WARNINGS, WINDOW, Monitors, Rule, parse_rule, statistics
 from audio_eval.rl.session import Session
+from audio_eval.rl.settings import Updates
 from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 from tests.rl.test_views import seen
@@ -243,8 +244,8 @@ def test_a_rule_of_no_steps_cannot_be_read() -> None:
         parse_rule("majority_ratio>0.99 for 0")
 
 
-@pytest.mark.parametrize("settings", [Training, AqaTtrlConfig])
-def test_a_rule_that_cannot_be_read_is_told_of_with_the_settings(settings: type[Training]) -> None:
+@pytest.mark.parametrize("settings", [Updates, AqaTtrlConfig])
+def test_a_rule_that_cannot_be_read_is_told_of_with_the_settings(settings: type[Updates]) -> None:
     """Before any votes are paid for."""
     assert settings().stop_when is None and settings(stop_when="length>9").stop_when == "length>9"
     with pytest.raises(UserError, match="Did you mean 'majority_ratio'"):
@@ -310,7 +311,7 @@ def killed_at(step: int, experience: Callable[[int], Experience]) -> Callable[[i
 
 # two in a row above 0.9: steps 5 and 6 (one in a row at 2)
 STEPS = [10, 19, 10, 10, 19, 19, 19, 10, 20, 20]
-RULE = Training(stop_when="majority_ratio>0.9 for 2")
+RULE = Updates(stop_when="majority_ratio>0.9 for 2")
 
 
 def checkpoints(folder: Path) -> list[str]:
@@ -377,7 +378,7 @@ def test_a_rule_that_holds_after_the_last_step_has_stopped_nothing(tmp_path: Pat
 def test_without_a_rule_nothing_stops(tmp_path: Path) -> None:
     for name, rule in (("none", None), ("never", "majority_ratio>2")):
         policy, session = FakePolicy(lambda q, s: {}), Session(tmp_path / name, 0, 4)
-        train(policy, Training(stop_when=rule), 30, sharpening([20] * 30), session)
+        train(policy, Updates(stop_when=rule), 30, sharpening([20] * 30), session)
         assert policy.updates == 30 and "stopped" not in session.notes
         assert checkpoints(tmp_path / name) == ["step-000030"]
 
@@ -392,7 +393,7 @@ WARNED = [
 def test_warnings_are_told_at_once_and_noted(tmp_path: Path) -> None:
     progress = Told()
     session = Session(tmp_path, 0, 4, progress=progress)
-    train(FakePolicy(lambda q, s: {}), Training(), 20, sharpening(COLLAPSE), session)
+    train(FakePolicy(lambda q, s: {}), Updates(), 20, sharpening(COLLAPSE), session)
     assert progress.told == WARNED and session.notes == {"warnings": WARNED}
 
 
@@ -400,18 +401,18 @@ def test_warnings_are_told_at_once_and_noted(tmp_path: Path) -> None:
 def test_a_resumed_run_has_the_same_warnings(kill: int, tmp_path: Path) -> None:
     progress = Told()
     with pytest.raises(Killed):
-        train(FakePolicy(lambda q, s: {}), Training(), 20, killed_at(kill, sharpening(COLLAPSE)),
+        train(FakePolicy(lambda q, s: {}), Updates(), 20, killed_at(kill, sharpening(COLLAPSE)),
               Session(tmp_path, 0, 4, progress=progress))  # fmt: skip
     session = Session(tmp_path, 0, 4, progress=progress)
-    train(FakePolicy(lambda q, s: {}), Training(), 20, sharpening(COLLAPSE), session)
+    train(FakePolicy(lambda q, s: {}), Updates(), 20, sharpening(COLLAPSE), session)
     assert session.notes == {"warnings": WARNED}
     assert progress.told == WARNED, "each is told once, whichever session came upon it"
     again = Session(tmp_path, 0, 4)
-    train(FakePolicy(lambda q, s: {}), Training(), 20, sharpening(COLLAPSE), again)
+    train(FakePolicy(lambda q, s: {}), Updates(), 20, sharpening(COLLAPSE), again)
     assert again.notes == {"warnings": WARNED}, "a finished run too"
 
 
 def test_a_run_that_is_stopped_keeps_its_warnings(tmp_path: Path) -> None:
     session, rule = Session(tmp_path, 0, 4), "majority_ratio>0.98 for 10"
-    train(FakePolicy(lambda q, s: {}), Training(stop_when=rule), 20, sharpening(COLLAPSE), session)
+    train(FakePolicy(lambda q, s: {}), Updates(stop_when=rule), 20, sharpening(COLLAPSE), session)
     assert session.notes == {"stopped": f"after step 15: {rule}", "warnings": WARNED}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 
 import numpy as np
@@ -14,7 +15,8 @@ from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import group_advantages, joint_advantages
 from audio_eval.rl.rewards import accuracy_reward, format_reward
-from audio_eval.rl.rollouts import Parts, Reward, Rollouts, learn_from, roll_out
+from audio_eval.rl.rollouts import Parts, Reward, Rewards, reinforce, roll_out
+from audio_eval.rl.settings import Rollouts
 from audio_eval.seeding import stream
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 
@@ -27,9 +29,10 @@ def parts(group: Group) -> Parts:
 
 
 REWARD = Reward(parts, {"agreement": 1.0, "format": 0.5})
+FOUR = Sampling(4, 1.0, stream="step0")
 
 
-# --- learn_from ------------------------------------------------------------------------------------------------------
+# --- reinforce -------------------------------------------------------------------------------------------------------
 
 
 def test_a_reward_is_the_weighted_sum_of_its_parts() -> None:
@@ -42,31 +45,43 @@ def test_a_reward_is_the_weighted_sum_of_its_parts() -> None:
 def test_advantages_weights_and_the_log() -> None:
     # a: 1.5 three times, 0.5 once: mean 1.25, std sqrt((3 / 16 + 9 / 16) / 3) = 1/2; b: 1 and 0, twice each
     groups = [make_group(A, {tagged("cat"): 3, tagged("dog"): 1}), make_group(B, {"cat": 2, "dog": 2})]
-    found = learn_from(groups, REWARD, {"b": 3.0, "a": 2.0, "elsewhere": 99.0})
+    found = reinforce(groups, REWARD.of(groups), {"b": 3.0, "a": 2.0, "elsewhere": 99.0})
     assert found.advantages[0] == pytest.approx(2 * np.array([0.25, -0.75]) / (0.5 + 1e-4))
     assert found.advantages[1] == pytest.approx(3 * np.array([0.5, -0.5]) / (math.sqrt(1 / 3) + 1e-4))
     assert found.metrics == pytest.approx(
-        {"reward": (1.25 + 0.5) / 2, "agreement": (3 / 4 + 2 / 4) / 2, "format": (1.0 + 0.0) / 2}
+        {"reward": (1.25 + 0.5) / 2, "agreement": (3 / 4 + 2 / 4) / 2, "format": (1.0 + 0.0) / 2, "no_contrast": 0.0}
     )
-    assert found.groups == groups and found.drawn == [] and found.labels == {}
-    assert [judged.tolist() for judged in found.judged] == [[1, 0], [1, 0]], "the first part: agreement, not the sum"
+    assert found.groups == groups and found.rollouts == [] and found.labels == {}
+    assert [right.tolist() for right in found.correctness] == [[1, 0], [1, 0]], "the first part: agreement, not the sum"
 
 
 def test_without_weights_advantages_are_as_they_are() -> None:
-    (advantages,) = learn_from([make_group(A, {tagged("cat"): 1, "dog": 1})], REWARD).advantages
+    group = make_group(A, {tagged("cat"): 1, "dog": 1})
+    (advantages,) = reinforce([group], REWARD.of([group])).advantages
     assert advantages == pytest.approx(np.array([0.75, -0.75]) / (math.sqrt(1.125) + 1e-4))
 
 
-def test_the_judged_part_is_the_first_of_the_mix() -> None:
+def test_the_first_part_of_the_mix_stands_for_being_right() -> None:
     group = make_group(A, {tagged("dog"): 1, "cat": 1})
-    assert learn_from([group], Reward(parts, {"format": 1.0, "agreement": 1.0})).judged[0].tolist() == [1, 0]
-    assert learn_from([group], REWARD).judged[0].tolist() == [0, 1]
+    turned = Reward(parts, {"format": 1.0, "agreement": 1.0})
+    assert reinforce([group], turned.of([group])).correctness[0].tolist() == [1, 0]
+    assert reinforce([group], REWARD.of([group])).correctness[0].tolist() == [0, 1]
+
+
+def test_given_advantages_are_weighed_and_the_rewards_logged() -> None:
+    """As where several groups are compared together, or some rewards are not known."""
+    groups = [make_group(A, {"cat": 3, "dog": 1}), make_group(B, {"cat": 2})]
+    rewards = Rewards([np.array([1.0, 0.0]), np.array([0.5])], {"agreement": [np.array([1.0, 0.0]), np.array([0.0])]})
+    given_ = [np.array([0.1, -0.3]), np.array([2.0])]
+    found = reinforce(groups, rewards, {"a": 2.0, "b": 0.5}, given_)
+    assert [a.tolist() for a in found.advantages] == [[0.2, -0.6], [1.0]]
+    assert found.metrics == {"reward": 0.625, "agreement": 0.375, "no_contrast": 0.5}
 
 
 @given(st.permutations(range(6)))
 def test_weights_go_with_the_question_wherever_it_stands(order: list[int]) -> None:
     groups = [make_group(make_question(str(i)), {"cat": 1, "dog": 1}) for i in order]
-    found = learn_from(groups, REWARD, {str(i): float(i) for i in range(6)})
+    found = reinforce(groups, REWARD.of(groups), {str(i): float(i) for i in range(6)})
     # 1 and 0: mean 1/2, std sqrt(1/2)
     unit = np.array([0.5, -0.5]) / (math.sqrt(0.5) + 1e-4)
     for i, advantages in zip(order, found.advantages, strict=True):
@@ -74,15 +89,16 @@ def test_weights_go_with_the_question_wherever_it_stands(order: list[int]) -> No
 
 
 def test_nothing_to_learn_from() -> None:
-    found = learn_from([], REWARD, {})
-    assert (found.groups, found.advantages, found.judged) == ([], [], [])
-    assert found.metrics == {"reward": 0.0, "agreement": 0.0, "format": 0.0}
+    found = reinforce([], REWARD.of([]), {})
+    assert (found.groups, found.advantages, found.correctness) == ([], [], [])
+    assert found.metrics == {"reward": 0.0, "agreement": 0.0, "format": 0.0, "no_contrast": 0.0}
 
 
 def test_a_question_that_could_not_be_asked_has_no_part_in_the_means() -> None:
-    found = learn_from([Group(A, (), (), "no such file"), make_group(B, {tagged("cat"): 1})], REWARD, {"a": 1, "b": 1})
+    groups = [Group(A, (), (), "no such file"), make_group(B, {tagged("cat"): 1})]
+    found = reinforce(groups, REWARD.of(groups), {"a": 1, "b": 1})
     assert [advantages.tolist() for advantages in found.advantages] == [[], [0.0]]
-    assert found.metrics == {"reward": 1.5, "agreement": 1.0, "format": 1.0}
+    assert found.metrics == {"reward": 1.5, "agreement": 1.0, "format": 1.0, "no_contrast": 1.0}
 
 
 # --- roll_out --------------------------------------------------------------------------------------------------------
@@ -93,8 +109,8 @@ def test_a_step_draws_rewards_and_logs_what_it_drew() -> None:
         attempt = int(sampling.stream[-1])
         return {"a": {"cat": 2, "dog": 2}, "b": [{"cat": 4}, {"cat": 3, "dog": 1}][min(attempt, 1)]}[question.id]
 
-    policy, settings = FakePolicy(script), Rollouts(group_size=4, max_attempts=3)
-    found = roll_out(policy, [A, B], settings, 0.7, 9, REWARD, {"a": 1.0, "b": 2.0})
+    policy, settings = FakePolicy(script), Rollouts(max_attempts=3)
+    found = roll_out(policy, [A, B], Sampling(4, 0.7, stream="step9"), settings, REWARD, {"a": 1.0, "b": 2.0})
     assert [(id_, s.n, s.temperature, s.stream) for id_, s in policy.asked] == [
         ("a", 4, 0.7, "step9/attempt0"), ("b", 4, 0.7, "step9/attempt0"), ("b", 4, 0.7, "step9/attempt1"),
     ]  # fmt: skip
@@ -102,8 +118,8 @@ def test_a_step_draws_rewards_and_logs_what_it_drew() -> None:
     assert found.advantages[0] == pytest.approx([ROOT3_2, -ROOT3_2], abs=1e-3)
     assert found.advantages[1] == pytest.approx([2 * 0.5, 2 * -1.5], abs=1e-3)
     assert found.metrics == {
-        "reward": (2 / 4 + 3 / 4) / 2, "agreement": (2 / 4 + 3 / 4) / 2, "format": 0.0, "attempts": 1.5, "rescued": 1,
-        "stuck": 0,
+        "reward": (2 / 4 + 3 / 4) / 2, "agreement": (2 / 4 + 3 / 4) / 2, "format": 0.0, "no_contrast": 0.0,
+        "attempts": 1.5, "rescued": 1, "stuck": 0,
     }  # fmt: skip
 
 
@@ -111,18 +127,18 @@ def test_whether_to_draw_again_is_told_by_the_whole_reward() -> None:
     """Agreement alone would not tell these apart; the format does."""
     policy = FakePolicy(lambda question, sampling: {tagged("cat"): 2, "cat": 2})
     settings = Rollouts(max_attempts=3, criterion="zero_reward_std")
-    roll_out(policy, [A], settings, 1.0, 0, REWARD)
+    roll_out(policy, [A], FOUR, settings, REWARD)
     assert len(policy.asked) == 1
-    roll_out(policy, [A], settings, 1.0, 0, Reward(parts, {"agreement": 1.0, "format": 0.0}))
+    roll_out(policy, [A], FOUR, settings, Reward(parts, {"agreement": 1.0, "format": 0.0}))
     assert len(policy.asked) == 1 + 3
 
 
 def test_an_empty_batch_is_an_empty_step() -> None:
     policy = FakePolicy(lambda question, sampling: {"cat": 4})
-    found = roll_out(policy, [], Rollouts(), 1.0, 0, REWARD, {})
+    found = roll_out(policy, [], FOUR, Rollouts(), REWARD, {})
     assert (found.groups, found.advantages, policy.asked) == ([], [], [])
     assert found.metrics == {
-        "reward": 0.0, "agreement": 0.0, "format": 0.0, "attempts": 0.0, "rescued": 0, "stuck": 0,
+        "reward": 0.0, "agreement": 0.0, "format": 0.0, "no_contrast": 0.0, "attempts": 0.0, "rescued": 0, "stuck": 0,
     }  # fmt: skip
 
 
@@ -239,3 +255,28 @@ def test_what_is_there_is_told_by_its_tokens() -> None:
     drawn = Group(A, (Completion("x", (1, 2)),), (3,))
     joined = drawn.joined(Group(A, (Completion("x", (12,)), Completion("x", (1, 2), finished=False)), (1, 1)))
     assert joined.completions == (Completion("x", (1, 2)), Completion("x", (12,))) and joined.counts == (3, 1)
+
+
+def test_texts_are_compared_where_tokens_are_not_known() -> None:
+    """A server returns text only."""
+    known = Group(A, (Completion("x", (1, 2)),), (3,))
+    joined = known.joined(Group(A, (Completion("x"), Completion("y")), (1, 1)))
+    assert joined.completions == (Completion("x", (1, 2)), Completion("y")) and joined.counts == (3, 1)
+
+
+def test_what_happened_to_a_question_stays_with_its_group() -> None:
+    heard = Group(A, TEN.completions, TEN.counts, truncated=True, audio_seconds=30.0)
+    for group in (heard.part(4, np.random.default_rng(0)), heard.joined(make_group(A, {"w": 1}))):
+        assert (group.truncated, group.audio_seconds) == (True, 30.0)
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        TEN,
+        Group(A, (), (), "no such file"),
+        Group(A, (Completion("x", (1,), logprobs=(-0.5,)), Completion("y", None, False)), (2, 1), None, True, 1 / 3),
+    ],
+)
+def test_a_group_is_read_back_as_it_was_written(group: Group) -> None:
+    assert Group.from_json(json.loads(json.dumps(group.to_json())), A) == group

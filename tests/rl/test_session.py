@@ -5,13 +5,17 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from audio_eval.group import Group
 from audio_eval.models.policy import Sampling
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
+from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
 from audio_eval.store import JsonLines, read_json
 from audio_eval.task import load_task
@@ -34,7 +38,7 @@ def test_no_way_to_the_answers() -> None:
     assert {field.name for field in dataclasses.fields(PromptTemplate)} == {"name", "source"}
     assert set(inspect.signature(PromptTemplate.render).parameters) == {"self", "question", "choices"}
     assert set(inspect.signature(Session).parameters) == {
-        "folder", "seed", "batch_size", "examples", "progress", "observer", "save_every",
+        "folder", "seed", "batch_size", "examples", "progress", "observer", "save_every", "meter",
     }  # fmt: skip
     assert not any("answer" in name for name in vars(Session(Path("x"), 0, 4)))
 
@@ -55,26 +59,60 @@ def test_neither_paraphrases_nor_template_tell_the_answer() -> None:
     assert several > len(answers) / 2, "most wordings are asked with several answers: a hint in them would show"
 
 
-def test_generate_keeps_what_was_drawn_batch_by_batch(tmp_path: Path) -> None:
-    policy = FakePolicy(script)
-    groups = Session(tmp_path, 0, 3).generate("votes", policy, QUESTIONS, SAMPLING)
-    assert [group.question for group in groups] == QUESTIONS and policy.usage.samples == 28
+def generate(folder: Path, policy: FakePolicy, questions: list[Question] = QUESTIONS) -> tuple[list[Group], Meter]:
+    meter = Meter()
+    session = Session(folder, 0, 3, meter=meter)
+    return session.generate("votes", metered(policy, meter), questions, SAMPLING), meter
+
+
+def test_generate_keeps_what_was_sampled_batch_by_batch(tmp_path: Path) -> None:
+    groups, meter = generate(tmp_path, FakePolicy(script))
+    assert [group.question for group in groups] == QUESTIONS and meter.samples == 28
     assert [record["id"] for record in JsonLines(tmp_path / "adapt" / "votes.jsonl").read()] == list("0123456")
     again = FakePolicy(script)
-    assert Session(tmp_path, 0, 3).generate("votes", again, QUESTIONS, SAMPLING) == groups
-    assert again.asked == [] and again.usage.samples == 28, "nothing is drawn twice, and all of it is counted"
+    read, meter = generate(tmp_path, again)
+    assert read == groups
+    assert again.asked == [] and meter.samples == 28, "nothing is sampled twice, and all of it is counted"
 
 
 def test_generate_redoes_at_most_one_batch(tmp_path: Path) -> None:
-    whole = Session(tmp_path / "whole", 0, 3).generate("votes", FakePolicy(script), QUESTIONS, SAMPLING)
-    Session(tmp_path, 0, 3).generate("votes", FakePolicy(script), QUESTIONS[:5], SAMPLING)
+    whole, _ = generate(tmp_path / "whole", FakePolicy(script))
+    generate(tmp_path, FakePolicy(script), QUESTIONS[:5])
     with (tmp_path / "adapt" / "votes.jsonl").open("a") as stream:
         stream.write('{"id": "5", "comple')
     policy = FakePolicy(script)
-    assert Session(tmp_path, 0, 3).generate("votes", policy, QUESTIONS, SAMPLING) == whole
+    groups, meter = generate(tmp_path, policy)
+    assert groups == whole and meter.samples == 28
     assert [id_ for id_, _ in policy.asked] == ["3", "4", "5", "6"]
-    assert policy.usage.samples == 28
     assert (tmp_path / "adapt/votes.jsonl").read_bytes() == (tmp_path / "whole/adapt/votes.jsonl").read_bytes()
+
+
+class Hearing(FakePolicy):
+    """Hears two seconds of each recording, and cannot read the last one."""
+
+    def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        groups = super().generate(questions, sampling)
+        return [
+            Group(g.question, (), (), "gone") if g.question.id == "6" else replace(g, truncated=True, audio_seconds=2.0)
+            for g in groups
+        ]
+
+
+def test_what_was_read_back_is_as_it_was_sampled(tmp_path: Path) -> None:
+    groups, meter = generate(tmp_path, Hearing(script))
+    assert meter == Meter(24, 12.0, set("012345"), {"6": "gone"})
+    assert generate(tmp_path, Hearing(script)) == (groups, meter)
+
+
+def test_samples_that_a_checkpoint_has_counted_are_not_counted_again(tmp_path: Path) -> None:
+    """A method may sample in the middle of its steps, as a curriculum does."""
+    for resumed in (False, True):
+        meter, policy = Meter(), Hearing(script)
+        session = Session(tmp_path, 0, 3, meter=meter)
+        for step in session.steps(policy, 2 if resumed else 1):
+            session.generate("rates", metered(policy, meter), QUESTIONS, SAMPLING)
+            session.step_done(policy, step + 1, 2, {})
+        assert meter == Meter(24, 12.0, set("012345"), {"6": "gone"}), "but what was wrong with them is known"
 
 
 def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.questions import Example
-from audio_eval.rl.labels import Voting, elect_labels, gold_labels
+from audio_eval.rl.labels import Voting, gold_labels, vote_labels
 from audio_eval.rl.session import Session
 from audio_eval.rl.votes import Vote, majority_vote, pooled_vote
 from audio_eval.store import JsonLines
@@ -25,8 +25,8 @@ def vote(drawn: dict[str, int], id: str = "q", seed: int = 0, choices: tuple[str
 
 
 def test_the_option_named_most_often_wins() -> None:
-    elected = vote({tagged("dog"): 5, "cat": 2, "It is a cat.": 1})
-    assert elected == Vote(choice=1, confidence=5 / 8, tally={0: 3, 1: 5}, unparsable=0)
+    won = vote({tagged("dog"): 5, "cat": 2, "It is a cat.": 1})
+    assert won == Vote(choice=1, confidence=5 / 8, tally={0: 3, 1: 5}, unparsable=0)
 
 
 def test_completions_that_name_the_same_option_vote_together() -> None:
@@ -34,8 +34,8 @@ def test_completions_that_name_the_same_option_vote_together() -> None:
 
 
 def test_samples_that_name_no_option_lower_the_confidence() -> None:
-    elected = vote({tagged("dog"): 3, "": 4, "no idea": 1})
-    assert elected == Vote(choice=1, confidence=3 / 8, tally={1: 3}, unparsable=5)
+    won = vote({tagged("dog"): 3, "": 4, "no idea": 1})
+    assert won == Vote(choice=1, confidence=3 / 8, tally={1: 3}, unparsable=5)
 
 
 @pytest.mark.parametrize("drawn", [{"no idea": 4}, {"": 64}, {}])
@@ -64,8 +64,8 @@ def test_a_tie_depends_on_seed_and_id_and_is_even() -> None:
     first = [vote(tie, str(i), seed=0).choice for i in range(2000)]
     second = [vote(tie, str(i), seed=1).choice for i in range(2000)]
     assert first == [vote(tie, str(i), seed=0).choice for i in range(2000)]
-    for elected in (first, second):
-        assert 0.45 < sum(elected) / 2000 < 0.55  # 4.5 standard deviations
+    for won in (first, second):
+        assert 0.45 < sum(won) / 2000 < 0.55  # 4.5 standard deviations
     assert 0.45 < sum(a == b for a, b in zip(first, second, strict=True)) / 2000 < 0.55
 
 
@@ -87,15 +87,15 @@ def pooled(ballots: Sequence[Ballot], id: str = "q", seed: int = 0) -> Vote:
 
 def test_views_are_counted_together_by_the_options_of_the_item() -> None:
     # as it is: 3 cat, 1 dog; turned: A is the owl, B the cat
-    elected = pooled([(PLAIN, {tagged("A"): 3, tagged("B"): 1}), (TURNED, {"A": 2, tagged("B"): 1, "no idea": 1})])
-    assert elected == Vote(choice=0, confidence=4 / 8, tally={0: 4, 1: 1, 2: 2}, unparsable=1, agreement=1 / 2)
+    won = pooled([(PLAIN, {tagged("A"): 3, tagged("B"): 1}), (TURNED, {"A": 2, tagged("B"): 1, "no idea": 1})])
+    assert won == Vote(choice=0, confidence=4 / 8, tally={0: 4, 1: 1, 2: 2}, unparsable=1, agreement=1 / 2)
 
 
-def test_a_habit_of_position_elects_nothing_for_sure() -> None:
+def test_a_habit_of_position_wins_nothing_for_sure() -> None:
     """Whoever always answers A is one vote for each option once the options have gone round."""
-    elected = pooled([(order, {"A": 4}) for order in (PLAIN, TURNED, (1, 2, 0))])
-    assert elected.tally == {0: 4, 1: 4, 2: 4}
-    assert (elected.confidence, elected.agreement) == (4 / 12, 1 / 3)
+    won = pooled([(order, {"A": 4}) for order in (PLAIN, TURNED, (1, 2, 0))])
+    assert won.tally == {0: 4, 1: 4, 2: 4}
+    assert (won.confidence, won.agreement) == (4 / 12, 1 / 3)
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_a_habit_of_position_elects_nothing_for_sure() -> None:
     ],
 )
 def test_agreement_is_the_share_of_views_whose_own_majority_it_is(ballots: list[Ballot], agreement: float) -> None:
-    elected = pooled(ballots)
-    assert (elected.choice, elected.agreement) == (0, pytest.approx(agreement))
+    won = pooled(ballots)
+    assert (won.choice, won.agreement) == (0, pytest.approx(agreement))
 
 
 def test_confidence_is_over_all_samples_of_all_views() -> None:
-    elected = pooled([(PLAIN, {"dog": 2, "no idea": 3}), (TURNED, {"": 4, "cat or dog": 1})])
-    assert (elected.choice, elected.confidence, elected.unparsable) == (1, 2 / 10, 8)
+    won = pooled([(PLAIN, {"dog": 2, "no idea": 3}), (TURNED, {"": 4, "cat or dog": 1})])
+    assert (won.choice, won.confidence, won.unparsable) == (1, 2 / 10, 8)
 
 
 def test_of_options_with_the_same_text_the_first_has_all_votes_in_any_order() -> None:
@@ -150,11 +150,11 @@ def test_a_vote_depends_on_no_order_of_views_or_samples(ballots: list[Ballot], d
     mixed = [(order, dict(data.draw(st.permutations(list(drawn.items()))))) for order, drawn in ballots]
     shuffled = data.draw(st.permutations(mixed))
     for id_ in ("q", "r", "s"):
-        elected = pooled(ballots, id_)
-        assert elected == pooled(shuffled, id_)
-        assert sum(elected.tally.values()) + elected.unparsable == sum(n for _, d in ballots for n in d.values())
-        if elected.choice is not None:
-            assert elected.tally[elected.choice] == max(elected.tally.values())
+        won = pooled(ballots, id_)
+        assert won == pooled(shuffled, id_)
+        assert sum(won.tally.values()) + won.unparsable == sum(n for _, d in ballots for n in d.values())
+        if won.choice is not None:
+            assert won.tally[won.choice] == max(won.tally.values())
 
 
 def test_ties_between_views_are_broken_by_seed_and_id_alone() -> None:
@@ -183,7 +183,7 @@ QUESTIONS = [make_question(f"{kind}-{i}") for i in range(4) for kind in ("clear"
 @pytest.mark.parametrize("batch_size", [1, 5, 32])
 def test_labels_do_not_depend_on_the_batch(batch_size: int, tmp_path: Path) -> None:
     policy = FakePolicy(script)
-    labels = elect_labels(policy, QUESTIONS, Voting(votes=4), Session(tmp_path, 0, batch_size))
+    labels = vote_labels(policy, QUESTIONS, Voting(votes=4), Session(tmp_path, 0, batch_size))
     assert set(labels) == {q.id for q in QUESTIONS if not q.id.startswith("none")}, "nobody voted: no label"
     alone = {q.id: majority_vote(make_group(q, script(q, None)), 0) for q in QUESTIONS if q.id in labels}
     assert labels == alone
@@ -191,7 +191,7 @@ def test_labels_do_not_depend_on_the_batch(batch_size: int, tmp_path: Path) -> N
 
 
 def test_labels_are_recorded_with_those_that_were_skipped(tmp_path: Path) -> None:
-    elect_labels(FakePolicy(script), QUESTIONS, Voting(votes=4), Session(tmp_path, 0, 5))
+    vote_labels(FakePolicy(script), QUESTIONS, Voting(votes=4), Session(tmp_path, 0, 5))
     records = JsonLines(tmp_path / "adapt" / "labels.jsonl").read()
     assert [record["id"] for record in records] == [question.id for question in QUESTIONS]
     assert records[0] == {
@@ -203,7 +203,7 @@ def test_labels_are_recorded_with_those_that_were_skipped(tmp_path: Path) -> Non
 
 def test_votes_that_name_nothing_at_all_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="nothing to learn from"):
-        elect_labels(FakePolicy(script), QUESTIONS[2::3], Voting(votes=4), Session(tmp_path, 0, 5))
+        vote_labels(FakePolicy(script), QUESTIONS[2::3], Voting(votes=4), Session(tmp_path, 0, 5))
 
 
 def test_gold_labels() -> None:

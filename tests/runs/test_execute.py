@@ -11,6 +11,7 @@ import pytest
 from audio_eval.errors import UserError
 from audio_eval.methods.direct import Direct
 from audio_eval.models.hf.policy import HFPolicy
+from audio_eval.models.policy import Update
 from audio_eval.runs.execute import Executor, split
 from audio_eval.store import read_json
 from audio_eval.task import load_task
@@ -213,7 +214,7 @@ def test_seldom_checkpoints_cost_only_time(executor: Executor, tmp_path: Path, m
     seldom = make_spec("aqa_ttrl", "votes=2,steps=4", save_every=3)
     real, calls = HFPolicy.train_step, []
 
-    def interrupted(self: HFPolicy, *args: Any) -> dict[str, float]:
+    def interrupted(self: HFPolicy, *args: Any) -> Update:
         calls.append(args)
         if len(calls) == 3:
             raise KeyboardInterrupt

@@ -14,7 +14,7 @@ import pytest
 
 from audio_eval.errors import UserError
 from audio_eval.method import Method
-from audio_eval.methods import aqa_ttrl
+from audio_eval.methods import test_time
 from audio_eval.methods.direct import Direct
 from audio_eval.methods.grpo import Grpo
 from audio_eval.methods.op_ttrl import Config as OpTtrlConfig
@@ -181,14 +181,14 @@ def test_a_method_that_peeks_does_not_pass(
 ) -> None:
     """The poison test can fail: aqa_ttrl, which is told the scored answers by way of a global, is found out."""
     leaked: dict[str, str] = {}
-    parts, elect = Executor._parts, aqa_ttrl.elect_labels
+    parts, vote = Executor._parts, test_time.vote_labels
 
     def leaking(self: Executor, spec: RunSpec, task: Task) -> Any:
         leaked.update(task.answers)
         return parts(self, spec, task)
 
     def cheating(policy: Any, questions: Any, c: Any, run: Any) -> Any:
-        labels = elect(policy, questions, c, run)
+        labels = vote(policy, questions, c, run)
         return {
             q.id: dataclasses.replace(labels[q.id], choice=q.choices.index(leaked[q.id]))
             for q in questions
@@ -198,7 +198,7 @@ def test_a_method_that_peeks_does_not_pass(
     monkeypatch.setattr(Executor, "_parts", leaking)
     spec = spec_of("aqa_ttrl", {"group_size": 8, "batch_size": 8}, NAME)
     check_wall(executor, poisoner, spec, tmp_path / "leaked alone")  # what leaks and is not looked at changes nothing
-    monkeypatch.setattr(aqa_ttrl, "elect_labels", cheating)
+    monkeypatch.setattr(test_time, "vote_labels", cheating)
     with pytest.raises(AssertionError, match=r"have changed .*adapter_model"):
         check_wall(executor, poisoner, spec, tmp_path / "looked at")
 

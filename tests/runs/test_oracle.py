@@ -16,7 +16,7 @@ from audio_eval.methods.view_ttrl import ViewTtrl
 from audio_eval.models.policy import Sampling
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
-from audio_eval.rl.loop import Experience
+from audio_eval.rl.experience import Experience
 from audio_eval.rl.session import Session
 from audio_eval.runs.oracle import NAMES, of_labels, of_rollouts
 from audio_eval.store import JsonLines
@@ -273,8 +273,9 @@ def oracle_of(folder: Path, task: Task) -> list[dict[str, float]]:
 def test_a_session_leaves_what_the_oracle_reads(tmp_path: Path) -> None:
     task, question = make_task({"q": "dog"}), make_question("q", ANIMALS)
     whole, part = make_group(question, {"dog": 3, "cat": 1, "owl": 2}), make_group(question, {"dog": 1, "owl": 2})
-    drawn = Experience([part], [np.zeros(2)], judged=[np.array([1.0, 1.0, 0.0])], drawn=[whole], labels={"q": "dog"})
-    Session(tmp_path, 0, 4).log_rollouts(7, drawn)
+    right = [np.array([1.0, 1.0, 0.0])]
+    step = Experience([part], [np.zeros(2)], correctness=right, rollouts=[whole], labels={"q": "dog"})
+    Session(tmp_path, 0, 4).log_rollouts(7, step)
     assert oracle_of(tmp_path, task) == [{
         "step": 7, "label_accuracy": 1.0, "reward_accuracy": 0.833333, "ground_truth_ratio": 0.5, "pass": 1.0,
         "post_reward_accuracy": 1.0, "post_ground_truth_ratio": 0.333333, "post_pass": 1.0,
@@ -298,7 +299,7 @@ def test_of_ttrl(group_size: int, tmp_path: Path) -> None:
 
 
 def test_of_view_ttrl(tmp_path: Path) -> None:
-    """Each view has its options in its own order; labels are elected over all of them."""
+    """Each view has its options in its own order; the labels are votes over all of them."""
     task = make_task(ANSWERS)
     config = ViewTtrlConfig(
         votes=8, n_views=2, views="choices", train_views="choices", group_size=8, group_views=2, steps=2, batch_size=4

@@ -20,7 +20,7 @@ def empo_reward(answers: Answers, threshold: float, guards: bool = True) -> Cons
 
     With ``guards``, an empty answer gets -0.5; an answer that repeats the question gets 0 (it is part of it, or its
     ROUGE-L precision is above .8); and all answers get 0 where the largest share is below .2. Switch the guards off for
-     questions that name their options ("a dog or a cat?"), as these contain every right answer; an empty answer
+    questions that name their options ("a dog or a cat?"), as these contain every right answer; an empty answer
     then gets 0.
 
     The label is the medoid of the largest cluster, the confidence its share.

@@ -11,7 +11,7 @@ from confident_sft.method import ConfidentSft, Config
 
 from audio_eval.errors import UserError
 from audio_eval.group import Completion, Group
-from audio_eval.models.policy import Usage
+from audio_eval.models.policy import PolicyInfo, Update
 from audio_eval.questions import Question
 from audio_eval.registry import method_class
 from audio_eval.rl.session import Session
@@ -23,12 +23,13 @@ def group(question: Question, drawn: dict[str, int]) -> Group:
 
 
 class ScriptedPolicy:
-    """``script`` maps a question's id to the texts drawn for it, with their counts; ``trained`` has the steps."""
+    """``script`` maps a question's id to the texts sampled for it, with their counts; ``trained`` has the steps."""
 
-    name, revision, seed = "scripted", "0", 0
+    info = PolicyInfo("scripted", "0", backend="test", device="cpu", trainable=True)
+    trained_parameters = 1
 
     def __init__(self, script: dict[str, dict[str, int]]) -> None:
-        self.script, self.usage = script, Usage()
+        self.script = script
         self.trained: list[list[Group]] = []
 
     def generate(self, questions, sampling):
@@ -37,19 +38,19 @@ class ScriptedPolicy:
     def encode(self, question, text):
         return group(question, {text: 1})
 
-    def begin_training(self, training):
+    def begin_training(self, training, seed):
         self.training = training
 
     def train_step(self, groups, advantages, lr_scale=1.0):
         assert all(np.array_equal(a, [1.0]) for a in advantages)
         self.trained.append(list(groups))
-        return {"loss": 0.0}
+        return Update({"loss": 0.0}, {})
 
     def self_certainty(self, groups):
         raise NotImplementedError("nothing here asks for it")
 
     def save(self, folder: Path) -> None:
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "weights.json").write_text(json.dumps(len(self.trained)))
 
     def load(self, folder: Path) -> None:

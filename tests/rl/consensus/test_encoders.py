@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from audio_eval.errors import UserError
-from audio_eval.rl import encoders
+from audio_eval.rl.consensus import encoders
 from audio_eval.rl.consensus.encoders import ENCODERS, Recipe, TextEncoder
 from audio_eval.scoring.similarity import EmbeddingModel
 

@@ -115,11 +115,11 @@ def test_the_multiset_is_the_samples_one_by_one(answers: Answers) -> None:
     n = int(answers.counts.sum())
     means = [sum(samples.others(i)) / max(n - 1, 1) for i in range(len(samples.place))]
     best = max(range(len(means)), key=means.__getitem__)
-    elected = medoid(answers.similarity, answers.counts, answers.valid)
-    assert elected is not None
-    assert means[list(samples.place).index(elected)] == pytest.approx(means[best], abs=1e-9)
+    best_row = medoid(answers.similarity, answers.counts, answers.valid)
+    assert best_row is not None
+    assert means[list(samples.place).index(best_row)] == pytest.approx(means[best], abs=1e-9)
     found = medoid_reward(answers)
-    cosines = [answers.vectors[row] @ answers.vectors[elected] for row in answers.rows]
+    cosines = [answers.vectors[row] @ answers.vectors[best_row] for row in answers.rows]
     assert found.rewards == pytest.approx(np.clip(cosines, 0, 1))
     centre = samples.vectors.mean(axis=0)
     expected = np.clip(answers.vectors[answers.rows] @ centre / np.linalg.norm(centre), 0, 1)
