@@ -63,7 +63,7 @@ class Files:
 def read_rows(path: Path, layout: str = "") -> Iterator[tuple[str, Any]]:
     """Each row with its place: "line 3" of a .jsonl, "item 3" (from 1) of a .json list; else ``UserError``.
 
-    A line that is no JSON comes as text, which ``Row`` reports with the others.
+    A line that is no JSON comes as text, which ``SourceRow`` reports with the others.
     """
     return ((str(place), values) for place, values in _rows(path, layout, {}))
 

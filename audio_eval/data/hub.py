@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.data.cache import clip_path, file_digest, keep_clip
+from audio_eval.cache import clip_path, file_digest, keep_clip
 from audio_eval.data.kept import Kept, home, newest
 from audio_eval.data.records import Place
 from audio_eval.data.sources import Convert, Loaded, Unreachable, convert_rows

@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio_eval.data.cache import file_digest
+from audio_eval.cache import file_digest
 from audio_eval.data.files import Files
 from audio_eval.data.hub import combined, hub_commit, say
 from audio_eval.data.kept import Kept, home, newest

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.data.cache import cache_root
+from audio_eval.cache import cache_root
 from audio_eval.store import write_atomic
 
 MANIFEST = "manifest.json"

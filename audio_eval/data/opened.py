@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 
 from audio_eval.data.records import Record
@@ -31,5 +30,4 @@ class _Opened:
 
 
 def _open(item: Record) -> Record:
-    meta = {**json.loads(item["meta"]), "options": item["choices"]}
-    return {**item, "choices": [], "meta": json.dumps(meta, ensure_ascii=False)}
+    return {**item, "choices": [], "meta": {**item["meta"], "options": item["choices"]}}

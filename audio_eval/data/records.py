@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from datasets import Features, Value
+from datasets import Features, Json, Value
 
 from audio_eval.audio import AudioError, resolve_under
 from audio_eval.data.letters import lettered_gold
@@ -21,8 +21,8 @@ FEATURES = Features(
         "question": Value("string"),
         "choices": [Value("string")],
         "answer": Value("string"),
-        "groups": Value("string"),
-        "meta": Value("string"),
+        "groups": Json(),
+        "meta": Json(),
     }
 )
 
@@ -58,27 +58,24 @@ def record(
     sha256: str = "",
     meta: Mapping[str, Any] | None = None,
 ) -> Record:
-    """One item. No ``choices``: open-ended; ``answer`` "": hidden; ``path`` "": text only; ``sha256`` "": unknown.
-
-    Groups and meta become JSON strings: their keys differ between tasks, and a data set has one schema.
-    """
+    """One item. No ``choices``: open-ended; ``answer`` "": hidden; ``path`` "": text only; ``sha256`` "": unknown."""
     return {
         "id": id,
         "audio": {"path": path, "sha256": sha256},
         "question": question,
         "choices": list(choices),
         "answer": answer,
-        "groups": json.dumps(dict(groups or {}), ensure_ascii=False),
-        "meta": json.dumps(dict(meta or {}), ensure_ascii=False),
+        "groups": dict(groups or {}),
+        "meta": dict(meta or {}),
     }
 
 
 def slots(doc: Record) -> list[str | None]:
     """The options with their null slots (MMSU has four slots and fills two to four), else just the options."""
-    return json.loads(doc["meta"]).get("slots") or list(doc["choices"])
+    return doc["meta"].get("slots") or list(doc["choices"])
 
 
-class Row:
+class SourceRow:
     """A row of a file that notes what is wrong with it instead of raising: all is reported at once.
 
     ``root`` is the folder that its audio paths are relative to; ``counts`` is shared by the rows of one reading.

@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from datasets import Dataset, DatasetInfo
+from datasets import Dataset
 
-from audio_eval.data.records import FEATURES, Place, Record, Row
+from audio_eval.data.records import FEATURES, Place, Record, SourceRow
 from audio_eval.errors import NotHere, UserError, unknown
 
 OFFICIAL = "official"
 # All broken rows are found in one go; a file of another kind would otherwise print thousands of them.
 SHOWN = 50
 
-Convert = Callable[[Row], Record]
+Convert = Callable[[SourceRow], Record]
 
 
 class DataError(UserError):
@@ -43,6 +43,22 @@ class Loaded:
     files: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where a split is from: the source's name, its revision ("" for official files), and sha256 by file name."""
+
+    source: str
+    revision: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that are known."""
+        return {key: value for key, value in vars(self).items() if value}
+
+
+OnRead = Callable[[Dataset, Provenance], object]
+
+
 class Source(Protocol):
     """Reads a split; ``UserError`` where it is not there."""
 
@@ -64,11 +80,14 @@ class Sources:
     named: Mapping[str, Source]
     split: str = "test"
 
-    def __call__(self, data_dir: str | None = None, source: str | None = None, **_: Any) -> dict[str, Dataset]:
-        """The one split: a YAML names the object itself as its ``custom_dataset``; lm-eval passes more than these.
+    def __call__(
+        self, data_dir: str | None = None, source: str | None = None, on_read: OnRead | None = None, **_: Any
+    ) -> dict[str, Dataset]:
+        """The one split. A YAML names the object as its ``custom_dataset``, and lm-eval passes its metadata.
 
         ``source`` may name several (for several tasks), of which the first one known here is read. Without it: what a
-        ``data_dir`` holds, the official files first; without that, the first hub data set.
+        ``data_dir`` holds, the official files first; without that, the first hub data set. ``on_read`` is told the data
+        set and its provenance.
         """
         name = self._choose(data_dir, source)
         try:
@@ -79,9 +98,10 @@ class Sources:
             raise NotHere(f"{error}; pass --data-dir D with {files}a copy ({self.named[name].layout}).") from None
         if not loaded.records:
             raise UserError(f"{name} holds no items; fetch it again.")
-        checksums = {file: {"checksum": digest, "num_bytes": None} for file, digest in loaded.files.items()}
-        info = DatasetInfo(features=FEATURES, description=name, homepage=loaded.revision, download_checksums=checksums)
-        return {self.split: Dataset.from_list(loaded.records, features=FEATURES, info=info)}
+        data = Dataset.from_list(loaded.records, features=FEATURES)
+        if on_read:
+            on_read(data, Provenance(name, loaded.revision, loaded.files))
+        return {self.split: data}
 
     @property
     def hub(self) -> list[str]:
@@ -102,19 +122,11 @@ class Sources:
         return [*self.hub, OFFICIAL][0]
 
 
-def provenance(split: Dataset) -> dict[str, Any]:
-    """What ``Sources`` knew of a split: source, revision, sha256 of its files; empty for other data sets."""
-    checksums = split.info.download_checksums or {}
-    files = {name: entry["checksum"] for name, entry in checksums.items()}
-    found = {"source": split.info.description, "revision": split.info.homepage, "files": files}
-    return {key: value for key, value in found.items() if value}
-
-
 def convert_rows(rows: Iterable[tuple[Place, Any]], root: Path, convert: Convert, where: str) -> list[Record]:
     """Each (place, values) as a record; ``DataError`` with all rows that break the schema or share an id."""
     records, problems, seen, counts = [], [], dict[str, Place](), Counter[tuple[str, str]]()
     for place, values in rows:
-        row = Row(place, values, root, counts)
+        row = SourceRow(place, values, root, counts)
         item = convert(row)
         if item["id"] in seen and not row.problems:
             row.problem(f"has the id of {seen[item['id']]} ({item['id']!r})")

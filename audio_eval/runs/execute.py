@@ -17,11 +17,11 @@ from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
 from audio_eval.rl.session import Session
-from audio_eval.runs import ablation, scored
+from audio_eval.runs import ablation
 from audio_eval.runs.environment import environment
-from audio_eval.runs.graders import Graders
 from audio_eval.runs.result import write_result
 from audio_eval.runs.spec import NO_TRAIN_TASK, AudioAblation, RunSpec
+from audio_eval.scoring.graders import Graders
 from audio_eval.seeding import stream
 from audio_eval.store import JsonLines, read_json, write_json
 from audio_eval.task import Task, load_task
@@ -181,11 +181,9 @@ class _Curve:
         usage = copy.deepcopy(policy.usage)
         groups = policy.generate(self.questions, Sampling())
         policy.usage = usage
-        records = scored.score_items(
-            self.task, {g.question.id: g.best() for g in groups}, {q.id for q in self.questions}
-        )
-        figures = scored.figures(self.task, records)
-        self.file.append([{"step": step, "accuracy": figures["accuracy"], "unparsable": figures["unparsable"]}])
+        scores = self.task.score({g.question.id: g.best() for g in groups}, {q.id for q in self.questions}).scores
+        figures = self.task.figures(scores)
+        self.file.append([{"step": step, "accuracy": figures.accuracy, "unparsable": figures.unparsable}])
 
 
 def split(questions: Sequence[Question], holdout: float, seed: int) -> tuple[list[Question], list[Question]]:
@@ -201,7 +199,7 @@ def split(questions: Sequence[Question], holdout: float, seed: int) -> tuple[lis
 
 def check_scored(task: Task) -> None:
     """``UserError`` for a task whose items have no answers to score by."""
-    if task.scoring == "none":
+    if not task.scorer.scores:
         raise UserError(f"task '{task.name}' is one to adapt on: --adapt-task {task.name}, another in --tasks.")
 
 
@@ -214,10 +212,9 @@ def check_learned_from(spec: RunSpec, method: Method, questions: Sequence[Questi
 def _score(folder: Path, task: Task, graders: Graders) -> dict[str, Any]:
     """Write ``scores.jsonl``; returns what the graders say of themselves."""
     responses = {r["id"]: r["response"] for r in JsonLines(folder / "responses.jsonl").read()}
-    records = scored.score_items(task, responses, responses)
-    judged = graders.add(task, records, responses)
-    JsonLines(folder / "scores.jsonl").keep(records)
-    return judged
+    scored = task.score(responses, responses, graders)
+    JsonLines(folder / "scores.jsonl").keep([score.model_dump(exclude_defaults=True) for score in scored.scores])
+    return scored.graded
 
 
 def _records(task: Task, instead: Mapping[str, str]) -> list[dict[str, Any]]:

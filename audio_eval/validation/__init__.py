@@ -41,7 +41,7 @@ def _row(problem: str) -> Finding:
 
 
 def _origin(task: Task) -> str:
-    return f"{task.provenance.get('source', 'built in')}, data {task.revision}"
+    return f"{task.source}, data {task.revision}"
 
 
 __all__ = ["SCHEMA", "Figures", "Finding", "Report", "validate"]

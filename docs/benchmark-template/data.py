@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, Record, SourceRow, Sources, record
 
 GROUPS = ("category",)  # the YAML's metadata names them too
 
 
-def _record(row: Row) -> Record:
+def _record(row: SourceRow) -> Record:
     """One row; what is wrong with it is noted by ``row`` and reported with the other broken ones."""
     return record(
         id=row.text("id"),

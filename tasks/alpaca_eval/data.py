@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, HubFiles, Record, SourceRow, Sources, record
 
 FILE = "alpaca_eval_gpt4_baseline.json"
 
 
-def _record(row: Row) -> Record:
+def _record(row: SourceRow) -> Record:
     """Fields as the hub's own loader script and NVIDIA-NeMo/RL (alpaca2 evaluation set) read them."""
     dataset = row.text("dataset")
     return record(

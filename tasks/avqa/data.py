@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.audio import AudioError, resolve_under
-from audio_eval.data import OFFICIAL, Files, Loaded, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, Loaded, Record, SourceRow, Sources, record
 from audio_eval.errors import UserError
 
 FOLDER, FILE = "avqa", "train.jsonl"
 
 
-def _record(row: Row) -> Record:
+def _record(row: SourceRow) -> Record:
     """The questions were written for videos; R1-AQA asks them of the sound track, in these words."""
     choices = row.choices("multi_choice")
     return record(
@@ -27,13 +27,13 @@ def _record(row: Row) -> Record:
     )
 
 
-def _id(row: Row) -> str:
+def _id(row: SourceRow) -> str:
     """AVQA's ids are numbers."""
     value = row.values.get("id")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else row.text("id")
 
 
-def _path(row: Row) -> str:
+def _path(row: SourceRow) -> str:
     """Relative to the folder of the file, or absolute and below it: R1-AQA writes absolute paths."""
     given = row.text("audio_path")
     try:
@@ -42,7 +42,7 @@ def _path(row: Row) -> str:
         return row.problem(f"'audio_path': {error}")
 
 
-def _answer(row: Row, choices: list[str]) -> str:
+def _answer(row: SourceRow, choices: list[str]) -> str:
     """The option that an index, counted from 0, stands for."""
     index = row.values.get("answer")
     if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(choices):
@@ -51,7 +51,7 @@ def _answer(row: Row, choices: list[str]) -> str:
     return row.problem(f"'answer' is {index!r}, the index of no option (counted from 0)") if choices else ""
 
 
-def _rationale(row: Row) -> dict[str, Any]:
+def _rationale(row: SourceRow) -> dict[str, Any]:
     """A written chain of thought, by segment, where somebody has added one."""
     value = row.values.get("rationale")
     if value is None:

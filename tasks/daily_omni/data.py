@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, Record, Row, Sources, opened, record, unlettered
+from audio_eval.data import OFFICIAL, Files, HubFiles, Record, SourceRow, Sources, opened, record, unlettered
 
 GROUPS = ("Type", "video_category", "video_duration")
 
 
-def _record(row: Row) -> Record:
+def _record(row: SourceRow) -> Record:
     """Items have no id of their own: it is the video's, and which question on it this is, in the file's order."""
     video = row.text("video_id")
     row.values["audio"] = f"Videos/{video}/{video}_audio.wav"

@@ -15,7 +15,7 @@ from audio_eval.data import (
     Files,
     HubRows,
     Record,
-    Row,
+    SourceRow,
     Sources,
     opened,
     read_rows,
@@ -29,10 +29,10 @@ FOLDER = "mmau"
 GROUPS = ("task", "difficulty", "sub-category")
 
 
-def _convert(withheld: bool = False, mirror: Callable[[Row], None] | None = None) -> Convert:
+def _convert(withheld: bool = False, mirror: Callable[[SourceRow], None] | None = None) -> Convert:
     """A converter of rows; ``mirror`` gives a mirror's fields their official names."""
 
-    def converted(row: Row) -> Record:
+    def converted(row: SourceRow) -> Record:
         if mirror:
             mirror(row)
         choices, answer = row.choices(), row.text("answer", "" if withheld else None)
@@ -51,7 +51,7 @@ def _convert(withheld: bool = False, mirror: Callable[[Row], None] | None = None
     return converted
 
 
-def _attributes(row: Row) -> None:
+def _attributes(row: SourceRow) -> None:
     """gamma-lab-umd and AudioLLMs: the question is ``instruction``, the recording ``context``, and the rest one field.
 
     ``other_attributes`` is a JSON string in the former, an object in the latter (AudioLLMs/AudioBench at 67c8453,
@@ -61,7 +61,7 @@ def _attributes(row: Row) -> None:
     row.unpack("other_attributes")
 
 
-def _columns(row: Row) -> None:
+def _columns(row: SourceRow) -> None:
     """lmms-lab and TwinkStart: the official fields with an audio column.
 
     lmms-lab's choices are a JSON string (lmms-eval at a74c71f, tasks/mmau/utils.py; it calls the data set
@@ -72,7 +72,7 @@ def _columns(row: Row) -> None:
     row.rename(sub_category="sub-category")
 
 
-def _rows(repo: str, split: str, mirror: Callable[[Row], None], withheld: bool = False) -> HubRows:
+def _rows(repo: str, split: str, mirror: Callable[[SourceRow], None], withheld: bool = False) -> HubRows:
     return HubRows(repo, split, _convert(withheld, mirror), audio="context" if mirror is _attributes else "audio")
 
 

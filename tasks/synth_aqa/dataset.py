@@ -11,7 +11,8 @@ from typing import Any
 import soundfile
 from datasets import Dataset
 
-from audio_eval.data import FEATURES, Record, cache_root, record
+from audio_eval.cache import cache_root
+from audio_eval.data import FEATURES, Record, record
 from audio_eval.store import write_atomic
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
 from audio_eval.tasks.synth_aqa.rationale import rationale

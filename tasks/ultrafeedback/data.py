@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, HubFiles, Record, SourceRow, Sources, record
 
 # The names are the six values of ``source``; sharegpt.jsonl and ultrachat.jsonl were seen as hub files of these names
 # in public code, the other four are [inferred] from them.
@@ -13,7 +13,7 @@ FILES = tuple(
 )
 
 
-def _record(row: Row) -> Record:
+def _record(row: SourceRow) -> Record:
     """The models' completions and their ratings are left out."""
     return record(
         id=f"{PurePath(row.where.file).stem}-{row.where.number}",

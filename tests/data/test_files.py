@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from audio_eval.data import DataError, Files, Record, Row, Sources, provenance, read_rows, record
+from audio_eval.data import DataError, Files, Record, SourceRow, Sources, provenance, read_rows, record
 from audio_eval.errors import UserError
 
 
-def convert(row: Row) -> Record:
+def convert(row: SourceRow) -> Record:
     return record(id=row.text("id"), question=row.text("question"))
 
 

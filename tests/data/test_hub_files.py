@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from audio_eval.data import Files, HubFiles, Record, Row, Sources, provenance, record
+from audio_eval.data import Files, HubFiles, Record, SourceRow, Sources, provenance, record
 from audio_eval.errors import UserError
 from tests.data.copies import COMMIT, recording, serve, unplug
 
 REPO = "owner/files"
 
 
-def convert(row: Row) -> Record:
+def convert(row: SourceRow) -> Record:
     return record(id=row.text("id"), question=row.text("question"), **row.audio("audio_path"))
 
 

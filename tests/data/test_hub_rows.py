@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from audio_eval.audio import AudioError, AudioRef
-from audio_eval.data import DataError, HubRows, Record, Row, Sources, hub, provenance, record
+from audio_eval.data import DataError, HubRows, Record, SourceRow, Sources, hub, provenance, record
 from audio_eval.errors import UserError
 from tests.data.copies import COMMIT, clip, parquet, recording, serve, unplug
 
 REPO, FILE = "owner/name", "data/test-00000-of-00001.parquet"
 
 
-def convert(row: Row) -> Record:
+def convert(row: SourceRow) -> Record:
     return record(id=row.text("id"), question=row.text("question"), **row.audio("audio"))
 
 
