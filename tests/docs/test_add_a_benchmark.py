@@ -132,7 +132,7 @@ def test_splits(mine: None) -> None:
     record_items("train.jsonl", [ITEM | {"uid": f"b{i}", "wav": f"clips/b{i}.wav"} for i in range(3)])
     assert main(["validate", "my_benchmark:train,my_benchmark", *OWN]) == 0
     task = load_task("my_benchmark:train", data_dir="data", include_path="my_tasks")
-    assert len(task.questions) == 3 and list(task.provenance["files"]) == ["my_benchmark/train.jsonl"]
+    assert len(task.questions) == 3 and list(task.provenance.files) == ["my_benchmark/train.jsonl"]
 
 
 def test_an_open_task(mine: None) -> None:

@@ -224,8 +224,8 @@ def test_loads_through_lm_eval_with_audio_as_references() -> None:
         assert [doc[key] for key in ("id", "question", "choices", "answer")] == [
             item.id, item.question, list(item.choices), item.answer,
         ]  # fmt: skip
-        assert json.loads(doc["groups"])["sub-category"] == item.kind
-        assert json.loads(doc["meta"])["severity"] == pytest.approx(item.shift.severity, abs=1e-3)
+        assert doc["groups"]["sub-category"] == item.kind
+        assert doc["meta"]["severity"] == pytest.approx(item.shift.severity, abs=1e-3)
         assert task.process_results(doc, [f"<answer>{item.answer}</answer>"]) == {"acc": 1, "unparsable": 0}
 
 

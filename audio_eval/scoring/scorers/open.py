@@ -14,7 +14,7 @@ from audio_eval.scoring.scorer import ScoredItem, Scorer
 
 
 class Open(Scorer):
-    """Correct by ``contains_em``; measures are BLEU, ROUGE-L, exact match, an embedding's similarity, a judge's grade."""
+    """Correct by ``contains_em``; also BLEU, ROUGE-L, exact match, an embedding's similarity, a judge's grade."""
 
     name, version = "contains_em", "1"
     asks_judge = True
