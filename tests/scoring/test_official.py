@@ -34,9 +34,7 @@ def test_string_match(rule: str, response: str, outcome: str) -> None:
 def test_string_match_oddities() -> None:
     order = ("From far to near", "From near to far")
     assert apply_rule("mmar_official", order[1], order, order[0]).outcome == "correct", "sets of words have no order"
-    assert apply_rule("mmau_official", "B. Rain", ("Rain", "Vitamin B"), "Rain").outcome == "wrong", (
-        "the letter is a word"
-    )
+    assert apply_rule("mmau_official", "B. Rain", ("Rain", "Vitamin B"), "Rain").outcome == "wrong", "a word"
     assert apply_rule("mmau_official", "B", SOUNDS, "A cat").outcome == "wrong", "a letter alone names nothing"
     assert apply_rule("mmau_official", "<answer>Rain</answer>", SOUNDS, "Rain").outcome == "correct"
     assert apply_rule("mmau_official", "answer", ("answer", "Rain"), "Rain").outcome == "wrong"
