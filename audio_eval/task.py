@@ -21,7 +21,7 @@ from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.rules import Rule, find_rule
 from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
-from audio_eval.scoring.scorers import find_scorer
+from audio_eval.scoring.scorers import find_scorer, try_scorer
 from audio_eval.scoring.scorers.choice import Choice
 from audio_eval.seeding import stream
 from audio_eval.task_index import TASKS_DIR, listing
@@ -150,7 +150,8 @@ def load_task(
     if others:
         raise UserError(f"'{name}' is a group: name one of its tasks, {', '.join([base, *others])}.")
     own, home, where = known.tasks[base], known.folders[base], f" of task '{base}'"
-    scorer = find_scorer(str(own.get("scoring", "choice")), home, where)
+    scoring = str(own.get("scoring", "choice"))
+    scorer = find_scorer(scoring, home, where)
     official = find_rule(str(own["official"]), home, where) if own.get("official") else None
     read: list[tuple[Any, Provenance]] = []
     metadata = {
@@ -183,10 +184,17 @@ def load_task(
     if len(answers) < len(docs):
         raise UserError(f"task '{name}' has items that share an id: {len(docs) - len(answers)} too many.")
     letters: dict[str, Slots] = {q.id: q.choices if template.lettered else ordered[q.id] for q in questions}
-    return Task(
+    task = Task(
         base, split, template, questions, answers, letters, docs, own, _provenance(read, data), permute, scorer,
         official,
     )  # fmt: skip
+    item = task.item(next((id_ for id_, answer in answers.items() if answer), questions[0].id))
+    if ":" in scoring:
+        try_scorer(scorer, item, f"scoring '{scoring}'{where}")
+    for response in (item.answer, ""):
+        if official:
+            official(response, item.slots, item.answer)  # a user's rule that fails is told of before anything runs
+    return task
 
 
 def _provenance(read: Sequence[tuple[Any, Provenance]], data: Any) -> Provenance | None:

@@ -61,17 +61,14 @@ def apply_rule(rule: str, response: str, choices: Sequence[str | None], answer: 
 def find_rule(name: str, folder: Path | None = None, where: str = "") -> Rule:
     """A named rule, or a user's own: "module:function", where the module is a file of ``folder`` or importable.
 
-    A user's rule is tried on one item. ``UserError`` where it cannot be found or does not give a ``Verdict``; ``where``
-    says in the message who names it.
+    ``UserError`` where it cannot be found, and whenever a user's rule fails or gives no ``Verdict``; ``where`` says in
+    the message who names it.
     """
     if ":" not in name:
         if name not in RULES:
             raise unknown("scoring rule", name, RULES, where)
         return RULES[name]
-    function = _Checked(name, where, from_reference("scoring rule", name, folder, where))
-    for response in ("a dog", ""):
-        function(response, ("a dog", "a cat"), "a dog")
-    return Rule(name, function)
+    return Rule(name, _Checked(name, where, from_reference("scoring rule", name, folder, where)))
 
 
 @dataclass(frozen=True)
@@ -87,7 +84,8 @@ class _Checked:
         try:
             verdict = self.function(response, choices, answer)
         except Exception as error:
-            raise UserError(f"{asked} fails on the response {response!r}: {type(error).__name__}: {error}.") from error
+            reason = " ".join(str(error).split())
+            raise UserError(f"{asked} fails on the response {response!r}: {type(error).__name__}: {reason}.") from error
         if not isinstance(verdict, Verdict) or verdict.outcome not in get_args(Outcome):
             raise UserError(f"{asked} gives {verdict!r}, which is no Verdict: return Verdict(outcome, choice, why).")
         return verdict
