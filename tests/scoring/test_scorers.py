@@ -37,14 +37,14 @@ def scored(scorer: Scorer, *said: tuple[ScoredItem, str]) -> list[Score]:
 
 
 @pytest.fixture
-def judge() -> Iterator[Judge]:
+def judge(tmp_path: Path) -> Iterator[Judge]:
     def script(request: dict, number: int) -> Answer:
         if request.get("logprobs"):
             return completion("m", {"m": 0.9, "M": 0.1}) if "good" in prompt(request) else completion("what")
         return completion("8" if "good" in prompt(request) else "hard to say")
 
     with OpenAIServer(script) as server:
-        yield Judge(server.url, "judge")
+        yield Judge(server.url, "judge", cache=tmp_path / "judge")
 
 
 @pytest.mark.parametrize(
@@ -256,7 +256,7 @@ def test_a_users_rule_and_scorer_in_a_run(tmp_path: Path, capsys: pytest.Capture
         ("official: 'data:rule'", RULE + "True", r"'data:rule' of task 'mine' gives True, which is no Verdict"),
         ("official: 'data:rule'", RULE + "Verdict('right', None, '')", r"gives Verdict\(outcome='right'.*no Verdict"),
         ("official: 'data:rule'", RULE + "choices[answer]", r"fails on the response '.+': TypeError"),
-        ("official: 'data:rule'", RULE + "Verdict('wrong', None, response[0])", r"fails on the response '': IndexError"),
+        ("official: 'data:rule'", RULE + "Verdict('wrong', None, response[0])", r"on the response '': IndexError"),
         ("official: 'data:TEST'", "", r"'data:TEST' of task 'mine' fails on the response '.+'"),
         ("scoring: opne", "", r"unknown scoring 'opne' of task 'mine'\. Did you mean 'open'\?"),
         ("scoring: 'data:TEST'", "", r"scoring 'data:TEST' of task 'mine' is no subclass of"),
