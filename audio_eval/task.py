@@ -1,4 +1,4 @@
-"""Task: a benchmark as the harness sees it: questions for methods, answers for the scorer."""
+"""Task: a loaded benchmark, with questions for methods and answers for the scorer."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from audio_eval.scoring.scorers.choice import Choice
 from audio_eval.seeding import stream
 from audio_eval.task_index import TASKS_DIR, listing
 
-# For responses whose prompt nobody knows: letters count the slots as the official file does.
+# For responses to an unknown prompt: letters count the slots as in the official file.
 AS_FILED = PromptTemplate("not recorded", "{{ question }}{% if slots %}{% endif %}")
 Slots = tuple[str | None, ...]
 
@@ -61,7 +61,7 @@ class Task:
 
     @property
     def label(self) -> str:
-        """What tables call it: a split other than ``test`` is named."""
+        """The name in tables; a split other than ``test`` is part of it."""
         return self.name if self.split == "test" else f"{self.name}:{self.split}"
 
     @property
@@ -71,12 +71,12 @@ class Task:
 
     @property
     def hidden(self) -> bool:
-        """Whether the benchmark keeps its answers to itself."""
+        """Whether the benchmark publishes no answers."""
         return not any(self.answers.values())
 
     @cached_property
     def examples(self) -> list[Example]:
-        """Question and answer together, for a *training* task."""
+        """Questions with their answers, for a *training* task."""
         written = {doc["id"]: doc["meta"].get("rationale", {}) for doc in self.docs}
         return [Example(q, self.answers[q.id], written[q.id]) for q in self.questions]
 
@@ -120,7 +120,7 @@ class Task:
 
     @property
     def prompt_version(self) -> str:
-        """The prompt as it goes with a number."""
+        """The prompt's name and version, and the order of options, as recorded with a number."""
         return self.prompt.version + ("" if self.permute is None else f", options permuted by seed {self.permute}")
 
     @cached_property
@@ -166,7 +166,7 @@ def load_task(
         "validation": loaded.config.validation_split,
         "test": loaded.config.test_split,
     }
-    if available["test"] == available["train"]:  # lm-eval builds no task that has only items to train on
+    if available["test"] == available["train"]:  # a task with training items alone, as lm-eval needs a test split
         available["test"] = None
     split = split or next(name for name in ("test", "validation", "train") if available[name])
     if not available.get(split):
@@ -213,7 +213,7 @@ def _slots(doc: dict[str, Any], permute: int | None) -> Slots:
 
 def _question(doc: dict[str, Any], options: Slots, prompt: PromptTemplate) -> Question:
     audio = doc["audio"]
-    # Letters of a prompt that shows null slots count them; "" is an option that nothing names.
+    # In a prompt that shows null slots letters count them; "" stands for a null slot.
     choices = tuple(slot or "" for slot in options if slot is not None or prompt.slotted)
     return Question(
         id=doc["id"],

@@ -1,4 +1,4 @@
-"""Tasks by name, read from their YAML without importing lm-eval or running a ``!function``: for ls, plans, mistakes."""
+"""Tasks by name, read from their YAML files without importing lm-eval or running a ``!function``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Listing:
     groups: dict[str, list[str]] = field(default_factory=dict)
 
     def expand(self, names: list[str]) -> list[str]:
-        """Tasks for tasks, groups and tags, each once, in order; a ``:split`` stays with its task."""
+        """The tasks that these tasks, groups and tags mean, each once, in order; a ``:split`` goes to every task."""
         found: list[str] = []
         for name in names:
             base, colon, split = name.partition(":")
@@ -38,7 +38,7 @@ class Listing:
 
 
 def listing(include_path: str | None = None) -> Listing:
-    """The tasks of the package and of ``include_path``; of two with one name the user's wins, as in lm-eval."""
+    """The tasks of the package and of ``include_path``; of two with one name the user's is taken, as in lm-eval."""
     found = Listing()
     for folder in (TASKS_DIR, *_user_folder(include_path)):
         for path, config in _configs(folder):
@@ -73,7 +73,7 @@ def _configs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and ``!function`` is text."""
+    """The safe loader, for which ``!function`` is text."""
 
 
 _Loader.add_constructor("!function", lambda loader, node: str(node.value))

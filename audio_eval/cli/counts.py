@@ -1,4 +1,4 @@
-"""What a task holds, counted from its metadata alone: groups, two of them crossed, options, chance."""
+"""Counts of a task's items, from its metadata alone: groups, two groups crossed, options, chance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_KINDS = 60
 
 
 def print_counts(task: Task) -> None:
-    """Every count on stdout; recordings are not looked for."""
+    """Print the counts; recordings are not read."""
     print(f"  items: {len(task.questions)}, source {task.source}, data {task.revision}")
     for file, digest in task.provenance.files.items() if task.provenance else ():
         print(f"  {file}: sha256 {digest}")
@@ -40,7 +40,7 @@ def print_counts(task: Task) -> None:
 
 
 def _further(task: Task) -> dict[str, list[str]]:
-    """The fields of the official file that sort the items into few kinds, beyond the reported groups."""
+    """Further fields of the official file that divide the items into a few kinds."""
     metas = [doc["meta"] for doc in task.docs]
     found = {}
     for key in dict.fromkeys(key for meta in metas for key in meta):

@@ -1,4 +1,4 @@
-"""Reading benchmarks: one record schema, official files and hub data sets as sources of it."""
+"""Reading benchmarks: one record schema, which official files and hub data sets are converted to."""
 
 from __future__ import annotations
 

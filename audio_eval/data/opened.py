@@ -9,7 +9,7 @@ from audio_eval.data.sources import Loaded, Source, Sources
 
 
 def opened(sources: Sources) -> Sources:
-    """The same sources without options: the gold option's text is the answer, ``meta.options`` keeps them."""
+    """The same sources without options, which ``meta["options"]`` keeps. The answer is the gold option's text."""
     return Sources({name: _Opened(source) for name, source in sources.named.items()}, sources.split)
 
 

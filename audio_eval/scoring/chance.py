@@ -1,4 +1,4 @@
-"""Chance: what a guess among the options scores by a rule, exactly, without drawing."""
+"""Chance: the exact accuracy of a uniform guess among the options, by a rule."""
 
 from __future__ import annotations
 

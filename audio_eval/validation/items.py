@@ -1,4 +1,4 @@
-"""Checks of questions, options and gold answers. Nothing is read but the metadata."""
+"""Checks of questions, options and gold answers, from the metadata alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MMAU's official files and hub mirrors as records, and the filled-in file that its evaluation takes.
+"""MMAU's official files and hub mirrors as records, and the filled-in file that its evaluation reads.
 
 Official: Sakshi113/MMAU at 110127f.
 """
@@ -30,7 +30,7 @@ GROUPS = ("task", "difficulty", "sub-category")
 
 
 def _convert(withheld: bool = False, mirror: Callable[[SourceRow], None] | None = None) -> Convert:
-    """A converter of rows; ``mirror`` gives a mirror's fields their official names."""
+    """A converter of rows. ``mirror`` gives the fields of a mirror their official names."""
 
     def converted(row: SourceRow) -> Record:
         if mirror:
@@ -85,7 +85,7 @@ TEST_MINI = Sources(
     }
 )
 OPEN = opened(TEST_MINI)
-# What the benchmark was before v05.15.25: a quarter of its questions and some recordings differ.
+# The benchmark before v05.15.25: a quarter of its questions and some recordings differ.
 TEST_MINI_ORIGINAL = Sources(
     {
         OFFICIAL: Files("mmau_original", "mmau-test-mini.json", "test-mini-audios", _convert()),
@@ -102,12 +102,12 @@ TEST = Sources(
 
 
 def submission(data_dir: str, responses: dict[str, str]) -> list[dict[str, Any]]:
-    """Test's official file filled in, as MMAU's evaluation space takes it."""
+    """The official file of the test split, filled in for MMAU's evaluation space."""
     return fill_in(Path(data_dir) / FOLDER / "mmau-test.json", responses)
 
 
 def fill_in(metadata_path: Path, responses: dict[str, str]) -> list[dict[str, Any]]:
-    """The official records, in their order, with what the model answered (the last <answer> pair, else all of it).
+    """The official records, in their order, with the model's answers (the last <answer> pair, else the whole response).
 
     The evaluation script reads ``model_output``, its README asks for ``model_prediction``: both are written. An item
     without a response gets "", which counts as wrong (without the key the script would drop it from the denominator).

@@ -8,15 +8,15 @@ SLOTS = ("choice_a", "choice_b", "choice_c", "choice_d")
 
 
 def _slots(row: SourceRow) -> list[str | None]:
-    """The options by slot. Null slots are no options; the text "None" is one (of 19 items)."""
+    """The options by slot. A null slot is no option; the text "None" is one, in 19 items."""
     return [row.text(slot) if row.values.get(slot) is not None else None for slot in SLOTS]
 
 
 def _record(row: SourceRow, slots: list[str | None], answer: str) -> Record:
     """``meta.slots`` keeps all four slots for the official letter rule.
 
-    The official table crosses category with sub-category, as "Linguistics" occurs under both categories. Task names
-    are not checked: the paper's and the files' spellings differ.
+    The official table crosses category with sub-category, because "Linguistics" occurs in both categories. Task names
+    are not checked: the paper and the files spell them differently.
     """
     row.values["choices"] = [slot for slot in slots if slot is not None]
     category, sub_category = row.text("category"), row.text("sub-category")
