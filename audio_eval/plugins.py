@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
+from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import UserError, unknown
@@ -49,3 +54,43 @@ def named(group: str, what: str, name: str) -> Any:
 def origin(point: EntryPoint) -> str:
     """Where an entry point is from, as "module:Class (distribution version)"."""
     return point.value + (f" ({point.dist.name} {point.dist.version})" if point.dist else "")
+
+
+def from_reference(what: str, reference: str, folder: Path | None, where: str = "") -> Any:
+    """The object named by "module:attribute"; the module is a file of ``folder`` if there is one, else importable."""
+    module, _, attribute = reference.partition(":")
+    path = folder / f"{module.replace('.', '/')}.py" if folder else None
+    if path and path.is_file():
+        return from_file(path, attribute, what)
+    try:
+        found = importlib.import_module(module)
+    except BROKEN as error:
+        no_file = f"there is no file '{path}', and " if path else ""
+        raise UserError(
+            f"{what} '{reference}'{where}: {no_file}'{module}' cannot be imported: {type(error).__name__}: {error}."
+        ) from error
+    return _attribute(found, attribute, what, module)
+
+
+def from_file(path: Path, attribute: str, what: str) -> Any:
+    """An attribute of a Python file; ``UserError`` where the file is not there or fails when it is imported."""
+    if not path.is_file():
+        raise UserError(f"no file '{path}' to take {what} '{attribute}' from.")
+    # a name of its own, so that a file json.py does not hide the library's
+    name = f"{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None  # a .py file has both
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # pydantic and dataclasses look annotations up there
+    try:
+        spec.loader.exec_module(module)
+    except BROKEN as error:
+        del sys.modules[name]
+        raise UserError(f"'{path}' cannot be imported: {type(error).__name__}: {error}.") from error
+    return _attribute(module, attribute, what, str(path))
+
+
+def _attribute(module: Any, attribute: str, what: str, where: str) -> Any:
+    if not hasattr(module, attribute):
+        raise unknown(what, attribute, [name for name in vars(module) if not name.startswith("_")], f" in '{where}'")
+    return getattr(module, attribute)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.errors import UserError, unknown
+from audio_eval.errors import UserError
 from audio_eval.method import Method, MethodConfig
-from audio_eval.plugins import BROKEN, named
+from audio_eval.plugins import from_file, named
 
 
 def is_path(name: str) -> bool:
@@ -22,7 +19,7 @@ def method_class(name: str) -> type[Method]:
     """A registered method, or ``path/to/file.py:Class``; what cannot work as a method is a ``UserError``."""
     if is_path(name):
         path, _, attribute = name.rpartition(":")
-        return _checked(_from_file(Path(path), attribute), name)
+        return _checked(from_file(Path(path), attribute, "method"), name)
     cls = _checked(named("methods", "method", name), name)
     if cls.name != name:  # results go by the class's name: a row of the table could not be asked for again
         raise UserError(f"method '{name}' is registered under this name but its class says name = '{cls.name}'.")
@@ -46,22 +43,3 @@ def _checked(found: Any, name: str) -> type[Method]:
     except Exception as error:
         raise UserError(f"method '{name}' cannot be made: {type(error).__name__}: {error}.") from error
     return found
-
-
-def _from_file(path: Path, attribute: str) -> Any:
-    if not path.is_file():
-        raise UserError(f"no file '{path}' to take method '{attribute}' from.")
-    # a name of its own, so that a file json.py does not hide the library's
-    name = f"{path.stem}_{sha256(str(path.resolve()).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # a .py file has both
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # pydantic and dataclasses look annotations up there
-    try:
-        spec.loader.exec_module(module)
-    except BROKEN as error:
-        del sys.modules[name]
-        raise UserError(f"'{path}' cannot be imported: {type(error).__name__}: {error}.") from error
-    if not hasattr(module, attribute):
-        raise unknown("class", attribute, [n for n in vars(module) if not n.startswith("_")], f" in '{path}'")
-    return getattr(module, attribute)

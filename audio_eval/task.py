@@ -1,33 +1,49 @@
-"""Task: a benchmark as the harness sees it: questions for methods, answers for the scorer."""
+"""Task: a loaded benchmark, with questions for methods and answers for the scorer."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from audio_eval import prompts
 from audio_eval.audio import AudioRef
+from audio_eval.data import Provenance
 from audio_eval.data.records import slots
 from audio_eval.errors import UserError, unknown
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
+from audio_eval.scoring.figures import Figures
+from audio_eval.scoring.graders import Graders
+from audio_eval.scoring.rules import Rule, find_rule
+from audio_eval.scoring.score import Score
+from audio_eval.scoring.scorer import ScoredItem, Scorer
+from audio_eval.scoring.scorers import find_scorer, try_scorer
+from audio_eval.scoring.scorers.choice import Choice
 from audio_eval.seeding import stream
-from audio_eval.task_index import SCORINGS, TASKS_DIR, listing
+from audio_eval.task_index import TASKS_DIR, listing
 
-# For responses whose prompt nobody knows: letters count the slots as the official file does.
+# For responses to an unknown prompt: letters count the slots as in the official file.
 AS_FILED = PromptTemplate("not recorded", "{{ question }}{% if slots %}{% endif %}")
 Slots = tuple[str | None, ...]
+
+
+class Scored(NamedTuple):
+    """The scores of a run, and what the graders say of themselves (empty where nobody graded)."""
+
+    scores: list[Score]
+    graded: dict[str, Any]
 
 
 @dataclass
 class Task:
     """A loaded task. ``answers`` are by question id, "" where the benchmark hides them.
 
-    ``letters`` are the options as a letter in a response counts them: what the benchmark's own rule is given.
-    ``provenance`` says which source was read, its revision and the sha256 of its files.
+    ``letters`` are the options as a letter in a response counts them, which is what ``official``, the benchmark's own
+    rule, is given. ``provenance`` says what was read; None where the items are built in.
     """
 
     name: str
@@ -38,28 +54,30 @@ class Task:
     letters: dict[str, Slots] = field(repr=False)
     docs: list[dict[str, Any]] = field(repr=False)
     metadata: dict[str, Any]
-    provenance: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
     permute: int | None = None
+    scorer: Scorer = field(default_factory=Choice)
+    official: Rule | None = None
 
     @property
     def label(self) -> str:
-        """What tables call it: a split other than ``test`` is named."""
+        """The name in tables; a split other than ``test`` is part of it."""
         return self.name if self.split == "test" else f"{self.name}:{self.split}"
 
     @property
-    def scoring(self) -> str:
-        """How responses are scored: ``choice``, ``open``, ``win_rate``, or ``none`` (a task to adapt on)."""
-        return self.metadata.get("scoring", "choice")
+    def source(self) -> str:
+        """The name of the source that was read."""
+        return self.provenance.source if self.provenance else "built in"
 
     @property
     def hidden(self) -> bool:
-        """Whether the benchmark keeps its answers to itself."""
+        """Whether the benchmark publishes no answers."""
         return not any(self.answers.values())
 
     @cached_property
     def examples(self) -> list[Example]:
-        """Question and answer together, for a *training* task."""
-        written = {doc["id"]: json.loads(doc["meta"]).get("rationale", {}) for doc in self.docs}
+        """Questions with their answers, for a *training* task."""
+        written = {doc["id"]: doc["meta"].get("rationale", {}) for doc in self.docs}
         return [Example(q, self.answers[q.id], written[q.id]) for q in self.questions]
 
     @cached_property
@@ -70,9 +88,39 @@ class Task:
         """The question with this id."""
         return self._by_id[id_]
 
+    @cached_property
+    def _meta(self) -> dict[str, dict[str, Any]]:
+        return {doc["id"]: doc["meta"] for doc in self.docs}
+
+    def item(self, id_: str) -> ScoredItem:
+        """What the scorer sees of the item with this id."""
+        question = self.question(id_)
+        return ScoredItem(
+            id=id_,
+            question=question.question,
+            answer=self.answers[id_],
+            choices=question.choices,
+            slots=self.letters.get(id_, question.choices),
+            official=self.official,
+            groups=question.groups,
+            meta=self._meta.get(id_, {}),
+        )
+
+    def score(self, responses: Mapping[str, str], ids: Collection[str], graders: Graders | None = None) -> Scored:
+        """Score the items of ``ids``, in the task's order; an item without a response is scored as the empty one."""
+        items = [self.item(question.id) for question in self.questions if question.id in ids]
+        said = [responses.get(item.id, "") for item in items]
+        scores = [self.scorer.score(item, text) for item, text in zip(items, said, strict=True)]
+        return Scored(scores, self.scorer.grade(items, said, scores, graders or Graders()))
+
+    def figures(self, scores: Sequence[Score], graded: Mapping[str, Any] | None = None) -> Figures:
+        """What the scores add up to, broken down by the task's groups."""
+        rule = self.official.name if self.official else None
+        return self.scorer.figures(scores, graded, self.metadata.get("groups", ()), rule)
+
     @property
     def prompt_version(self) -> str:
-        """The prompt as it goes with a number."""
+        """The prompt's name and version, and the order of options, as recorded with a number."""
         return self.prompt.version + ("" if self.permute is None else f", options permuted by seed {self.permute}")
 
     @cached_property
@@ -88,24 +136,28 @@ def load_task(
     name: str, prompt: str | PromptTemplate | None = None, data_dir: str | None = None, limit: int | None = None,
     include_path: str | None = None, source: str | None = None, permute: int | None = None,
 ) -> Task:  # fmt: skip
-    """Load ``task`` or ``task:split`` through lm-eval's TaskManager and part its questions from its answers.
+    """Load ``task`` or ``task:split`` through lm-eval's TaskManager, and separate its questions from its answers.
 
     Without a split: test, else validation, else train. Without a ``prompt`` the task's own standard one is taken.
-    ``permute`` is a seed for another order of each item's options. ``UserError`` for an unknown name and
-    for data that cannot be read.
+    ``permute`` is a seed for another order of each item's options. ``UserError`` for an unknown name, for data that
+    cannot be read, and for a scorer or a rule of the user's that does not work.
     """
     from lm_eval.tasks import TaskManager
-
-    from audio_eval.data import provenance
 
     base, _, split = name.partition(":")
     known = listing(include_path)
     base, *others = known.expand([base])
     if others:
         raise UserError(f"'{name}' is a group: name one of its tasks, {', '.join([base, *others])}.")
-    if (scoring := known.tasks[base].get("scoring", "choice")) not in SCORINGS:
-        raise unknown("scoring", str(scoring), SCORINGS, f" of task '{base}'")
-    metadata = {"data_dir": data_dir, "source": source, "splits": [split or "test"], "limit": limit}
+    own, home, where = known.tasks[base], known.folders[base], f" of task '{base}'"
+    scoring = str(own.get("scoring", "choice"))
+    scorer = find_scorer(scoring, home, where)
+    official = find_rule(str(own["official"]), home, where) if own.get("official") else None
+    read: list[tuple[Any, Provenance]] = []
+    metadata = {
+        "data_dir": data_dir, "source": source, "splits": [split or "test"], "limit": limit,
+        "on_read": lambda data, provenance: read.append((data, provenance)),
+    }  # fmt: skip
     folders = [str(TASKS_DIR), *([include_path] if include_path else [])]
     manager = TaskManager(include_path=folders, include_defaults=False, metadata=metadata)
     loaded = manager.load([base])["tasks"][base]
@@ -114,7 +166,7 @@ def load_task(
         "validation": loaded.config.validation_split,
         "test": loaded.config.test_split,
     }
-    if available["test"] == available["train"]:  # lm-eval builds no task that has only items to train on
+    if available["test"] == available["train"]:  # a task with training items alone, as lm-eval needs a test split
         available["test"] = None
     split = split or next(name for name in ("test", "validation", "train") if available[name])
     if not available.get(split):
@@ -123,15 +175,32 @@ def load_task(
     docs = [dict(doc) for doc in data][:limit]
     if not docs:
         raise UserError(f"task '{name}' has no items.")
-    own = known.tasks[base].get("prompt", prompts.DEFAULT)
-    template = prompt if isinstance(prompt, PromptTemplate) else prompts.find(prompt or own)
+    template = (
+        prompt if isinstance(prompt, PromptTemplate) else prompts.find(prompt or own.get("prompt", prompts.DEFAULT))
+    )
     ordered = {doc["id"]: _slots(doc, permute) for doc in docs}
     questions = [_question(doc, ordered[doc["id"]], template) for doc in docs]
     answers = {doc["id"]: doc["answer"] for doc in docs}
     if len(answers) < len(docs):
         raise UserError(f"task '{name}' has items that share an id: {len(docs) - len(answers)} too many.")
     letters: dict[str, Slots] = {q.id: q.choices if template.lettered else ordered[q.id] for q in questions}
-    return Task(base, split, template, questions, answers, letters, docs, known.tasks[base], provenance(data), permute)
+    task = Task(
+        base, split, template, questions, answers, letters, docs, own, _provenance(read, data), permute, scorer,
+        official,
+    )  # fmt: skip
+    item = task.item(next((id_ for id_, answer in answers.items() if answer), questions[0].id))
+    if ":" in scoring:
+        try_scorer(scorer, item, f"scoring '{scoring}'{where}")
+    for response in (item.answer, ""):
+        if official:
+            official(response, item.slots, item.answer)  # a user's rule that fails is told of before anything runs
+    return task
+
+
+def _provenance(read: Sequence[tuple[Any, Provenance]], data: Any) -> Provenance | None:
+    """That of the split itself; where it was made from what was read, that of the only thing that was."""
+    found = [provenance for split, provenance in read if split is data] or [provenance for _, provenance in read]
+    return found[0] if len(found) == 1 else None
 
 
 def _slots(doc: dict[str, Any], permute: int | None) -> Slots:
@@ -144,7 +213,7 @@ def _slots(doc: dict[str, Any], permute: int | None) -> Slots:
 
 def _question(doc: dict[str, Any], options: Slots, prompt: PromptTemplate) -> Question:
     audio = doc["audio"]
-    # Letters of a prompt that shows null slots count them; "" is an option that nothing names.
+    # In a prompt that shows null slots letters count them; "" stands for a null slot.
     choices = tuple(slot or "" for slot in options if slot is not None or prompt.slotted)
     return Question(
         id=doc["id"],
@@ -152,7 +221,7 @@ def _question(doc: dict[str, Any], options: Slots, prompt: PromptTemplate) -> Qu
         question=doc["question"],
         choices=choices,
         prompt=prompt.render(doc["question"], choices),
-        groups=json.loads(doc["groups"]),
-        paraphrases=tuple(json.loads(doc["meta"]).get("paraphrases", ())),
+        groups=doc["groups"],
+        paraphrases=tuple(doc["meta"].get("paraphrases", ())),
         template=prompt,
     )

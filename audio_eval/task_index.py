@@ -1,4 +1,4 @@
-"""Tasks by name, read from their YAML without importing lm-eval or running a ``!function``: for ls, plans, mistakes."""
+"""Tasks by name, read from their YAML files without importing lm-eval or running a ``!function``."""
 
 from __future__ import annotations
 
@@ -13,18 +13,21 @@ import yaml
 from audio_eval.errors import UserError, unknown
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
-SCORINGS = ("choice", "open", "win_rate", "none")
 
 
 @dataclass
 class Listing:
-    """What the YAML files of a folder define: tasks with their ``metadata``, and groups and tags with their members."""
+    """What the YAML files of a folder define: tasks with their ``metadata``, and groups and tags with their members.
+
+    ``folders`` says for each task where its YAML file lies.
+    """
 
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    folders: dict[str, Path] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
 
     def expand(self, names: list[str]) -> list[str]:
-        """Tasks for tasks, groups and tags, each once, in order; a ``:split`` stays with its task."""
+        """The tasks that these tasks, groups and tags mean, each once, in order; a ``:split`` goes to every task."""
         found: list[str] = []
         for name in names:
             base, colon, split = name.partition(":")
@@ -35,15 +38,16 @@ class Listing:
 
 
 def listing(include_path: str | None = None) -> Listing:
-    """The tasks of the package and of ``include_path``; of two with one name the user's wins, as in lm-eval."""
+    """The tasks of the package and of ``include_path``; of two with one name the user's is taken, as in lm-eval."""
     found = Listing()
     for folder in (TASKS_DIR, *_user_folder(include_path)):
-        for config in _configs(folder):
+        for path, config in _configs(folder):
             task, group = config.get("task"), config.get("group")
             if isinstance(group, str) and isinstance(task, list):
                 found.groups[group] = [str(member) for member in task]
             elif isinstance(task, str):
                 found.tasks[task] = config.get("metadata") or {}
+                found.folders[task] = path.parent
                 tags = config.get("tag") or []
                 for tag in [tags] if isinstance(tags, str) else tags:
                     found.groups.setdefault(str(tag), []).append(task)
@@ -58,18 +62,18 @@ def _user_folder(include_path: str | None) -> list[Path]:
     return [Path(include_path)]
 
 
-def _configs(folder: Path) -> Iterator[dict[str, Any]]:
+def _configs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("*.yaml")):
         try:
             content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
         except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
             raise UserError(f"task file '{path}' cannot be read: {error}.") from None
         if isinstance(content, dict):
-            yield content
+            yield path, content
 
 
 class _Loader(yaml.SafeLoader):
-    """Safe, and ``!function`` is text."""
+    """The safe loader, for which ``!function`` is text."""
 
 
 _Loader.add_constructor("!function", lambda loader, node: str(node.value))

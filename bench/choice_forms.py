@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from audio_eval.scoring import answer_text, normalise, score
+from audio_eval.scoring import answer_text, apply_rule, normalise
 
 FILES = {
     "mmau": "mmau/mmau-test-mini.json",
@@ -146,7 +146,7 @@ def said(choices: Sequence[str]) -> Iterator[Said]:
 
 
 def tally(items: Iterable[Item], form: Callable[[Said], str], rule: str = "choice") -> Tally:
-    """Say every option of every item in one form and score it by a rule, as ``runs/scored.py`` does."""
+    """Say every option of every item in one form and score it by a rule, as ``scoring/scorers/choice.py`` does."""
     count = Tally()
     for item in items:
         gold, gold_was_said = normalise(item.answer), False
@@ -155,7 +155,7 @@ def tally(items: Iterable[Item], form: Callable[[Said], str], rule: str = "choic
             if is_gold and gold_was_said:
                 continue  # a duplicate
             given = response if rule == "choice" else answer_text(response)
-            correct = score(rule, given, item.choices, item.answer).outcome == "correct"
+            correct = apply_rule(rule, given, item.choices, item.answer).outcome == "correct"
             if is_gold:
                 gold_was_said = True
                 count.items += 1

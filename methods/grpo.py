@@ -138,7 +138,7 @@ class Grpo(Method):
         train(policy, c, c.steps, experience, run)
 
     def _judge(self) -> Judge | None:
-        from audio_eval.data.cache import cache_root
+        from audio_eval.cache import cache_root
         from audio_eval.scoring.judge import Judge
 
         url, model = self.config.judge_url, self.config.judge_model

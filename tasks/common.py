@@ -1,4 +1,4 @@
-"""lm-eval's hooks that every task here shares."""
+"""Functions for lm-eval that the tasks here share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from audio_eval import prompts
 from audio_eval.data import Record
-from audio_eval.scoring import parse_choice, score
+from audio_eval.scoring import apply_rule, parse_choice
 
 PLAIN, TAGGED_OPEN = "plain", "r1_aqa_open"
 
@@ -17,38 +17,38 @@ def _prompt(name: str) -> prompts.PromptTemplate:
 
 
 def doc_to_text(doc: Record) -> str:
-    """lm-eval's prompt: the standard template."""
+    """lm-eval's prompt, by the standard template."""
     return _prompt(prompts.DEFAULT).render(doc["question"], doc["choices"])
 
 
 def doc_to_open_text(doc: Record) -> str:
-    """The same for a question without options."""
+    """lm-eval's prompt for a question without options."""
     return _prompt(prompts.OPEN).render(doc["question"], [])
 
 
 def doc_to_tagged_open_text(doc: Record) -> str:
-    """The same, with tags to put the answer in."""
+    """lm-eval's prompt for a question without options, which asks for <answer> tags."""
     return _prompt(TAGGED_OPEN).render(doc["question"], [])
 
 
 def doc_to_plain_text(doc: Record) -> str:
-    """The same for an instruction, which stands alone."""
+    """lm-eval's prompt for an instruction: the instruction itself."""
     return _prompt(PLAIN).render(doc["question"], [])
 
 
 def doc_to_audio(doc: Record) -> list[dict[str, str]]:
-    """lm-eval's audio: a reference, as arrays break its request cache."""
+    """lm-eval's audio, as a reference: arrays would break its request cache."""
     return [dict(doc["audio"])]
 
 
 def process_results(doc: Record, results: list[str]) -> dict[str, int]:
     """lm-eval's metrics of one item by the ``choice`` rule: ``acc`` and ``unparsable``, 0 or 1."""
-    verdict = score("choice", results[0], doc["choices"], doc["answer"])
+    verdict = apply_rule("choice", results[0], doc["choices"], doc["answer"])
     return {"acc": int(verdict.outcome == "correct"), "unparsable": int(verdict.choice is None)}
 
 
 def process_results_hidden(doc: Record, results: list[str]) -> dict[str, int]:
-    """The same where the answers are not published: only ``unparsable``."""
+    """lm-eval's metrics of one item whose answer is not published: only ``unparsable``."""
     return {"unparsable": int(parse_choice(results[0], doc["choices"]) is None)}
 
 
@@ -61,5 +61,5 @@ def process_results_open(doc: Record, results: list[str]) -> dict[str, float]:
 
 
 def process_results_words(doc: Record, results: list[str]) -> dict[str, int]:
-    """The length of a response, for prompts that have no answer: lm-eval runs no task without a metric."""
+    """The number of words, for prompts without an answer: lm-eval needs a metric for every task."""
     return {"words": len(results[0].split())}

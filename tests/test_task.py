@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from audio_eval.data import Provenance
 from audio_eval.errors import UserError
-from audio_eval.scoring import score
+from audio_eval.scoring import apply_rule
 from audio_eval.task import AS_FILED, load_task
 from tests.runs.layout import ITEMS, write_mmar
 
@@ -33,14 +34,14 @@ def test_what_a_letter_counts_is_what_was_shown(data_dir: str) -> None:
     """The official prompt letters four slots, ``letter`` the options that there are, r1_aqa none."""
     official = load_task("mmsu", "mmsu_official", data_dir)
     assert official.questions[0].choices == ("", "male", "", "female")
-    assert score("choice", "D", official.questions[0].choices, "female").outcome == "correct"
-    assert score("mmsu_official", "D", official.letters["gender_1"], "female").outcome == "correct"
-    assert score("choice", "A", official.questions[0].choices, "female").outcome == "wrong"
+    assert apply_rule("choice", "D", official.questions[0].choices, "female").outcome == "correct"
+    assert apply_rule("mmsu_official", "D", official.letters["gender_1"], "female").outcome == "correct"
+    assert apply_rule("choice", "A", official.questions[0].choices, "female").outcome == "wrong"
 
     letter = load_task("mmsu", "letter", data_dir)
     assert "A. male\nB. female" in letter.questions[0].prompt
-    assert score("choice", "B", letter.questions[0].choices, "female").outcome == "correct"
-    assert score("mmsu_official", "B", letter.letters["gender_1"], "female").outcome == "correct"
+    assert apply_rule("choice", "B", letter.questions[0].choices, "female").outcome == "correct"
+    assert apply_rule("mmsu_official", "B", letter.letters["gender_1"], "female").outcome == "correct"
 
     plain = load_task("mmsu", None, data_dir)
     assert "['male', 'female']" in plain.questions[0].prompt
@@ -67,7 +68,7 @@ def test_permuted_options(prompt: str, data_dir: str) -> None:
 def test_provenance(data_dir: str) -> None:
     task = load_task("mmar", None, data_dir)
     digest = sha256((Path(data_dir) / "mmar/MMAR-meta.jsonl").read_bytes()).hexdigest()
-    assert task.provenance == {"source": "official", "files": {"mmar/MMAR-meta.jsonl": digest}}
+    assert task.provenance == Provenance("official", files={"mmar/MMAR-meta.jsonl": digest})
     assert task.label == "mmar" and len(task.questions) == ITEMS and task.prompt.name == "r1_aqa"
     path = Path(data_dir) / "mmar/MMAR-meta.jsonl"
     path.write_text(path.read_text().replace("Which instrument is playing?", "Which instrument?"))

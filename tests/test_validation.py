@@ -17,6 +17,7 @@ from audio_eval.audio import AudioRef
 from audio_eval.progress import Progress
 from audio_eval.prompts import find
 from audio_eval.questions import Question
+from audio_eval.scoring.scorers import find_scorer
 from audio_eval.task import Task
 from audio_eval.validation import Report, items, recordings, validate
 from tests.shared_data import shared_path
@@ -231,6 +232,6 @@ def test_stand_ins(task: str) -> None:
 def _task(choices: list[str], answer: str, audio: AudioRef | None = None, scoring: str = "choice") -> Task:
     """A task of one item, for what no official file can hold."""
     question = Question("q", audio, "Which?", tuple(choices), "Which?")
-    doc = {"id": "q", "question": "Which?", "choices": choices, "answer": answer, "meta": "{}"}
-    metadata = {"scoring": scoring}
-    return Task("t", "test", find("plain"), [question], {"q": answer}, {"q": tuple(choices)}, [doc], metadata)
+    doc = {"id": "q", "question": "Which?", "choices": choices, "answer": answer, "meta": {}}
+    parts: Any = ("t", "test", find("plain"), [question], {"q": answer}, {"q": tuple(choices)}, [doc], {})
+    return Task(*parts, scorer=find_scorer(scoring))

@@ -1,11 +1,11 @@
-"""What a task holds, counted from its metadata alone: groups, two of them crossed, options, chance."""
+"""Counts of a task's items, from its metadata alone: groups, two groups crossed, options, chance."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Iterable
 
+from audio_eval.scoring import RULES
 from audio_eval.scoring.chance import chance
 from audio_eval.task import Task
 
@@ -13,9 +13,9 @@ MOST_KINDS = 60
 
 
 def print_counts(task: Task) -> None:
-    """Every count on stdout; recordings are not looked for."""
-    print(f"  items: {len(task.questions)}, source {task.provenance.get('source', 'built in')}, data {task.revision}")
-    for file, digest in task.provenance.get("files", {}).items():
+    """Print the counts; recordings are not read."""
+    print(f"  items: {len(task.questions)}, source {task.source}, data {task.revision}")
+    for file, digest in task.provenance.files.items() if task.provenance else ():
         print(f"  {file}: sha256 {digest}")
     labels = list(task.metadata.get("groups", []))
     for label in labels:
@@ -34,15 +34,14 @@ def print_counts(task: Task) -> None:
     _line("place of the answer", places)
     by_index = 100.0 * sum(1 / len(q.choices) for q in task.questions) / len(task.questions)
     print(f"  a uniform guess among the options: {by_index:.2f} % by index")
-    rules = dict.fromkeys(["choice", *([task.metadata["official"]] if task.metadata.get("official") else [])])
-    for rule in rules:
+    for rule in [RULES["choice"], *filter(None, [task.official])]:
         rate = chance(rule, [(task.letters[q.id], task.answers[q.id]) for q in task.questions])
-        print(f"  a uniform guess among the options: {rate:.2f} % by {rule}")
+        print(f"  a uniform guess among the options: {rate:.2f} % by {rule.name}")
 
 
 def _further(task: Task) -> dict[str, list[str]]:
-    """The fields of the official file that sort the items into few kinds, beyond the reported groups."""
-    metas = [json.loads(doc["meta"]) for doc in task.docs]
+    """Further fields of the official file that divide the items into a few kinds."""
+    metas = [doc["meta"] for doc in task.docs]
     found = {}
     for key in dict.fromkeys(key for meta in metas for key in meta):
         values = [meta.get(key) for meta in metas]

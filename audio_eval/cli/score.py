@@ -30,9 +30,9 @@ def execute(args: argparse.Namespace) -> int:
     """Read, score, print; items without a response and ids that the task does not have are named on stderr."""
     from audio_eval.cli.run import quiet_libraries, report, show
     from audio_eval.runs.external import METHOD, read_responses, score_responses, write_filled_in
-    from audio_eval.runs.graders import Graders
     from audio_eval.runs.plan import folder_for
     from audio_eval.runs.result import fill_in
+    from audio_eval.scoring.graders import Graders
     from audio_eval.task import AS_FILED, load_task
 
     quiet_libraries()

@@ -1,4 +1,4 @@
-"""Check a benchmark's data before running on it: rows, gold answers, recordings; exit code 2 if something is wrong."""
+"""Check a benchmark's data before running on it: rows, gold answers, recordings. Exit code 2 if something is wrong."""
 
 from __future__ import annotations
 
@@ -13,14 +13,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("tasks", metavar="TASK[,TASK]", help="tasks, task:split, or groups of tasks")
     add_data_arguments(parser)
     parser.add_argument("--limit", "-L", type=int, metavar="N", help="first N items of each task")
-    parser.add_argument(
-        "--no-audio", action="store_true", help="check the metadata alone; recordings are not looked for"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, with every finding")
+    parser.add_argument("--no-audio", action="store_true", help="check only the metadata, not the recordings")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with every finding on stdout")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print what was found, a task at a time; 2 where any task has errors, notes alone give 0."""
+    """Print the findings task by task; returns 2 if any task has errors, else 0."""
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.cli.run import quiet_libraries
     from audio_eval.errors import UserError
@@ -44,7 +42,7 @@ def execute(args: argparse.Namespace) -> int:
         )  # fmt: skip
         reports.append(report)
         if not args.json:
-            # Rows are what the user has to mend by hand, so they are told all of them.
+            # All broken rows are listed, because the user has to mend them by hand.
             print(*map(printable, report_lines(report, whole=[SCHEMA])), sep="\n", flush=True)
     wrong = any(report.errors for report in reports)
     if args.json:

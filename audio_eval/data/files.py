@@ -1,4 +1,4 @@
-"""Official files: a benchmark's .json or .jsonl as its authors lay it out, below ``--data-dir``."""
+"""Official files: a benchmark's .json or .jsonl in its authors' layout, below ``--data-dir``."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Rows = Iterator[tuple[Place, Any]]
 
 @dataclass(frozen=True)
 class Files:
-    """``D/folder/file``, each row by ``convert``; ``audio`` names the audio folder in messages ("" for text only).
+    """``D/folder/file``, whose rows ``convert`` turns into records. ``audio`` is the audio folder ("" for text only).
 
-    ``file`` may name several, read in that order; messages then name the file of a row.
+    ``file`` may name several files, which are read in that order; messages then say the file of a row.
     """
 
     folder: str
@@ -41,11 +41,11 @@ class Files:
         return f"{home}/{file}" + (f" and {home}/{self.audio}/" if self.audio else "")
 
     def held(self, data_dir: str) -> bool:
-        """Whether a folder holds one of the files."""
+        """Whether the folder has one of the files."""
         return any((Path(data_dir) / self.folder / name).is_file() for name in self.names)
 
     def read(self, data_dir: str | None) -> Loaded:
-        """The records; ``UserError`` where a file is missing, ``DataError`` for all broken rows at once."""
+        """The records. ``UserError`` where a file is missing, ``DataError`` with all broken rows."""
         if not data_dir:
             raise NotHere(f"this task reads files of yours: pass --data-dir D, a folder that holds {self.layout}.")
         root = Path(data_dir) / self.folder
@@ -63,18 +63,18 @@ class Files:
 def read_rows(path: Path, layout: str = "") -> Iterator[tuple[str, Any]]:
     """Each row with its place: "line 3" of a .jsonl, "item 3" (from 1) of a .json list; else ``UserError``.
 
-    A line that is no JSON comes as text, which ``Row`` reports with the others.
+    A line that is not JSON is given as text, which ``SourceRow`` reports.
     """
     return ((str(place), values) for place, values in _rows(path, layout, {}))
 
 
 def _rows(path: Path, layout: str, digests: dict[str, str]) -> Rows:
-    """The rows; ``digests`` gets the file's sha256, of the bytes that were read, after the last one."""
+    """The rows. After the last one the sha256 of the bytes that were read is put into ``digests``."""
     digest = sha256()
 
     def lines() -> Iterator[bytes]:
-        # In binary: only a line feed ends a line there, and a text may hold a U+2028. One at a time: UltraFeedback's
-        # files are hundreds of megabytes.
+        # Binary, because only a line feed may end a line (a text may contain U+2028). One line at a time, because
+        # UltraFeedback's files are hundreds of megabytes.
         with path.open("rb") as file:
             for line in file:
                 digest.update(line)

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.data.cache import clip_path, file_digest, keep_clip
+from audio_eval.cache import clip_path, file_digest, keep_clip
 from audio_eval.data.kept import Kept, home, newest
 from audio_eval.data.records import Place
 from audio_eval.data.sources import Convert, Loaded, Unreachable, convert_rows
@@ -22,11 +22,11 @@ _SECONDS = 10  # to wait for the hub's answer
 
 @dataclass(frozen=True)
 class HubRows:
-    """A split of a hub data set; ``audio`` names the column of recordings, which ``convert`` finds as a ``ClipRef``.
+    """A split of a hub data set. ``audio`` names the column of recordings, in which ``convert`` finds a ``ClipRef``.
 
     A copy below ``--data-dir``, D/owner/name/ as ``hf download --local-dir`` makes it, is read instead of the hub. The
-    recordings go into the cache undecoded, each once by its sha256; the rows are kept beside them, so that the next
-    load reads neither parquet nor hub. They are kept unconverted: a converter that changes needs no other reading.
+    recordings go into the cache as they are, each once by its sha256. The rows are stored there too, so that the next
+    load needs neither parquet files nor the hub. They are stored unconverted: a changed converter needs no new reading.
     """
 
     repo: str
@@ -41,11 +41,11 @@ class HubRows:
         return f"D/{self.repo}/ with its parquet files"
 
     def held(self, data_dir: str) -> bool:
-        """Whether a folder holds a copy."""
+        """Whether the folder has a copy."""
         return next((Path(data_dir) / self.repo).rglob("*.parquet"), None) is not None
 
     def read(self, data_dir: str | None) -> Loaded:
-        """The records; ``UserError`` where neither hub nor copy can be read, ``DataError`` for broken rows."""
+        """The records. ``UserError`` where neither hub nor copy can be read, ``DataError`` for broken rows."""
         parent = home(self.repo, "-".join(filter(None, (self.config, self.split))))
         copy = Path(data_dir) / self.repo if data_dir and self.held(data_dir) else None
         files = self._digests(copy) if copy else {}
@@ -59,12 +59,12 @@ class HubRows:
             rows = self._rows(kept) or []
         places = ((Place("row", number), values) for number, values in enumerate(rows, 1))
         records = convert_rows(places, kept.folder, self.convert, f"{self.repo} ({self.split})")
-        # Of a hub data set there is no file here to sum; its rows, which hold every recording's sha256, stand for them.
+        # A hub data set has no file here to hash. Its rows, with each recording's sha256, are hashed instead.
         digests = files or {f"{self.repo}/{self.split}": kept.manifest()["rows"]}
         return Loaded(records, kept.folder.name, digests)
 
     def _current(self, parent: Path) -> Kept:
-        """The hub's current commit; where it cannot be asked, the last one that was read whole."""
+        """The hub's current commit; if the hub cannot be asked, the last commit that was read completely."""
         try:
             return Kept(parent / hub_commit(self.repo))
         except Unreachable as error:
@@ -75,7 +75,7 @@ class HubRows:
             return last
 
     def _rows(self, kept: Kept) -> list[dict[str, Any]] | None:
-        """The rows that are kept, with the paths of their recordings; None where any of it is missing."""
+        """The stored rows with the paths of their recordings; None where anything is missing."""
         rows = kept.rows()
         for row in rows or []:
             path = clip_path(row[self.audio]["sha256"])
@@ -85,9 +85,9 @@ class HubRows:
         return rows
 
     def _stream(self, where: str, commit: str | None) -> Iterator[dict[str, Any]]:
-        """Each row, its recording put into the cache.
+        """Each row, after its recording was put into the cache.
 
-        A row without a recording gets an empty file: that is found with the other unreadable ones, and counted.
+        A row without a recording gets an empty file, which is later reported with the other unreadable recordings.
         """
         number, heard = 0, False
         try:
@@ -100,7 +100,7 @@ class HubRows:
                 yield {**values, self.audio: {"sha256": keep_clip(data)}}
         except UserError:
             raise
-        except Exception as error:  # httpx, fsspec, pyarrow: their errors have no base in common
+        except Exception as error:  # httpx, fsspec and pyarrow have no common base class of errors
             reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0].rstrip(".")
             raise UserError(
                 f"{where} ({self.split}) cannot be read after row {number}: {reason}; run it again, or fetch it again."
@@ -111,7 +111,7 @@ class HubRows:
             )
 
     def _paths(self, where: str, commit: str | None) -> list[str]:
-        """The parquet files of the split, which a data set names in its README or by their names."""
+        """The parquet files of the split, by the data set's README or by their names."""
         import datasets
 
         try:
@@ -131,10 +131,10 @@ class HubRows:
 
 
 def _parquet_rows(paths: list[str]) -> Iterator[dict[str, Any]]:
-    """The rows of files here or on the hub, a few in memory at a time.
+    """The rows of local files or files on the hub, a few in memory at a time.
 
-    Not through ``datasets``, whose reader takes row groups ahead: 1.5 GB for a file of 600 MB (row groups of 100 MB),
-    where this takes 0.5 GB for a file of any size.
+    The reader of ``datasets`` reads row groups ahead: it takes 1.5 GB for a file of 600 MB with row groups of 100 MB.
+    This takes 0.5 GB for a file of any size.
     """
     import fsspec
     from pyarrow.parquet import ParquetFile
@@ -152,7 +152,7 @@ def hub_commit(repo: str) -> str:
 
     try:
         return huggingface_hub.HfApi().dataset_info(repo, timeout=_SECONDS).sha or "main"
-    except Exception as error:  # the hub's client changes its HTTP library, and so its errors, between releases
+    except Exception as error:  # the error classes differ between releases of the hub's client
         reason = f"{type(error).__name__}: {error}".strip().split("\n", maxsplit=1)[0].rstrip(".")
         raise Unreachable(f"the hub's {repo} cannot be reached ({reason})") from None
 
@@ -163,5 +163,5 @@ def combined(files: dict[str, str]) -> str:
 
 
 def say(text: str) -> None:
-    """A line for the user."""
+    """Print a line for the user."""
     print(f"audio-eval: {text}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Hub data sets that hold a benchmark's official files, some with the recordings in a tar archive."""
+"""Hub data sets that hold a benchmark's official files, some with a tar archive of recordings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio_eval.data.cache import file_digest
+from audio_eval.cache import file_digest
 from audio_eval.data.files import Files
 from audio_eval.data.hub import combined, hub_commit, say
 from audio_eval.data.kept import Kept, home, newest
@@ -17,10 +17,10 @@ from audio_eval.errors import UserError
 
 @dataclass(frozen=True)
 class HubFiles:
-    """``files`` of a hub data set, and an ``archive`` of recordings, in the cache; ``source`` reads them there.
+    """``files`` of a hub data set and an ``archive`` of recordings are put into the cache, where ``source`` reads them.
 
-    Of the archive only members that end in ``suffix`` are unpacked. A copy below ``--data-dir``, D/owner/name/, is read
-    instead of the hub; an archive of it is unpacked into the cache, unless its recordings lie unpacked beside it.
+    Only members of the archive that end in ``suffix`` are unpacked. A copy below ``--data-dir``, D/owner/name/, is read
+    instead of the hub; its archive is unpacked into the cache, unless the recordings lie unpacked beside it.
     """
 
     repo: str
@@ -36,11 +36,11 @@ class HubFiles:
         return f"D/{self.repo}/ with {', '.join(names)}"
 
     def held(self, data_dir: str) -> bool:
-        """Whether a folder holds a copy."""
+        """Whether the folder has a copy."""
         return self.source.held(str(Path(data_dir) / self.repo))
 
     def read(self, data_dir: str | None) -> Loaded:
-        """The records; ``UserError`` where neither hub nor copy can be read, ``DataError`` for broken rows."""
+        """The records. ``UserError`` where neither hub nor copy can be read, ``DataError`` for broken rows."""
         parent = home(self.repo, "files")
         if data_dir and self.held(data_dir):
             return self._from_copy(Path(data_dir) / self.repo, parent)
@@ -92,7 +92,7 @@ class HubFiles:
         return replace(loaded, revision=folder.name if folder != copy else combined(loaded.files))
 
     def _unpack(self, archive: Path, folder: Path) -> None:
-        """Unpack in one pass; members that lead out of the folder, links out of it and devices are refused."""
+        """Unpack in one pass. Devices, and members and links that lead out of the folder, are refused."""
         folder.mkdir(parents=True, exist_ok=True)
         try:
             with tarfile.open(archive) as tar:

@@ -1,4 +1,4 @@
-"""What is kept of a hub data set: a folder that counts only when its manifest is there, written last."""
+"""The stored copy of a hub data set: a folder that counts only if it has a manifest, which is written last."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.data.cache import cache_root
+from audio_eval.cache import cache_root
 from audio_eval.store import write_atomic
 
 MANIFEST = "manifest.json"
@@ -17,24 +17,24 @@ ROWS = "rows.jsonl"
 
 
 def home(repo: str, part: str) -> Path:
-    """Where readings of a part of a data set are kept, one folder a revision."""
+    """Where copies of a part of a data set are stored, one folder per revision."""
     return cache_root() / "hub" / repo.replace("/", "--") / part
 
 
 def newest(parent: Path) -> Kept | None:
-    """The last complete reading of a commit; for when the hub cannot be asked which commit is the current one."""
+    """The latest complete copy, for when the hub cannot be asked for the current commit."""
     whole = [kept for folder in parent.glob("*") if (kept := Kept(folder)).manifest().get("commit")]
     return max(whole, key=lambda kept: (kept.folder / MANIFEST).stat().st_mtime, default=None)
 
 
 @dataclass(frozen=True)
 class Kept:
-    """A folder of the cache for one revision."""
+    """The copy of one revision, a folder of the cache."""
 
     folder: Path
 
     def manifest(self) -> dict[str, Any]:
-        """What was read; empty where the reading was not finished."""
+        """Facts about the copy; empty where it is not complete."""
         try:
             found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -42,11 +42,11 @@ class Kept:
         return found if isinstance(found, dict) else {}
 
     def seal(self, **facts: Any) -> None:
-        """Say that the reading is complete."""
+        """Mark the copy as complete."""
         write_atomic(self.folder / MANIFEST, json.dumps(facts, indent=1, sort_keys=True).encode())
 
     def rows(self) -> list[dict[str, Any]] | None:
-        """The rows that ``keep_rows`` kept; None where they are not whole."""
+        """The rows that ``keep_rows`` stored; None where they are not complete."""
         try:
             data = (self.folder / ROWS).read_bytes()
         except OSError:
@@ -56,7 +56,7 @@ class Kept:
         return [json.loads(line) for line in data.split(b"\n") if line]
 
     def keep_rows(self, rows: Iterable[dict[str, Any]], **facts: Any) -> list[dict[str, Any]]:
-        """Keep the rows and seal the folder, which an exception on the way leaves unsealed; the rows as kept."""
+        """Store the rows and seal the folder, unless reading them raises; returns the rows as stored."""
         lines = [json.dumps(row, ensure_ascii=False, default=str).encode() for row in rows]
         data = b"".join(line + b"\n" for line in lines)
         write_atomic(self.folder / ROWS, data)

@@ -1,4 +1,4 @@
-"""Options that a mirror stores with their letters, and golds that are a letter: back to the official plain text."""
+"""Recovers the plain texts of options that a mirror stores with letters, and of gold answers that are a letter."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _BARE = re.compile(r"\(?([A-Z])[.):]?\)?")
 
 
 def unlettered(choices: Sequence[str], answer: str) -> tuple[list[str], str]:
-    """Options and gold text without letters, where *every* option carries the letter of its place; else as they are.
+    """Options and gold text without letters if *every* option begins with the letter of its place, else unchanged.
 
-    A prefix is only taken off where all have one: "A. Smith" beside "Bach" is a name.
+    "A. Smith" beside "Bach" is a name: not all have a prefix, so none is removed.
     """
     rests = [_rest(choice, place) for place, choice in enumerate(choices)]
     plain = [rest for rest in rests if rest is not None]
@@ -26,7 +26,7 @@ def unlettered(choices: Sequence[str], answer: str) -> tuple[list[str], str]:
 
 
 def lettered_gold(letter: str, slots: Sequence[str | None]) -> str | None:
-    """The text of the slot that a gold such as "B" names; None where it names none that is filled."""
+    """The text of the slot that a gold answer such as "B" names; None where there is no such slot, or an empty one."""
     found = _BARE.fullmatch(letter.strip().upper())
     place = ord(found[1]) - ord("A") if found else len(slots)
     return slots[place] or None if place < len(slots) else None

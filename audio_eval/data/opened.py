@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 
 from audio_eval.data.records import Record
@@ -10,7 +9,7 @@ from audio_eval.data.sources import Loaded, Source, Sources
 
 
 def opened(sources: Sources) -> Sources:
-    """The same sources without options: the gold option's text is the answer, ``meta.options`` keeps them."""
+    """The same sources without options, which ``meta["options"]`` keeps. The answer is the gold option's text."""
     return Sources({name: _Opened(source) for name, source in sources.named.items()}, sources.split)
 
 
@@ -31,5 +30,4 @@ class _Opened:
 
 
 def _open(item: Record) -> Record:
-    meta = {**json.loads(item["meta"]), "options": item["choices"]}
-    return {**item, "choices": [], "meta": json.dumps(meta, ensure_ascii=False)}
+    return {**item, "choices": [], "meta": {**item["meta"], "options": item["choices"]}}

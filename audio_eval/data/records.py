@@ -1,4 +1,4 @@
-"""The record schema of every task, and a row of somebody's file on its way there."""
+"""The record schema of all tasks, and rows of a source that are to become records."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
-from datasets import Features, Value
+from datasets import Features, Json, Value
 
 from audio_eval.audio import AudioError, resolve_under
 from audio_eval.data.letters import lettered_gold
 
-# Explicit, as pyarrow would guess types from the values of the first rows.
+# Explicit, because pyarrow would guess the types from the first rows.
 FEATURES = Features(
     {
         "id": Value("string"),
@@ -21,8 +21,8 @@ FEATURES = Features(
         "question": Value("string"),
         "choices": [Value("string")],
         "answer": Value("string"),
-        "groups": Value("string"),
-        "meta": Value("string"),
+        "groups": Json(),
+        "meta": Json(),
     }
 )
 
@@ -30,14 +30,14 @@ Record = dict[str, Any]
 
 
 class ClipRef(TypedDict):
-    """A recording of a record; ``path`` "": there is none; ``sha256`` "": unknown."""
+    """The recording of a record. An empty ``path`` means there is none, an empty ``sha256`` that it is unknown."""
 
     path: str
     sha256: str
 
 
 class Place(NamedTuple):
-    """Where a row is: "line 3", "item 3", "row 3", counted from 1; with the file's name where a source has several."""
+    """Where a row is: "line 3", "item 3", "row 3", counted from 1; with the file's name if there are several files."""
 
     kind: str
     number: int
@@ -58,30 +58,27 @@ def record(
     sha256: str = "",
     meta: Mapping[str, Any] | None = None,
 ) -> Record:
-    """One item. No ``choices``: open-ended; ``answer`` "": hidden; ``path`` "": text only; ``sha256`` "": unknown.
-
-    Groups and meta become JSON strings: their keys differ between tasks, and a data set has one schema.
-    """
+    """One item. Without ``choices`` it is open-ended, without ``answer`` hidden, without ``path`` text only."""
     return {
         "id": id,
         "audio": {"path": path, "sha256": sha256},
         "question": question,
         "choices": list(choices),
         "answer": answer,
-        "groups": json.dumps(dict(groups or {}), ensure_ascii=False),
-        "meta": json.dumps(dict(meta or {}), ensure_ascii=False),
+        "groups": dict(groups or {}),
+        "meta": dict(meta or {}),
     }
 
 
 def slots(doc: Record) -> list[str | None]:
     """The options with their null slots (MMSU has four slots and fills two to four), else just the options."""
-    return json.loads(doc["meta"]).get("slots") or list(doc["choices"])
+    return doc["meta"].get("slots") or list(doc["choices"])
 
 
-class Row:
-    """A row of a file that notes what is wrong with it instead of raising: all is reported at once.
+class SourceRow:
+    """A row of a source. It notes what is wrong with it instead of raising, so that all problems are reported at once.
 
-    ``root`` is the folder that its audio paths are relative to; ``counts`` is shared by the rows of one reading.
+    ``root`` is the folder that audio paths are relative to. ``counts`` is shared by all rows of a source.
     """
 
     def __init__(self, where: Place, values: Any, root: Path, counts: Counter[tuple[str, str]] | None = None) -> None:
@@ -92,7 +89,7 @@ class Row:
             self.problems.append("is not a JSON object")
 
     def text(self, key: str, default: str | None = None) -> str:
-        """A string field, not empty; ``default`` (if any) where it is missing, null or empty."""
+        """A string that is not empty; ``default``, if given, where the field is missing, null or empty."""
         value = self.values.get(key)
         if isinstance(value, str) and value.strip():
             return value
@@ -101,16 +98,16 @@ class Row:
         return self.problem(f"'{key}' is {'missing' if value is None else f'{value!r}, not a text'}")
 
     def label(self, key: str) -> str:
-        """A group label; a list of labels (13 rows of MMAU's ``category``) is joined."""
+        """A group label; a list of labels (in 13 rows of MMAU's ``category``) is joined."""
         value = self.values.get(key)
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
             return ", ".join(value)
         return self.text(key)
 
     def choices(self, key: str = "choices") -> list[str]:
-        """A list of strings with at least two that are not empty (MMAR has an empty one in four rows).
+        """A list of strings, at least two of them not empty (four rows of MMAR have an empty one).
 
-        Some mirrors hold the list as a JSON string.
+        Some mirrors store the list as a JSON string.
         """
         value = self.values.get(key)
         if isinstance(value, str):
@@ -133,9 +130,9 @@ class Row:
         return self.problem(f"'{key}' is {given!r}, the letter of no option") if gold is None else gold
 
     def audio(self, key: str) -> ClipRef:
-        """A path below ``root``, absolute, or what a hub reader put there. That it exists is found when it is loaded.
+        """The recording: a path below ``root``, or what a hub reader put there. Whether it exists is not checked here.
 
-        A leading slash ("/audio/x.wav" in MMSU) means that folder too.
+        A path with a leading slash ("/audio/x.wav" in MMSU) is below ``root`` too.
         """
         value = self.values.get(key)
         if isinstance(value, dict):
@@ -147,12 +144,12 @@ class Row:
             return {"path": self.problem(f"'{key}': {error}"), "sha256": ""}
 
     def nth(self, key: str) -> int:
-        """Which row it is, from 1, among those with its value of a field, in their order."""
+        """The row's number, from 1, among the rows with the same value of a field."""
         self._counts[key, str(self.values.get(key))] += 1
         return self._counts[key, str(self.values.get(key))]
 
     def keep(self, *keys: str) -> dict[str, Any]:
-        """The fields that are there, for ``meta``."""
+        """Those of these fields that the row has, for ``meta``."""
         return {key: self.values[key] for key in keys if key in self.values}
 
     def rename(self, **official: str) -> None:
@@ -162,7 +159,7 @@ class Row:
                 self.values.setdefault(name, self.values.pop(theirs))
 
     def unpack(self, key: str) -> None:
-        """Take the fields of an object, or of one in a JSON string, for the row's own, where it has none."""
+        """Add the fields of an object, or of an object in a JSON string, to the row's own, which take precedence."""
         value = self.values.get(key)
         try:
             inner = json.loads(value) if isinstance(value, str) else value
@@ -174,6 +171,6 @@ class Row:
             self.problem(f"'{key}' is neither an object nor one in JSON")
 
     def problem(self, text: str) -> str:
-        """Note what is wrong; "" stands for the value."""
+        """Note what is wrong; returns "" to stand for the value."""
         self.problems.append(text)
         return ""

@@ -1,4 +1,4 @@
-"""Sources: where a benchmark's items may come from, and what goes into the run about the one that was read."""
+"""Sources: where the items of a benchmark can be read from, and which of them is read."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from datasets import Dataset, DatasetInfo
+from datasets import Dataset
 
-from audio_eval.data.records import FEATURES, Place, Record, Row
+from audio_eval.data.records import FEATURES, Place, Record, SourceRow
 from audio_eval.errors import NotHere, UserError, unknown
 
 OFFICIAL = "official"
-# All broken rows are found in one go; a file of another kind would otherwise print thousands of them.
+# A message shows this many broken rows: a file of another format may have thousands.
 SHOWN = 50
 
-Convert = Callable[[Row], Record]
+Convert = Callable[[SourceRow], Record]
 
 
 class DataError(UserError):
-    """Rows that break the schema: all of them in ``problems``, the first ones in the message."""
+    """Rows that break the schema; ``problems`` has all of them, the message the first ones."""
 
     def __init__(self, where: str, problems: list[str]) -> None:
         more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
@@ -31,44 +31,63 @@ class DataError(UserError):
 
 
 class Unreachable(NotHere):
-    """The hub cannot be asked, and nothing of it is kept here. ``Sources`` adds what to do instead."""
+    """The hub cannot be reached, and there is no copy here. ``Sources`` adds to the message what to do."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """Records with where they are from: the data set's own revision, and sha256 by file name."""
+    """Records, the data set's revision, and the sha256 of its files by name."""
 
     records: list[Record]
     revision: str = ""
     files: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where a split is from: the source's name, its revision ("" for official files), and sha256 by file name."""
+
+    source: str
+    revision: str = ""
+    files: dict[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        """The fields that are known."""
+        return {key: value for key, value in vars(self).items() if value}
+
+
+OnRead = Callable[[Dataset, Provenance], object]
+
+
 class Source(Protocol):
-    """Reads a split; ``UserError`` where it is not there."""
+    """Reads a split."""
 
     @property
     def layout(self) -> str:
         """What ``--data-dir D`` must hold for it."""
 
     def held(self, data_dir: str) -> bool:
-        """Whether a folder holds it."""
+        """Whether the folder has it."""
 
     def read(self, data_dir: str | None) -> Loaded:
-        """The records, from below ``data_dir`` where the user gave one."""
+        """The records, from below ``data_dir`` if the user gave one; ``UserError`` where they cannot be read."""
 
 
 @dataclass(frozen=True)
 class Sources:
-    """The sources of a split by name: ``official`` files, and hub data sets by their repository."""
+    """The sources of a split by name: ``official`` for files, and hub data sets by their repository."""
 
     named: Mapping[str, Source]
     split: str = "test"
 
-    def __call__(self, data_dir: str | None = None, source: str | None = None, **_: Any) -> dict[str, Dataset]:
-        """The one split: a YAML names the object itself as its ``custom_dataset``; lm-eval passes more than these.
+    def __call__(
+        self, data_dir: str | None = None, source: str | None = None, on_read: OnRead | None = None, **_: Any
+    ) -> dict[str, Dataset]:
+        """The one split. A YAML names the object as its ``custom_dataset``, and lm-eval passes its metadata.
 
-        ``source`` may name several (for several tasks), of which the first one known here is read. Without it: what a
-        ``data_dir`` holds, the official files first; without that, the first hub data set.
+        ``source`` may name several sources (for several tasks); the first that is known here is read. Without it, what
+        ``data_dir`` holds is read, official files first; without both, the first hub data set. ``on_read`` is called
+        with the data set and its provenance.
         """
         name = self._choose(data_dir, source)
         try:
@@ -79,13 +98,14 @@ class Sources:
             raise NotHere(f"{error}; pass --data-dir D with {files}a copy ({self.named[name].layout}).") from None
         if not loaded.records:
             raise UserError(f"{name} holds no items; fetch it again.")
-        checksums = {file: {"checksum": digest, "num_bytes": None} for file, digest in loaded.files.items()}
-        info = DatasetInfo(features=FEATURES, description=name, homepage=loaded.revision, download_checksums=checksums)
-        return {self.split: Dataset.from_list(loaded.records, features=FEATURES, info=info)}
+        data = Dataset.from_list(loaded.records, features=FEATURES)
+        if on_read:
+            on_read(data, Provenance(name, loaded.revision, loaded.files))
+        return {self.split: data}
 
     @property
     def hub(self) -> list[str]:
-        """The hub data sets, the default first."""
+        """The hub data sets; the first is the default."""
         return [name for name in self.named if name != OFFICIAL]
 
     def _choose(self, data_dir: str | None, source: str | None) -> str:
@@ -96,30 +116,22 @@ class Sources:
                 raise unknown("source", asked[0], self.named)
             return known[0]
         if data_dir:
-            # Official first, and official where there is nothing: the error then says what was expected.
+            # Official where there is nothing at all: the error then says which files were expected.
             order = [OFFICIAL, *self.hub] if OFFICIAL in self.named else self.hub
             return next((name for name in order if self.named[name].held(data_dir)), order[0])
         return [*self.hub, OFFICIAL][0]
 
 
-def provenance(split: Dataset) -> dict[str, Any]:
-    """What ``Sources`` knew of a split: source, revision, sha256 of its files; empty for other data sets."""
-    checksums = split.info.download_checksums or {}
-    files = {name: entry["checksum"] for name, entry in checksums.items()}
-    found = {"source": split.info.description, "revision": split.info.homepage, "files": files}
-    return {key: value for key, value in found.items() if value}
-
-
 def convert_rows(rows: Iterable[tuple[Place, Any]], root: Path, convert: Convert, where: str) -> list[Record]:
-    """Each (place, values) as a record; ``DataError`` with all rows that break the schema or share an id."""
+    """The records of (place, values) rows; ``DataError`` with all rows that break the schema or share an id."""
     records, problems, seen, counts = [], [], dict[str, Place](), Counter[tuple[str, str]]()
     for place, values in rows:
-        row = Row(place, values, root, counts)
+        row = SourceRow(place, values, root, counts)
         item = convert(row)
         if item["id"] in seen and not row.problems:
             row.problem(f"has the id of {seen[item['id']]} ({item['id']!r})")
         seen.setdefault(item["id"], place)
-        # What is no object lacks every field as well: saying so once is enough.
+        # A row that is no object also lacks every field: one message is enough.
         said = row.problems if isinstance(values, dict) else row.problems[:1]
         problems += [f"{place}: {problem}" for problem in said]
         records.append(item)

@@ -1,8 +1,8 @@
-"""Prompt templates by name: Jinja files beside this one, or a file of the user's.
+"""Prompt templates by name: the Jinja files in this folder, or a file of the user's.
 
 A template sees ``question``; ``choices``, a list that prints as Python's; ``letters`` ("A", "B", ...); ``lettered``
-("A. text", ...); and ``slots``: the options with "" where the official file has a null one (MMSU). Numbers carry the
-template's name with a digest of its wording, so that two wordings are never taken for one.
+("A. text", ...); and ``slots``: the options with "" where the official file has a null one (MMSU). The template's name
+and a digest of its wording are recorded with every number, so that two wordings are never confused.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ _NAMES = ("question", "choices", "letters", "lettered", "slots")
 
 @dataclass(frozen=True)
 class PromptTemplate:
-    """A template: its name and its source."""
+    """A template's name and source."""
 
     name: str
     source: str
 
     @property
     def version(self) -> str:
-        """What goes with a number: the name, and a digest of the wording (comments are none of it)."""
+        """The name and a digest of the wording, without comments; recorded with every number."""
         return f"{self.name}@{sha256(_COMMENT.sub('', self.source).encode()).hexdigest()[:8]}"
 
     @property
     def about(self) -> str:
-        """The comment that a template begins with: where its wording is from."""
+        """The comment at the beginning of the template, which says where its wording is from."""
         found = _COMMENT.match(self.source)
         return " ".join(found[0].strip("{}#-").split()) if found else ""
 
     @cached_property
     def variables(self) -> set[str]:
-        """The variables that the template uses; ``UserError`` where it is no template."""
+        """The variables that the template uses; ``UserError`` where it cannot be parsed or uses an unknown one."""
         from jinja2 import TemplateSyntaxError, meta
 
         try:
@@ -65,13 +65,13 @@ class PromptTemplate:
 
     @property
     def slotted(self) -> bool:
-        """Whether letters count null slots too."""
+        """Whether letters also count null slots."""
         return "slots" in self.variables
 
     def render(self, question: str, choices: Sequence[str]) -> str:
-        """The user turn. ``choices`` are the options as they are lettered: with ``slotted``, "" is a null one.
+        """The user's turn. ``choices`` are the options in the order of their letters; "" is a null one (``slotted``).
 
-        ``UserError`` where the template asks for what it may not have.
+        ``UserError`` where the template fails.
         """
         from jinja2 import TemplateError
 
@@ -97,29 +97,29 @@ def _environment() -> Environment:
     from jinja2 import StrictUndefined
     from jinja2.sandbox import SandboxedEnvironment
 
-    # A template may come from anybody, and its line breaks are part of the wording.
+    # Sandboxed, because a template may come from anybody; line breaks are part of the wording.
     return SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
 
 
 def named() -> list[str]:
-    """The templates that come with the package."""
+    """Names of the templates that come with the package."""
     return sorted(path.name.removesuffix(".jinja") for path in _folder().iterdir() if path.name.endswith(".jinja"))
 
 
 def find(name: str) -> PromptTemplate:
-    """A named template, or a Jinja file's; ``UserError`` where there is none, or where it is broken."""
+    """A named template, or that of a Jinja file; ``UserError`` where it does not exist or is broken."""
     if name.endswith(SUFFIXES):
         try:
             source = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"prompt file '{name}' cannot be read: {error}.") from None
-        # An editor ends a file with a line break that is no part of the wording.
+        # The line break at the end of a file is not part of the wording.
         prompt = PromptTemplate(Path(name).stem, source.removesuffix("\n"))
     elif name in named():
         prompt = PromptTemplate(name, (_folder() / f"{name}.jinja").read_text(encoding="utf-8"))
     else:
         raise unknown("prompt", name, named())
-    _ = prompt.variables  # a broken one is told of before anything runs
+    _ = prompt.variables  # raises where the template is broken
     return prompt
 
 

@@ -16,8 +16,8 @@ from audio_eval.models.policy import MeasuresPrompts, Policy
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
 from audio_eval.runs.execute import Executor, check_learned_from, check_scored
-from audio_eval.runs.graders import Graders
 from audio_eval.runs.spec import RunSpec
+from audio_eval.scoring.graders import Graders
 
 NO_ITEMS = "the items are not known"
 UNSAID = "the method does not say: it has no cost()"
@@ -135,7 +135,7 @@ class Counter(Executor):
             return judged
         if scored.count is None:
             return None
-        return judged + (scored.count if self._task(spec, spec.task).scoring in ("open", "win_rate") else 0)
+        return judged + (scored.count if self._task(spec, spec.task).scorer.asks_judge else 0)
 
     def _measure(self, part: Part) -> None:
         """Put the hours into ``part``."""

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import NotHere, UserError
-from audio_eval.method import Method, Prediction
-from audio_eval.models.backends import Limits, load_policy
-from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.method import Method
+from audio_eval.models.catalog import load_policy
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, Usage
 from audio_eval.progress import Progress
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
-from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
-from audio_eval.runs import ablation, scored
+from audio_eval.runs import ablation
 from audio_eval.runs.environment import environment
-from audio_eval.runs.graders import Graders
 from audio_eval.runs.result import write_result
 from audio_eval.runs.spec import NO_TRAIN_TASK, AudioAblation, RunSpec
+from audio_eval.scoring.graders import Graders
 from audio_eval.seeding import stream
 from audio_eval.store import JsonLines, read_json, write_json
 from audio_eval.task import Task, load_task
@@ -41,7 +41,7 @@ class Executor:
         if (folder / "result.json").is_file():
             return read_json(folder / "result.json")
         graders = Graders.of(spec.judge, spec.judge_model, spec.similarity)
-        method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args), spec.seed)
+        method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args))
         task, training = self._task(spec, spec.task), self._training(spec, method)
         examples = self._examples(spec, method)
         recorded = self._loaded(spec, spec.task)
@@ -55,7 +55,7 @@ class Executor:
         policy = self._load(spec)
         if method.trains and not isinstance(policy, TrainablePolicy):
             raise UserError(
-                f"method '{spec.method}' trains, and '{policy.info.name}' can only generate: take the hf backend."
+                f"method '{spec.method}' trains, and '{policy.name}' can only generate: take the hf backend."
             )
         began = time.monotonic()
         try:
@@ -70,41 +70,37 @@ class Executor:
         self, spec: RunSpec, folder: Path, method: Method, task: Task, examples: Sequence[Example], policy: Policy
     ) -> None:
         adapted_on, scored_on = self._parts(spec, task)
-        curve = _Curve(folder, spec, task, scored_on, policy) if spec.curve_every else None
-        meter = Meter()
-        policy = metered(policy, meter)
         session = Session(
             folder,
             spec.seed,
             spec.batch_size,
             examples=examples,
             progress=self.progress,
-            observer=curve,
+            observer=_Curve(folder, spec, task, scored_on) if spec.curve_every else None,
             save_every=spec.save_every,
-            meter=meter,
         )
         method.adapt(policy, adapted_on, session)
-        adapting = meter.samples
+        adapting = policy.usage.samples
         file = JsonLines(folder / "responses.jsonl")
         done = len(file.resume(spec.batch_size, len(scored_on)))
         with self.progress.bar("answer", len(scored_on), done) as bar:
             for start in range(done, len(scored_on), spec.batch_size):
                 chunk = scored_on[start : start + spec.batch_size]
-                samples, seconds = meter.samples, meter.audio_seconds
+                before = copy.copy(policy.usage)
                 responses = method.predict(policy, chunk)
                 if len(responses) != len(chunk):
                     raise UserError(
                         f"method '{spec.method}' gave {len(responses)} responses to {len(chunk)} questions."
                     )
-                each = (meter.samples - samples) / len(chunk)
+                each = (policy.usage.samples - before.samples) / len(chunk)
                 file.append(
-                    {"id": q.id, **_response(r), "samples": each, **_trouble(meter, q.id)}
+                    {"id": q.id, "response": r, "samples": each, **_trouble(policy.usage, q.id)}
                     for q, r in zip(chunk, responses, strict=True)
                 )
-                bar.advance(len(chunk), meter.audio_seconds - seconds)
+                bar.advance(len(chunk), policy.usage.audio_seconds - before.audio_seconds)
         answered = file.read()  # those of before an interruption too
-        truncated = meter.truncated | {r["id"] for r in answered if r.get("truncated")}
-        unreadable = meter.failed | {r["id"]: r["unreadable"] for r in answered if "unreadable" in r}
+        truncated = policy.usage.truncated | {r["id"] for r in answered if r.get("truncated")}
+        unreadable = policy.usage.failed | {r["id"]: r["unreadable"] for r in answered if "unreadable" in r}
         write_json(folder / "notes.json", {
             **session.notes, "adapt_samples": adapting, "truncated": sorted(truncated),
             "unreadable": dict(sorted(unreadable.items())),
@@ -163,32 +159,31 @@ class Executor:
         return [example for example in task.examples if example.question.id in adapted_on]
 
     def _load(self, spec: RunSpec) -> Policy:
-        limits = Limits(spec.batch_size, spec.max_tokens, spec.device)
-        key = (spec.model, spec.backend, repr(spec.model_args), limits)
+        key = (spec.model, spec.batch_size, spec.max_tokens, spec.device)
         if self._policy is None or self._policy[0] != key:
-            self._policy = (key, load_policy(spec.model, limits, spec.backend, spec.model_args))
+            self._policy = (key, load_policy(spec.model, spec.seed, spec.batch_size, spec.max_tokens, spec.device))
         policy = self._policy[1]
         if isinstance(policy, TrainablePolicy):
             policy.reset()
+        policy.seed, policy.usage = spec.seed, type(policy.usage)()
         return policy
 
 
 class _Curve:
     """Scores the policy along the way. Only the harness sees it: an oracle's view that nothing is chosen by."""
 
-    def __init__(self, folder: Path, spec: RunSpec, task: Task, questions: Sequence[Question], policy: Policy) -> None:
+    def __init__(self, folder: Path, spec: RunSpec, task: Task, questions: Sequence[Question]) -> None:
         self.file, self.spec, self.task, self.questions = JsonLines(folder / "curve.jsonl"), spec, task, questions
-        self.policy = policy  # without the meter: these samples are not the method's
 
-    def __call__(self, step: int) -> None:
+    def __call__(self, step: int, policy: Policy) -> None:
         if step % self.spec.curve_every or any(point["step"] == step for point in self.file.read()):
             return
-        groups = self.policy.generate(self.questions, Sampling())
-        records = scored.score_items(
-            self.task, {g.question.id: g.best() for g in groups}, {q.id for q in self.questions}
-        )
-        figures = scored.figures(self.task, records)
-        self.file.append([{"step": step, "accuracy": figures["accuracy"], "unparsable": figures["unparsable"]}])
+        usage = copy.deepcopy(policy.usage)
+        groups = policy.generate(self.questions, Sampling())
+        policy.usage = usage
+        scores = self.task.score({g.question.id: g.best() for g in groups}, {q.id for q in self.questions}).scores
+        figures = self.task.figures(scores)
+        self.file.append([{"step": step, "accuracy": figures.accuracy, "unparsable": figures.unparsable}])
 
 
 def split(questions: Sequence[Question], holdout: float, seed: int) -> tuple[list[Question], list[Question]]:
@@ -204,7 +199,7 @@ def split(questions: Sequence[Question], holdout: float, seed: int) -> tuple[lis
 
 def check_scored(task: Task) -> None:
     """``UserError`` for a task whose items have no answers to score by."""
-    if task.scoring == "none":
+    if not task.scorer.scores:
         raise UserError(f"task '{task.name}' is one to adapt on: --adapt-task {task.name}, another in --tasks.")
 
 
@@ -217,10 +212,9 @@ def check_learned_from(spec: RunSpec, method: Method, questions: Sequence[Questi
 def _score(folder: Path, task: Task, graders: Graders) -> dict[str, Any]:
     """Write ``scores.jsonl``; returns what the graders say of themselves."""
     responses = {r["id"]: r["response"] for r in JsonLines(folder / "responses.jsonl").read()}
-    records = scored.score_items(task, responses, responses)
-    judged = graders.add(task, records, responses)
-    JsonLines(folder / "scores.jsonl").keep(records)
-    return judged
+    scored = task.score(responses, responses, graders)
+    JsonLines(folder / "scores.jsonl").keep([score.model_dump(exclude_defaults=True) for score in scored.scores])
+    return scored.graded
 
 
 def _records(task: Task, instead: Mapping[str, str]) -> list[dict[str, Any]]:
@@ -243,20 +237,10 @@ def _records(task: Task, instead: Mapping[str, str]) -> list[dict[str, Any]]:
     ]
 
 
-def _response(prediction: Prediction | str) -> dict[str, Any]:
-    """The text of a response, and the votes behind it where there are any: [text, count] pairs of each group."""
-    if isinstance(prediction, str):
-        return {"response": prediction}
-    groups = [
-        [[c.text, n] for c, n in zip(group.completions, group.counts, strict=True)] for group in prediction.groups
-    ]
-    return {"response": prediction.text, **({"groups": groups} if groups else {})}
-
-
-def _trouble(meter: Meter, id_: str) -> dict[str, Any]:
+def _trouble(usage: Usage, id_: str) -> dict[str, Any]:
     """What was wrong with the question's audio, for its response; empty for most."""
-    unreadable = {"unreadable": meter.failed[id_]} if id_ in meter.failed else {}
-    return unreadable | ({"truncated": True} if id_ in meter.truncated else {})
+    unreadable = {"unreadable": usage.failed[id_]} if id_ in usage.failed else {}
+    return unreadable | ({"truncated": True} if id_ in usage.truncated else {})
 
 
 def _check_audio(task: Task) -> None:

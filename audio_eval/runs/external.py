@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from audio_eval.data import read_rows
 from audio_eval.errors import UserError
-from audio_eval.runs import scored
 from audio_eval.runs.environment import environment
-from audio_eval.runs.graders import Graders
 from audio_eval.runs.result import assemble, write_submission
+from audio_eval.scoring.graders import Graders
 from audio_eval.store import JsonLines, write_json
 from audio_eval.task import Task
 
@@ -66,9 +65,8 @@ def score_responses(
     write_json(folder / "spec.json", spec)
     write_json(folder / "env.json", environment())
     JsonLines(folder / "responses.jsonl").keep([{"id": id_, "response": t} for id_, t in responses.texts.items()])
-    records = scored.score_items(task, responses.texts, {question.id for question in task.questions})
-    judged = graders.add(task, records, responses.texts)
-    JsonLines(folder / "scores.jsonl").keep(records)
+    scores, judged = task.score(responses.texts, {question.id for question in task.questions}, graders)
+    JsonLines(folder / "scores.jsonl").keep([score.model_dump(exclude_defaults=True) for score in scores])
     row = {
         "model": name,
         "method": METHOD,
@@ -79,7 +77,7 @@ def score_responses(
         "model_revision": f"responses {responses.digest[:12]}",
         "notes": {"missing": responses.missing, "unknown": responses.unknown},
     }
-    result = assemble(task, records, judged, row, folder)
+    result = assemble(task, scores, judged, row, folder)
     if spec["prompt"] is None:
         result["audio_eval"]["prompt"] = None  # nobody has said what was asked
     write_json(folder / "result.json", result)

@@ -11,18 +11,13 @@ from typing import Any
 
 from audio_eval.errors import UserError
 from audio_eval.method import Method
+from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import Policy
-from audio_eval.runs import oracle, scored
-from audio_eval.runs.plan import usual_settings
+from audio_eval.runs import oracle
 from audio_eval.runs.spec import RunSpec
+from audio_eval.scoring.score import Score
 from audio_eval.store import JsonLines, read_json, write_json
 from audio_eval.task import Task
-
-_UNSCORED = {
-    "choice": "answers are hidden: see submission.json",
-    "open": "answers are hidden",
-    "win_rate": "not judged: give --judge and --judge-model",
-}
 
 
 def write_result(
@@ -34,11 +29,11 @@ def write_result(
     ``adapted`` is the task that was adapted on, the scored one as a rule; ``training`` the one whose labels were used,
     if any: its name goes with the number.
     """
-    records = JsonLines(folder / "scores.jsonl").read()
+    scores = [Score(**record) for record in JsonLines(folder / "scores.jsonl").read()]
     responses = JsonLines(folder / "responses.jsonl").read()
     notes = read_json(folder / "notes.json")
     row = {
-        "model": policy.info.name,
+        "model": policy.name,
         "method": method.name,
         "seed": spec.seed,
         "samples": round(notes.pop("adapt_samples") + sum(r["samples"] for r in responses)),
@@ -47,13 +42,13 @@ def write_result(
         "tags": tags(spec, method),
         "settings": settings(spec, method),
         "trained_on": training.label if training else None,
-        "model_revision": policy.info.revision,
+        "model_revision": policy.revision,
         "adapter_sha256": adapter_digest(folder),
         "audio_revision": audio_revision(JsonLines(folder / "questions.jsonl").read()),
         "oracle": oracle.of_run(adapted, folder),
         "notes": {key: value for key, value in notes.items() if value},
     }
-    result = assemble(task, records, judged, row, folder)
+    result = assemble(task, scores, judged, row, folder)
     result["config"] |= {"model_args": spec.method_args, "limit": spec.limit}
     if task.hidden and "submission" in task.metadata:
         write_submission(folder / "submission.json", task, spec.data_dir, {r["id"]: r["response"] for r in responses})
@@ -62,24 +57,21 @@ def write_result(
 
 
 def assemble(
-    task: Task, records: Sequence[Mapping[str, Any]], judged: Mapping[str, Any], row: dict[str, Any], folder: Path
+    task: Task, scores: Sequence[Score], judged: Mapping[str, Any], row: dict[str, Any], folder: Path
 ) -> dict[str, Any]:
-    """``result.json`` of scored records: lm-eval's keys, and ``row`` completed by the figures and what they rest on."""
-    figures = scored.figures(task, records)
-    if "win_rate" in judged.get("judge", {}):  # of all items together, no mean of theirs
-        adjusted = judged["judge"]["length_adjusted_win_rate"]
-        figures["metrics"]["length_adjusted_win_rate"] = {"value": adjusted, "n": judged["judge"]["judged"]}
+    """``result.json`` of scores: lm-eval's keys, and ``row`` completed by the figures and what they rest on."""
+    figures = task.figures(scores, judged).model_dump()
     row = {
         **{key: row[key] for key in ("model", "method")},
         "task": task.label,
         **row,
         **figures,
         "prompt": task.prompt_version,
-        "scorer": scored.SCORERS[task.scoring],
+        "scorer": task.scorer.label,
         "data_revision": task.revision,
-        "data": task.provenance,
+        "data": task.provenance.as_json() if task.provenance else {},
         **judged,
-        "note": None if figures["accuracy"] is not None else _UNSCORED[task.scoring],
+        "note": None if figures["accuracy"] is not None else task.scorer.unscored,
         "run": str(folder),
     }
     return {**lm_eval_keys(task, figures, row), "audio_eval": row}
@@ -101,7 +93,7 @@ def tags(spec: RunSpec, method: Method) -> list[str]:
 
 def settings(spec: RunSpec, method: Method) -> dict[str, Any]:
     """The method's settings that are not what it has with this model by default; ``labels`` is a tag of its own."""
-    usual = usual_settings(type(method), spec.model)
+    usual = type(method).Config(**find_model(spec.model).method_args.get(method.name, {})).model_dump()
     return {key: value for key, value in spec.method_args.items() if value != usual.get(key) and key != "labels"}
 
 

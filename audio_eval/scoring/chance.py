@@ -1,20 +1,20 @@
-"""Chance: what a guess among the options scores by a rule, exactly, without drawing."""
+"""Chance: the exact accuracy of a uniform guess among the options, by a rule."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from audio_eval.scoring import score
+from audio_eval.scoring.rules import Rule
 
 
-def chance(rule: str, items: Sequence[tuple[Sequence[str | None], str]]) -> float:
+def chance(rule: Rule, items: Sequence[tuple[Sequence[str | None], str]]) -> float:
     """Expected accuracy in percent of a uniform guess, over (options, answer); a guess is given as the option's text.
 
-    A rule that drops a response (``mmsu_official`` on texts) counts it as wrong here. A null slot is no guess, an empty
+    A response that the rule drops (``mmsu_official`` on texts) counts as wrong here. A null slot is no guess, an empty
     text is one (MMAR has four).
     """
     shares = []
     for choices, answer in items:
         real = [choice for choice in choices if choice is not None]
-        shares.append(sum(score(rule, choice, choices, answer).outcome == "correct" for choice in real) / len(real))
+        shares.append(sum(rule(choice, choices, answer).outcome == "correct" for choice in real) / len(real))
     return 100.0 * sum(shares) / len(shares)

@@ -1,4 +1,4 @@
-"""The ``choice`` rule: which option a response names. Where it names none or several, it is wrong, never guessed."""
+"""The ``choice`` rule: which option a response names. A response that names none or several is wrong."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _LEAD = re.compile(
 )
 _LETTER = r"""["']?(?: [(\[]\s*(?P<boxed>[A-Za-z])\s*[)\]] | (?P<bare>[A-Za-z])(?![\w#♯/'&-]) )"""
 _IS = r"(?:is|was|would\s+be|should\s+be|must\s+be)"
-# Only the word before it tells "the answer is A" from "a man": no letter is read in a sentence without one.
+# The cue word tells "the answer is A" from "a man": in a sentence without one no letter is read.
 _STATED = re.compile(
     rf"""\b(?i:answer|choice|option|letter)\b
     (?: \s+(?i:{_IS})\s*:?\s+ | \s*[:=]\s* )(?i:(?:the\s+)?(?:option|choice|letter)\s+)?{_LETTER}""",
@@ -41,7 +41,7 @@ _AFTER_BARE = re.compile(
     r"""\s*(?:$|["')\].,;:!?](?!\w)|\n|-\s|(?:because|since|is\s+(?:the\s+)?(?:correct|right|best))\b)"""
 )
 _LINE_LETTER = re.compile(r"^\W{0,3}([A-Za-z])(?:[).:\]]\s|[^\w\n]{0,3}$)", re.MULTILINE)
-# Where an explanation begins after an answer; an explanation may name other options ("because there is no cat").
+# An explanation after the answer begins here. It may name other options ("because there is no cat").
 _EXPLAINED = re.compile(r"\n|(?:^|[,.;]?\s+)(?:because|since)\b", re.IGNORECASE)
 _OTHER_LETTER = re.compile(r"(?:and|or|&|/|,)?\s*[(\[]?([A-Z])[)\].]?", re.IGNORECASE)
 
@@ -55,7 +55,7 @@ def parse_choice(response: str, choices: Sequence[str | None]) -> int | None:
 
 
 def choice_rule(response: str, choices: tuple[str | None, ...], answer: str) -> Verdict:
-    """Correct iff the named option has the answer's text in normal form; what cannot be read is wrong."""
+    """Correct iff the named option has the answer's text in normal form; an unreadable response is wrong."""
     options = prepare(choices)
     index, why = _read(response, options)
     if index is None:
@@ -90,7 +90,7 @@ def _read(response: str, options: Options) -> Reading:
 
 
 def _by_cue(text: str, options: Options) -> Reading | None:
-    """The letter that a sentence states ("the answer is B"), then the one it mentions ("option B", "B is correct")."""
+    """The letter that a sentence states ("the answer is B"), else one that it mentions ("option B", "B is correct")."""
     for patterns in ((_STATED,), (_MENTIONED, _JUDGED)):
         found = [(match, *_cued(text, match, options)) for pattern in patterns for match in pattern.finditer(text)]
         letters = {letter for _, letter, _ in found if letter}
@@ -131,7 +131,7 @@ def _cued(text: str, match: re.Match[str], options: Options) -> tuple[str, str]:
 
 
 def _by_letter(letter: str, tail: str, options: Options) -> Reading:
-    """The option that a letter stands for, as long as the text given with it does not say another one."""
+    """The option that a letter stands for, unless the text beside the letter names another option."""
     own, by_place = options.first.get(letter.lower()), options.at(letter)
     other = _OTHER_LETTER.fullmatch(tail.strip())
     exact = _given(tail, options)
@@ -155,7 +155,7 @@ def _by_letter(letter: str, tail: str, options: Options) -> Reading:
 
 
 def _given(tail: str, options: Options) -> int | None:
-    """The option that the text given with a letter is, all of it or up to where an explanation begins."""
+    """The option whose text stands beside a letter: all of ``tail``, or what comes before an explanation."""
     index, longest = options.exact(tail), max(map(len, options.first))
     if index is not None:
         return index
@@ -163,7 +163,7 @@ def _given(tail: str, options: Options) -> int | None:
         text = normalise(tail[: found.start()])
         if len(text) > longest:
             break
-        # Not the first that fits but the last: an option may hold a "because" itself.
+        # The last match counts: an option itself may contain "because".
         index = options.first.get(text, index)
     return index
 

@@ -1,4 +1,4 @@
-"""How text is compared: one normal form for options and responses, and the <answer> tags."""
+"""The normal form in which texts are compared, and where a response states its answer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FORMAT = re.compile(r"<answer>.*?</answer>", re.DOTALL)
 
 
 def plain(text: str) -> str:
-    """NFKC, straight quotes, without markdown emphasis, code ticks and LaTeX boxes; line breaks stay."""
+    """The text in NFKC, with straight quotes, without markdown emphasis, code ticks and LaTeX boxes."""
     text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
     if "\\" in text:
         text = _BOXED.sub(_unbox, text)
@@ -46,7 +46,7 @@ def _unbox(found: re.Match[str]) -> str:
 def normalise(text: str) -> str:
     """The form in which two texts are compared: ``plain``, case folded, white space collapsed, edges trimmed.
 
-    Text made of nothing but punctuation keeps it, so that "?" and "" stay different.
+    A text of punctuation alone is kept, so that "?" and "" stay different.
     """
     folded = " ".join(plain(text).casefold().split())
     return _BULLET.sub("", folded).strip(_EDGES) or folded
@@ -70,23 +70,23 @@ def tagged(response: str) -> str | None:
 
 
 def after_thinking(response: str) -> str:
-    """What follows the last ``</think>``, in either case; all of it where there is none."""
+    """What follows the last ``</think>`` (upper or lower case); the whole response where there is none."""
     found = _THOUGHT.match(response)
     return response[found.end() :] if found else response
 
 
 def answer_text(response: str) -> str:
-    """The part of a response that an official rule is given: inside the last ``<answer>`` pair, else all of it."""
+    """The part of a response that official rules read: the text in the last ``<answer>`` pair, else all of it."""
     inside = tagged(response)
     return response if inside is None else inside
 
 
 def answer_span(response: str) -> str:
-    r"""Where the ``choice`` rule looks, in ``plain`` form: what the response itself marks as its answer.
+    r"""The part of a response that the ``choice`` rule reads, in ``plain`` form: what the response marks as its answer.
 
     The last ``<answer>`` pair, else what follows the thinking, else all of it; and of that the last ``\\boxed{...}``,
     else the last JSON value with the key "answer", else what follows the only "Answer:" that begins a line, else all.
-    A tag that was never closed (a truncated response) is read as a line break.
+    A tag that was never closed (a truncated response) counts as a line break.
     """
     text = tagged(response)
     if text is None:
@@ -99,12 +99,12 @@ def answer_span(response: str) -> str:
         return plain(_json_text(values[-1]))
     text = plain(text)
     line = _ANSWER_LINE.search(text)
-    # Where an answer is stated twice, the two may differ: then the whole text is read.
+    # An answer that is stated twice may be two different ones: then the whole text is read.
     return text[line.end() :] if line and len(_ANSWER_WORD.findall(text)) == 1 else text
 
 
 def _json_text(value: str) -> str:
-    """A JSON value as text, "" for null; what is no JSON (single quotes, a bare word) without its quotes."""
+    """A JSON value as text, "" for null; other values (single quotes, a bare word) without their quotes."""
     try:
         known = json.loads(value)
     except ValueError:

@@ -11,8 +11,8 @@ from audio_eval.scoring.extraction import plain
 from audio_eval.scoring.judge import Judge, Reply
 from audio_eval.scoring.open_ended import final_answer
 
-CUT = 4_000  # characters of a field that the judge is shown, as in OP-TTRAV: a runaway response fills no context
-MAX_TOKENS = 1_024  # the number takes one; the rest is for judges that think first
+CUT = 4_000  # characters per field that the judge sees, as in OP-TTRAV: a runaway response must not fill the context
+MAX_TOKENS = 1_024  # the grade takes one token; the rest is for judges that think first
 TEMPLATE = """\
 Grade a candidate answer to a question. The reference answer is known to be right.
 
@@ -38,7 +38,7 @@ _GRADE = re.compile(r"(?:(?:the\s+)?(?:score|grade)\s*(?:is\s*)?:?\s*)?(10|[0-9]
 
 
 class Grade(NamedTuple):
-    """One graded answer. ``score`` is 0..10; None where the judge failed (no ``reply``) or could not be read."""
+    """One graded answer. ``score`` is 0..10, None where the request failed (no ``reply``) or gave no readable reply."""
 
     score: int | None
     reply: str | None
@@ -48,9 +48,8 @@ class Grade(NamedTuple):
 def parse(reply: str) -> int | None:
     """The grade 0..10 that a reply is, after its thinking: "7", "Score: 7" or "7/10"; None for anything else.
 
-    None is never turned into a neutral grade. OP-TTRAV scores an unreadable reply 0.5 and reads the first number
-    anywhere: a judge that refuses everything then grades every model alike at 50, and "2 facts are missing" is a 2.
-    Never raises on any text.
+    An unreadable reply gets no neutral grade. OP-TTRAV scores it 0.5, so a judge that refuses everything gives every
+    model 50; it also takes the first number anywhere, which makes "2 facts are missing" a 2. Never raises on any text.
     """
     found = _GRADE.fullmatch(plain(reply.rpartition("</think>")[2]))
     return int(found[1]) if found else None
@@ -59,8 +58,8 @@ def parse(reply: str) -> int | None:
 def grade(judge: Judge, items: Sequence[tuple[str, str, str]]) -> list[Grade]:
     """Grade each (question, gold answer, response), in order. The judge sees no audio: it compares two texts.
 
-    Of a response it is shown the answer span. Each field is cut at ``CUT`` characters, and the cut is marked. An empty
-    response is 0 without asking. Raises ``UserError`` when the judge cannot be reached at all.
+    Of a response it sees the final answer. Each field is cut at ``CUT`` characters, and the cut is marked. An empty
+    response gets 0 without asking. Raises ``UserError`` when the judge cannot be reached at all.
     """
     said = [final_answer(response) for _, _, response in items]
     prompts = [
@@ -75,7 +74,7 @@ def grade(judge: Judge, items: Sequence[tuple[str, str, str]]) -> list[Grade]:
 
 
 def summary(grades: Sequence[Grade], judge: str) -> dict[str, Any]:
-    """The mean grade in percent (10 is 100) over the ``graded`` answers, None where there is none, and the counts.
+    """The mean grade in percent (10 is 100) over the ``graded`` answers (None if there are none), and the counts.
 
     ``judge`` is the judge's name. ``n`` = ``graded`` + ``unparsable`` + ``failed``; empty responses are graded 0.
     """

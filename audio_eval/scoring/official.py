@@ -1,6 +1,6 @@
-"""The benchmarks' own rules, to the letter: where they are odd (and they are), the oddity is kept.
+"""The benchmarks' own rules, reproduced exactly, with their oddities.
 
-They take the text as it is; a caller whose responses carry <answer> tags passes ``answer_text(response)``.
+They read the text as it is: callers whose responses have <answer> tags pass ``answer_text(response)``.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def string_match(response: str, choices: tuple[str | None, ...], answer: str) ->
 
     Correct iff every word of the answer occurs and no word that only other choices have. Order, repetition and
     punctuation do not count, so a permuted wrong choice can pass, and a letter in front ("A. text") can fail. A choice
-    is reported only when the response is correct: the rule names none otherwise.
+    is reported only for a correct response: otherwise the rule names none.
     """
     given, gold = frozenset(_WORD.findall(response.lower())), _tokens(answer)
     if not given:
@@ -63,9 +63,9 @@ def mmsu_letter(response: str, choices: tuple[str | None, ...], answer: str) -> 
 def daily_omni_local(response: str, choices: tuple[str | None, ...], answer: str) -> Verdict:
     """Daily-Omni's rule for local models (Lliar-liar/Daily-Omni at fccb838, test_model/Qwen2.5-Omni/testmodel.py).
 
-    What follows the first "assistant", where the word occurs. The first character of that, if it is A to D in either
-    case ("a man" is A, "Because" is B, and "B: a voice assistant" is nothing); else the whole of it is compared with
-    the gold letter. Wrong is counted; nothing is excluded.
+    It reads what follows the first "assistant", if the word occurs. The first character counts if it is A to D in
+    either case ("a man" is A, "Because" is B, and "B: a voice assistant" is nothing); else the whole text is compared
+    with the gold letter. Nothing is excluded.
     """
     before, found, after = response.partition("assistant")
     text = (after if found else before).strip()
@@ -77,8 +77,8 @@ def daily_omni_local(response: str, choices: tuple[str | None, ...], answer: str
 def daily_omni_api(response: str, choices: tuple[str | None, ...], answer: str) -> Verdict:
     """Daily-Omni's rule for models behind an API (Lliar-liar/Daily-Omni at fccb838, test_model_api/test_utils.py).
 
-    Correct iff the response begins with the gold letter in either case: as above, but nothing is cut at "assistant".
-    A failed call is excluded there; here it never becomes a response.
+    Correct iff the response begins with the gold letter in either case; nothing is cut at "assistant". The original
+    excludes failed calls, which never become responses here.
     """
     text = response.strip().upper()
     gold = _gold_letter(choices, answer)
@@ -86,7 +86,7 @@ def daily_omni_api(response: str, choices: tuple[str | None, ...], answer: str) 
 
 
 def _gold_letter(choices: tuple[str | None, ...], answer: str) -> str:
-    """The gold letter, which Daily-Omni gives and an item here does not: the answer's place among the choices."""
+    """The gold letter, from the answer's place among the choices (Daily-Omni's file has the letter itself)."""
     return chr(ord("A") + choices.index(answer)) if answer in choices else ""
 
 

@@ -1,4 +1,4 @@
-"""Open answers against the gold text: BLEU, ROUGE-L, "contains" and "exact". They compare words, not meaning."""
+"""Measures of open answers against the gold text: BLEU, ROUGE-L, "contains" and "exact". They compare words only."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from audio_eval.scoring.extraction import after_thinking, normalise, plain, tagged
 from audio_eval.scoring.verdict import Verdict
 
-# Han and kana: written without spaces, so a word is found without asking for a boundary around it.
+# Han and kana are written without spaces: a word there needs no boundary around it.
 _UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TAG = re.compile(r"</?answer>", re.IGNORECASE)
 _CJK = re.compile(f"[{_UNSPACED}]")
@@ -28,11 +28,11 @@ class Measures(NamedTuple):
 
 
 def final_answer(response: str) -> str:
-    """What a response says in the end: inside the last ``<answer>`` pair, else what follows the thinking; stripped.
+    """The final answer of a response: the text in the last ``<answer>`` pair, else what follows the thinking; stripped.
 
-    A tag without its partner is read as a line break. Thinking that was opened and never closed (a truncated response)
-    is no answer: the text is cut before it. Unlike ``extraction.answer_span`` this does not look for a box or an
-    "Answer:" line: an open answer is all of the text.
+    A tag without its partner counts as a line break. Thinking that was never closed (a truncated response) is no
+    answer: the text is cut before it. Unlike ``extraction.answer_span`` this does not look for a box or an "Answer:"
+    line, because an open answer is the whole text.
     """
     inside = tagged(response)
     if inside is None:
@@ -41,16 +41,17 @@ def final_answer(response: str) -> str:
 
 
 def measure(response: str, answer: str) -> Measures:
-    """Compare what the response says in the end with the gold answer. Never raises for any text.
+    """Compare the final answer of a response with the gold answer. Never raises on any text.
 
-    Both are unboxed and stripped of markdown first (``extraction.plain``).
+    LaTeX boxes and markdown are removed from both first (``extraction.plain``).
 
     ``bleu``: sacrebleu's sentence BLEU with effective order (an answer may have fewer than four words), over 100;
     it is case-sensitive and smoothed, as sacrebleu's defaults are. ``rouge_l``: F1 of the longest common subsequence
     of stemmed words (rouge_score). ``contains`` and ``exact`` compare normal forms; an empty answer has neither.
 
-    rouge_score's tokenizer keeps a-z and 0-9 alone, so an answer in Chinese would score 0 against itself: here every
-    script is kept, Han and kana one character each. BLEU takes sacrebleu's "zh" tokenizer where such characters occur.
+    rouge_score's own tokenizer keeps only a-z and 0-9, so an answer in Chinese would score 0 against itself. Ours keeps
+    every script, with one token per Han or kana character. For texts with such characters BLEU takes sacrebleu's "zh"
+    tokenizer.
     """
     said, gold = plain(final_answer(response)), plain(answer)
     scorers = _bleu("zh" if _CJK.search(said + gold) else "13a"), _rouge()
@@ -65,8 +66,8 @@ def measure(response: str, answer: str) -> Measures:
 def contains_em(response: str, choices: tuple[str | None, ...], answer: str) -> Verdict:
     """The rule "contains_em": correct iff the answer occurs in the response as whole words. Never raises on any text.
 
-    It is lenient: a response that lists everything, or denies the answer ("not a dog"), is correct. In Chinese and
-    Japanese there are no word boundaries to ask for, so a longer word that holds the answer counts.
+    It is lenient: a response that lists everything, or denies the answer ("not a dog"), is correct. Chinese and
+    Japanese have no word boundaries, so there a longer word that contains the answer counts.
     """
     said = final_answer(response)
     if not said:
@@ -77,7 +78,7 @@ def contains_em(response: str, choices: tuple[str | None, ...], answer: str) -> 
 
 
 def _contains(said: str, answer: str) -> bool:
-    """Whether the answer stands in the text as whole words: "cat" is not in "category", "5" not in "-5" and "5.5"."""
+    """Whether the text contains the answer as whole words: "cat" is not in "category", "5" not in "-5" and "5.5"."""
     gold = normalise(answer)
     if not gold:
         return False

@@ -1,4 +1,4 @@
-"""Options: an item's choices, prepared once for matching (a run asks for the same ones thousands of times)."""
+"""Options: an item's choices, prepared for matching once (a run matches the same ones thousands of times)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WORDS_TOO = ("a", "i")
 
 @dataclass(frozen=True)
 class Options:
-    """Choices in normal form. ``first`` maps a text to its first index; empty slots (null, "") name nothing."""
+    """Choices in normal form. ``first`` maps a text to its first index; nothing names an empty slot (null, "")."""
 
     texts: tuple[str, ...]
     first: dict[str, int]
@@ -47,8 +47,8 @@ class Options:
     def named(self, text: str) -> list[int]:
         """The options that the text names as whole words, in order of position, each once.
 
-        A mention inside a longer mentioned option is not a mention of its own. Single letters count in upper case only.
-        "A", "I" and a negated mention ("not a dog") are too weak to choose by: they count only beside another option.
+        A mention inside a longer mentioned option does not count. Single letters count only in upper case. "A", "I" and
+        a negated mention ("not a dog") are weak: they count only beside another option.
         """
         line = " ".join(text.split())
         folded = line.casefold()
@@ -80,7 +80,7 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=65536)
 def prepare(choices: tuple[str | None, ...]) -> Options:
-    """The choices in normal form with their patterns. A null or empty choice is a slot that nothing names."""
+    """The choices in normal form with their patterns. Nothing names a null or empty choice."""
     texts = tuple(normalise(choice) if choice else "" for choice in choices)
     first: dict[str, int] = {}
     for index, text in enumerate(texts):

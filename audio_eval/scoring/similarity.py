@@ -1,4 +1,4 @@
-"""Embedding similarity of open answers to the gold text, and the one place where embedding models are loaded."""
+"""Embedding similarity of open answers to the gold text; embedding models are loaded here alone."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from audio_eval.scoring.open_ended import final_answer
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never *.bin: no pickle is read
 TOKENIZERS = ["**/tokenizer.json", "**/vocab.*", "**/*.model"]
-BATCH = 32  # texts a forward pass
+BATCH = 32  # texts per forward pass
 
 
 class Similarity:
-    """Cosine of two texts' embeddings by a model given as a hub id or a folder; it is loaded at the first score."""
+    """Cosine of two texts' embeddings. The model is a hub id or a folder; it is loaded for the first score."""
 
     def __init__(self, model: str) -> None:
         self._source = EmbeddingModel(model)
@@ -32,10 +32,9 @@ class Similarity:
     def score(self, responses: Sequence[str], answers: Sequence[str]) -> list[float]:
         """The similarity of each response to its answer, 0..1; 0.0 where either text is empty.
 
-        Only what a response says in the end (its answer span) is embedded, without boxes and markdown: a whole response
-        would be compared by its style and its reasoning. A cosine is clipped at 0 and not rescaled: unrelated English
-        text sits at about .55-.65 with BGE, so (x+1)/2 would press everything into .8..1, and no scale makes .6 mean
-        "60 % right".
+        Only the final answer of a response is embedded, without boxes and markdown: a whole response would be compared
+        by its style and reasoning. A cosine is clipped at 0 and not rescaled. Unrelated English text has about .55-.65
+        with BGE, so (x+1)/2 would squeeze everything into .8..1, and no scale makes .6 mean "60 % right".
 
         Raises ``UserError`` when sentence-transformers is not installed or the model cannot be loaded.
         """
@@ -57,8 +56,8 @@ class Similarity:
 class EmbeddingModel:
     """A sentence-transformers model: a hub id ("owner/name") or a folder.
 
-    Nothing is read before it is asked for. Code from a checkpoint is never run. ``name`` and ``revision`` say which
-    model a number is from: cosines of two models cannot be compared.
+    Files are read when they are first needed. Code from a checkpoint is never run. ``name`` and ``revision`` say which
+    model a number is from: cosines of different models cannot be compared.
     """
 
     def __init__(self, source: str) -> None:
@@ -108,7 +107,7 @@ class EmbeddingModel:
             raise UserError(
                 "embeddings need sentence-transformers, which is not installed: pip install audio-eval[open-ended]."
             ) from error
-        # Without its files transformers makes an empty tokenizer and says nothing: every text would be the same.
+        # Without these files transformers silently makes an empty tokenizer, for which all texts are the same.
         if not any(path for name in TOKENIZERS for path in self._folder.glob(name)):
             raise UserError(f"the embedding model '{self._source}' has no tokenizer: copy its tokenizer.json too.")
         kwargs = {"use_safetensors": True} | ({"dtype": dtype} if dtype else {})

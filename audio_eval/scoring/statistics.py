@@ -1,7 +1,7 @@
-"""Intervals and paired tests for accuracies: how far a number may be off, and whether a method beats its baseline.
+"""Intervals and paired tests for accuracies: how uncertain a number is, and whether a method beats its baseline.
 
-Everything is counted in whole items and turned into percent or points at the end, so parts that should add up do.
-Intervals and tests are over items: seeds of a method are averaged item by item, never treated as further items.
+Items are counted as whole numbers, which become percent or points at the end, so that parts add up exactly. Intervals
+and tests are over items: the seeds of a method are averaged per item and never counted as further items.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
-# Random flips of the sign test: with the observed assignment itself they make 10,000, so the smallest p is 0.0002.
+# Random flips of the sign test. With the observed assignment there are 10,000, so the smallest p is 0.0002.
 FLIPS = 9_999
-# Fixed, so that the same runs always print the same table.
+# Fixed, so that the same runs always give the same table.
 RANDOM_SEED = 20_250_101
 
 _RIGHT, _WRONG_OPTION, _UNPARSABLE = 0, 1, 2
 
 
 class Outcome(NamedTuple):
-    """How one item went in one run: ``parsed`` is False when no option could be read from the response."""
+    """One item in one run. ``parsed`` is False when no option could be read from the response."""
 
     id: str
     correct: bool
@@ -45,7 +45,7 @@ class Comparison(NamedTuple):
     ``b`` counts the items only the baseline has right, ``c`` those only the method has right; with several seeds both
     are means over all pairs of a baseline seed and a method seed. ``difference`` is 100 * (c - b) / n.
     ``format_gain`` (points): items unparsable before and right after, minus the reverse. ``answer_gain`` (points): a
-    wrong option before and right after, minus the reverse. The two sum to ``difference``.
+    wrong option before and right after, minus the reverse. Their sum is ``difference``.
     """
 
     difference: float
@@ -60,7 +60,7 @@ class Comparison(NamedTuple):
 
 
 def wilson_interval(correct: int, n: int) -> Interval:
-    """Wilson's score interval (1927) of an accuracy, in percent; 0..100 when there is no item."""
+    """Wilson's score interval (1927) of an accuracy, in percent; 0..100 when there are no items."""
     from scipy.stats import binomtest
 
     if n == 0:
@@ -72,7 +72,8 @@ def wilson_interval(correct: int, n: int) -> Interval:
 def accuracy_interval(runs: Sequence[Sequence[Outcome]]) -> Interval:
     """The interval of the mean accuracy of one or several seeds, in percent.
 
-    One seed: Wilson. Several: percentile bootstrap over the items that all seeds share, of the items' mean over seeds.
+    For one seed it is Wilson's. For several it is the percentile bootstrap over the items that all seeds share, of each
+    item's mean over the seeds.
     """
     if len(runs) == 1:
         return wilson_interval(sum(outcome.correct for outcome in runs[0]), len(runs[0]))
@@ -83,7 +84,7 @@ def accuracy_interval(runs: Sequence[Sequence[Outcome]]) -> Interval:
 def compare(baseline: Sequence[Sequence[Outcome]], method: Sequence[Sequence[Outcome]]) -> Comparison:
     """Compare one or several seeds of a method with one or several seeds of a baseline, paired by item id.
 
-    Only items that every run holds count. The interval is the paired percentile bootstrap over items. The p-value is
+    Only items that all runs have count. The interval is the paired percentile bootstrap over items. The p-value is
     the exact McNemar test (two-sided binomial on the discordant pairs) for one seed against one, else the paired
     sign-flip permutation test on the items' mean differences. With several seeds, each baseline seed is set against
     each method seed and the counts are averaged.
@@ -94,7 +95,7 @@ def compare(baseline: Sequence[Sequence[Outcome]], method: Sequence[Sequence[Out
     before_RI, after_RI = _states(baseline, ids), _states(method, ids)
     pairs, n = len(baseline) * len(method), len(ids)
     right_before_I, right_after_I = (before_RI == _RIGHT).sum(axis=0), (after_RI == _RIGHT).sum(axis=0)
-    # In units of 1 / pairs of an item, so that everything stays whole numbers.
+    # In units of 1 / pairs of an item, so that all numbers are whole.
     difference_I = right_after_I * len(baseline) - right_before_I * len(method)
     only_before = int((right_before_I * (len(method) - right_after_I)).sum())
     only_after = int(((len(baseline) - right_before_I) * right_after_I).sum())

@@ -1,4 +1,4 @@
-"""Verdict: what a scoring rule says of one response."""
+"""Verdict: the result of a scoring rule for one response."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ Outcome = Literal["correct", "wrong", "excluded"]
 class Verdict(NamedTuple):
     """One scored response.
 
-    ``outcome`` is "excluded" only where an official rule drops the item from its denominator, or where the answer is
-    not published. ``choice`` is the index of the option that the rule read from the response (None: none was read).
-    ``why`` is one phrase; it starts with "unparsable: " exactly when the ``choice`` rule could not read an option.
+    ``outcome`` is "excluded" only where an official rule drops the item from its denominator, and where the answer is
+    not published. ``choice`` is the index of the option that the rule read from the response, None if it read none.
+    ``why`` is a short phrase; it starts with "unparsable: " exactly when the ``choice`` rule could not read an option.
     """
 
     outcome: Outcome

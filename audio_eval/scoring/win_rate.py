@@ -1,7 +1,7 @@
-"""Win rates against a baseline's outputs, in the manner of AlpacaEval 2, and one adjusted for length.
+"""Win rates against a baseline's outputs, as in AlpacaEval 2, raw and adjusted for length.
 
-Neither is AlpacaEval's published figure: the judge is yours, and ``length_adjusted`` is a simpler model than its LC
-win rate.
+Neither is AlpacaEval's published figure: the judge is the user's, and ``length_adjusted`` is a simpler model than
+AlpacaEval's LC win rate.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LEAST = 10  # judged items below which no regression is fitted
-RIDGE = 1e-3  # of the squared coefficients, beside a log loss summed over items
+LEAST = 10  # with fewer judged items no regression is fitted
+RIDGE = 1e-3  # weight of the squared coefficients, beside a log loss that is summed over items
 READABLE = 0.5  # least probability of "m" and "M" together for the first token to count as a reply
 TEMPLATE = """\
 Two models, m and M, were given the same instruction. Decide whose output a person who gave it would prefer.
@@ -53,7 +53,7 @@ class Pair(NamedTuple):
 
 
 class Preference(NamedTuple):
-    """``value`` 0..1 is how far the response is preferred; None where the judge failed (no ``reply``) or is unread."""
+    """``value`` 0..1 is the preference for the response; None if the request failed (no ``reply``) or is unreadable."""
 
     value: float | None
     reply: str | None
@@ -75,7 +75,7 @@ class LengthAdjusted(NamedTuple):
 
 
 def ours_first(item_id: str) -> bool:
-    """Whether the response is shown before the baseline's output: by the id's sha256, so stable, and half the time."""
+    """Whether the response is shown before the baseline's output: by the id's sha256, so stable and balanced."""
     return sha256(item_id.encode()).digest()[0] % 2 == 0
 
 
@@ -83,8 +83,8 @@ def prefer(judge: Judge, pairs: Sequence[Pair]) -> list[Preference]:
     """The judge's preference in each pair, in order: the first output shown is "m", the second "M".
 
     One token is asked for. Where the server gives log probabilities the preference is P(ours) / (P(m) + P(M)), as in
-    AlpacaEval 2; else 0 or 1 by the letter. Unlike there, a reply that is mostly neither letter is unparsable. An
-    empty response loses without asking. Raises ``UserError`` when the judge cannot be reached at all.
+    AlpacaEval 2; else 0 or 1 by the letter. Unlike in AlpacaEval, a reply whose token is mostly neither letter is
+    unparsable. An empty response loses without asking. Raises ``UserError`` when the judge cannot be reached at all.
     """
     said = [final_answer(pair.response) for pair in pairs]
     prompts = []
@@ -122,12 +122,12 @@ def _probability(top_logprobs: dict[str, float], name: str) -> float:
 def win_rate(preferences: Sequence[float | None]) -> WinRate:
     """100 * the mean of the preferences that are not None (a tie is half a win), with a percentile bootstrap interval.
 
-    Fewer than two preferences say nothing of the spread: the interval is 0..100.
+    With fewer than two preferences the spread is unknown, and the interval is 0..100.
     """
     import numpy as np
     from scipy.stats import bootstrap
 
-    values = sorted(value for value in preferences if value is not None)  # so that the order of items changes nothing
+    values = sorted(value for value in preferences if value is not None)  # the order of items must change nothing
     if len(values) < 2:
         return WinRate(100.0 * values[0] if values else None, Interval(0.0, 100.0))
     found = bootstrap(
@@ -153,9 +153,9 @@ def length_adjusted(
     It is NOT AlpacaEval's LC win rate, which also models each instruction's difficulty, estimated from other models'
     annotations, and guards against gamed baselines. Do not compare the two, nor call this one LC.
 
-    A ridge of 0.001 keeps the fit finite where one side always wins; in other data of 200 items it moves the figure by
-    less than 0.01 points. None where fewer than 10 items are judged, and where the response is longer in every item or
-    shorter in every item: equal length is then outside the data.
+    A ridge of 0.001 keeps the fit finite where one side always wins; in other data of 200 items it changes the figure
+    by less than 0.01 points. The figure is None where fewer than 10 items are judged, and where the response is longer
+    in every item, or shorter in every item: then the data do not cover equal lengths.
     """
     import numpy as np
 
@@ -173,7 +173,7 @@ def length_adjusted(
 
 
 def _intercept(target_I: NDArray[np.float64], feature_I: NDArray[np.float64]) -> float:
-    """The intercept of the logistic regression of fractional targets, by least cross-entropy plus the ridge."""
+    """The intercept of the logistic regression with fractional targets; it minimises cross-entropy plus the ridge."""
     import numpy as np
     from scipy.optimize import minimize
 

@@ -16,9 +16,9 @@ def validate(
     name: str, *, data_dir: str | None = None, source: str | None = None, include_path: str | None = None,
     limit: int | None = None, audio: bool = True, progress: Progress | None = None,
 ) -> Report:  # fmt: skip
-    """Check one ``task`` or ``task:split``; without ``audio`` no recording is looked for.
+    """Check one ``task`` or ``task:split``; without ``audio`` recordings are not checked.
 
-    What is wrong with the data is in the report. ``UserError`` for an unknown name and for files that are not there.
+    The report says what is wrong with the data. ``UserError`` for an unknown name and for missing files.
     """
     try:
         task = load_task(name, data_dir=data_dir, limit=limit, include_path=include_path, source=source)
@@ -35,13 +35,13 @@ def validate(
 
 
 def _row(problem: str) -> Finding:
-    """A problem as ``DataError`` words it ("line 3: 'id' is missing"): the place stands for the id."""
+    """A problem of a ``DataError`` ("line 3: 'id' is missing") as a finding, with the place for an id."""
     place, _, detail = problem.partition(": ")
     return Finding(SCHEMA, place, detail)
 
 
 def _origin(task: Task) -> str:
-    return f"{task.provenance.get('source', 'built in')}, data {task.revision}"
+    return f"{task.source}, data {task.revision}"
 
 
 __all__ = ["SCHEMA", "Figures", "Finding", "Report", "validate"]

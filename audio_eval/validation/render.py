@@ -8,13 +8,13 @@ from typing import TypeVar
 
 from audio_eval.validation.report import Bin, Figures, Finding, Report
 
-MOST = 20  # lines a finding
+MOST = 20  # lines per check
 BAR = 40  # characters of the longest bar
 Key = TypeVar("Key", int, str)
 
 
 def report_lines(report: Report, whole: Iterable[str] = ()) -> Iterator[str]:
-    """Findings, errors first, then the recordings. A check named in ``whole`` is not cut after ``MOST`` lines."""
+    """Errors, notes and the figures of recordings. Checks named in ``whole`` are not cut after ``MOST`` lines."""
     count = "items not read" if report.items is None else _many(report.items, "item")
     yield f"{report.task}: {count}, {report.source}"
     if not report.errors:
@@ -27,14 +27,14 @@ def report_lines(report: Report, whole: Iterable[str] = ()) -> Iterator[str]:
 
 
 def summary(reports: list[Report]) -> str:
-    """One line over all tasks."""
+    """One line on all tasks."""
     errors, notes = sum(len(report.errors) for report in reports), sum(len(report.notes) for report in reports)
     said = ", ".join([_many(len(reports), "task"), _many(errors, "error"), _many(notes, "note")])
     return f"{'not ok' if errors else 'ok'}: {said}"
 
 
 def printable(line: str) -> str:
-    """The line without what a terminal would act on: ids and texts come from somebody's file."""
+    """The line with control characters escaped: ids and texts come from a file that nobody has checked."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 

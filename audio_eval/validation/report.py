@@ -1,4 +1,4 @@
-"""Report: what was found in one task's data."""
+"""Report: what the checks found in one task's data."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class Finding(NamedTuple):
-    """One thing that was found; ``id`` is the item, the place of a row, or "" where it is about the whole task."""
+    """One finding. ``id`` is an item's id, the place of a row, or "" for the whole task."""
 
     check: str
     id: str
@@ -16,7 +16,7 @@ class Finding(NamedTuple):
 
 
 class Bin(NamedTuple):
-    """How many recordings last from ``start`` up to, not including, ``end`` seconds; ``end`` None: or longer."""
+    """How many recordings last ``start`` to ``end`` seconds, ``end`` excluded; None means without an upper limit."""
 
     start: float
     end: float | None
@@ -25,9 +25,9 @@ class Bin(NamedTuple):
 
 @dataclass
 class Figures:
-    """What the readable recordings are. One that several items share is counted once."""
+    """Figures of the readable recordings. A recording that several items share is counted once."""
 
-    items: int  # that have a recording
+    items: int  # with a recording
     recordings: int
     seconds: float
     shortest: float
@@ -42,9 +42,9 @@ class Figures:
 
 @dataclass
 class Report:
-    """Errors make a benchmark unfit to be scored on; notes are what its user should know.
+    """Errors make a benchmark unfit for scoring; notes are facts that its users should know.
 
-    ``source`` says where the items are from, ``items`` is None where they could not be read, ``audio`` None where no
+    ``source`` says where the items are from. ``items`` is None where they could not be read, ``audio`` None where no
     recording was read.
     """
 
@@ -56,7 +56,7 @@ class Report:
     audio: Figures | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """The report for machines."""
+        """The report as a JSON object."""
         return {
             "source": self.source,
             "items": self.items,

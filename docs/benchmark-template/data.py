@@ -1,14 +1,14 @@
-"""my_benchmark: the rows of its file as records. Change the names in quotes to those of your file."""
+"""my_benchmark: turns the rows of its file into records. Change the names in quotes to those of your file."""
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, Record, SourceRow, Sources, record
 
-GROUPS = ("category",)  # the YAML's metadata names them too
+GROUPS = ("category",)  # name them in the YAML's metadata too
 
 
-def _record(row: Row) -> Record:
-    """One row; what is wrong with it is noted by ``row`` and reported with the other broken ones."""
+def _record(row: SourceRow) -> Record:
+    """Convert one row; ``row`` notes what is wrong, and all broken rows are reported together."""
     return record(
         id=row.text("id"),
         **row.audio("audio_path"),
@@ -19,5 +19,5 @@ def _record(row: Row) -> Record:
     )
 
 
-# Folder and file below --data-dir, the name of the audio folder for messages, the normaliser.
+# Folder and file below --data-dir, the name of the audio folder for messages, the converter.
 TEST = Sources({OFFICIAL: Files("my_benchmark", "my_benchmark.jsonl", "audio", _record)})

@@ -1,1 +1,1 @@
-"""AlpacaEval 2 (arXiv 2404.04475): instructions whose answers are judged against a baseline's."""
+"""AlpacaEval 2 (arXiv 2404.04475): instructions; a judge compares the answers with a baseline's."""

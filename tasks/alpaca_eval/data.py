@@ -1,14 +1,14 @@
-"""AlpacaEval 2's prompts with the answers to beat (tatsu-lab/alpaca_eval on the hub)."""
+"""AlpacaEval 2's prompts with the baseline's answers (tatsu-lab/alpaca_eval on the hub)."""
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, HubFiles, Record, SourceRow, Sources, record
 
 FILE = "alpaca_eval_gpt4_baseline.json"
 
 
-def _record(row: Row) -> Record:
-    """Fields as the hub's own loader script and NVIDIA-NeMo/RL (alpaca2 evaluation set) read them."""
+def _record(row: SourceRow) -> Record:
+    """The field names are those of the hub's loader script and of NVIDIA-NeMo/RL (alpaca2 evaluation set)."""
     dataset = row.text("dataset")
     return record(
         id=f"{dataset}-{row.where.number - 1:04d}",

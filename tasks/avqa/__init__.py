@@ -1,1 +1,1 @@
-"""AVQA (ACM MM 2022): questions on VGGSound clips of ten seconds, here as labelled items to train on."""
+"""AVQA (ACM MM 2022): questions on VGGSound clips of ten seconds, used as labelled training items."""

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.audio import AudioError, resolve_under
-from audio_eval.data import OFFICIAL, Files, Loaded, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, Loaded, Record, SourceRow, Sources, record
 from audio_eval.errors import UserError
 
 FOLDER, FILE = "avqa", "train.jsonl"
 
 
-def _record(row: Row) -> Record:
-    """The questions were written for videos; R1-AQA asks them of the sound track, in these words."""
+def _record(row: SourceRow) -> Record:
+    """The questions were written for videos; R1-AQA asks them about the sound track, with "audio" for "video"."""
     choices = row.choices("multi_choice")
     return record(
         id=_id(row),
@@ -27,14 +27,14 @@ def _record(row: Row) -> Record:
     )
 
 
-def _id(row: Row) -> str:
-    """AVQA's ids are numbers."""
+def _id(row: SourceRow) -> str:
+    """The id; AVQA's are numbers."""
     value = row.values.get("id")
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else row.text("id")
 
 
-def _path(row: Row) -> str:
-    """Relative to the folder of the file, or absolute and below it: R1-AQA writes absolute paths."""
+def _path(row: SourceRow) -> str:
+    """A path relative to the file's folder, or an absolute one below it, as R1-AQA writes them."""
     given = row.text("audio_path")
     try:
         return str(resolve_under(row.root, given)) if given else ""
@@ -42,17 +42,17 @@ def _path(row: Row) -> str:
         return row.problem(f"'audio_path': {error}")
 
 
-def _answer(row: Row, choices: list[str]) -> str:
-    """The option that an index, counted from 0, stands for."""
+def _answer(row: SourceRow, choices: list[str]) -> str:
+    """The text of the option with the given index, counted from 0."""
     index = row.values.get("answer")
     if isinstance(index, int) and not isinstance(index, bool) and 0 <= index < len(choices):
         return choices[index]
-    # without options no index is right, and the options have been reported
+    # without options no index is right, and the missing options are reported already
     return row.problem(f"'answer' is {index!r}, the index of no option (counted from 0)") if choices else ""
 
 
-def _rationale(row: Row) -> dict[str, Any]:
-    """A written chain of thought, by segment, where somebody has added one."""
+def _rationale(row: SourceRow) -> dict[str, Any]:
+    """A chain of thought by segment, where somebody has added one."""
     value = row.values.get("rationale")
     if value is None:
         return {}
@@ -64,7 +64,7 @@ def _rationale(row: Row) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _OneFile:
-    """``D/avqa/train.jsonl``, else the only .jsonl there: whoever converts AVQA chooses the name."""
+    """``D/avqa/train.jsonl``, else the only .jsonl there: the name depends on who converted AVQA."""
 
     @property
     def layout(self) -> str:

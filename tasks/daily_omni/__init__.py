@@ -1,1 +1,1 @@
-"""Daily-Omni (arXiv 2505.17862): questions on videos of daily life; here with the sound track alone."""
+"""Daily-Omni (arXiv 2505.17862): questions on videos of daily life, of which only the sound track is used."""

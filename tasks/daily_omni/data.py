@@ -1,14 +1,14 @@
-"""Daily-Omni's official metadata as records, for its sound tracks (Lliar-liar/Daily-Omni at fccb838)."""
+"""Daily-Omni's official metadata as records with the sound tracks (Lliar-liar/Daily-Omni at fccb838)."""
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, Record, Row, Sources, opened, record, unlettered
+from audio_eval.data import OFFICIAL, Files, HubFiles, Record, SourceRow, Sources, opened, record, unlettered
 
 GROUPS = ("Type", "video_category", "video_duration")
 
 
-def _record(row: Row) -> Record:
-    """Items have no id of their own: it is the video's, and which question on it this is, in the file's order."""
+def _record(row: SourceRow) -> Record:
+    """Items have no id: it is made of the video's id and the question's number among those on the video."""
     video = row.text("video_id")
     row.values["audio"] = f"Videos/{video}/{video}_audio.wav"
     choices = row.choices("Choice")

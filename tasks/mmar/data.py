@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, HubRows, Record, Row, Sources, record, unlettered
+from audio_eval.data import OFFICIAL, Files, HubFiles, HubRows, Record, SourceRow, Sources, record, unlettered
 
 GROUPS = ("modality", "category", "sub-category")
 
 
-def _record(row: Row, choices: list[str], answer: str) -> Record:
+def _record(row: SourceRow, choices: list[str], answer: str) -> Record:
     """``thinking``, ``cue`` and ``rubric`` are left out: they give the answer away."""
     return record(
         id=row.text("id"),
@@ -20,11 +20,11 @@ def _record(row: Row, choices: list[str], answer: str) -> Record:
     )
 
 
-def _official(row: Row) -> Record:
+def _official(row: SourceRow) -> Record:
     return _record(row, row.choices(), row.text("answer"))
 
 
-def _lmms(row: Row) -> Record:
+def _lmms(row: SourceRow) -> Record:
     """ngqtrung/mmar: "A. text" options and a letter as ``answer`` (lmms-eval at 226ba42, tasks/mmar/utils.py).
 
     It names the layer ``subcategory``; that ids are the official ones is [inferred].

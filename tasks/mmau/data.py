@@ -1,4 +1,4 @@
-"""MMAU's official files and hub mirrors as records, and the filled-in file that its evaluation takes.
+"""MMAU's official files and hub mirrors as records, and the filled-in file that its evaluation reads.
 
 Official: Sakshi113/MMAU at 110127f.
 """
@@ -15,7 +15,7 @@ from audio_eval.data import (
     Files,
     HubRows,
     Record,
-    Row,
+    SourceRow,
     Sources,
     opened,
     read_rows,
@@ -29,10 +29,10 @@ FOLDER = "mmau"
 GROUPS = ("task", "difficulty", "sub-category")
 
 
-def _convert(withheld: bool = False, mirror: Callable[[Row], None] | None = None) -> Convert:
-    """A converter of rows; ``mirror`` gives a mirror's fields their official names."""
+def _convert(withheld: bool = False, mirror: Callable[[SourceRow], None] | None = None) -> Convert:
+    """A converter of rows. ``mirror`` gives the fields of a mirror their official names."""
 
-    def converted(row: Row) -> Record:
+    def converted(row: SourceRow) -> Record:
         if mirror:
             mirror(row)
         choices, answer = row.choices(), row.text("answer", "" if withheld else None)
@@ -51,7 +51,7 @@ def _convert(withheld: bool = False, mirror: Callable[[Row], None] | None = None
     return converted
 
 
-def _attributes(row: Row) -> None:
+def _attributes(row: SourceRow) -> None:
     """gamma-lab-umd and AudioLLMs: the question is ``instruction``, the recording ``context``, and the rest one field.
 
     ``other_attributes`` is a JSON string in the former, an object in the latter (AudioLLMs/AudioBench at 67c8453,
@@ -61,7 +61,7 @@ def _attributes(row: Row) -> None:
     row.unpack("other_attributes")
 
 
-def _columns(row: Row) -> None:
+def _columns(row: SourceRow) -> None:
     """lmms-lab and TwinkStart: the official fields with an audio column.
 
     lmms-lab's choices are a JSON string (lmms-eval at a74c71f, tasks/mmau/utils.py; it calls the data set
@@ -72,7 +72,7 @@ def _columns(row: Row) -> None:
     row.rename(sub_category="sub-category")
 
 
-def _rows(repo: str, split: str, mirror: Callable[[Row], None], withheld: bool = False) -> HubRows:
+def _rows(repo: str, split: str, mirror: Callable[[SourceRow], None], withheld: bool = False) -> HubRows:
     return HubRows(repo, split, _convert(withheld, mirror), audio="context" if mirror is _attributes else "audio")
 
 
@@ -85,7 +85,7 @@ TEST_MINI = Sources(
     }
 )
 OPEN = opened(TEST_MINI)
-# What the benchmark was before v05.15.25: a quarter of its questions and some recordings differ.
+# The benchmark before v05.15.25: a quarter of its questions and some recordings differ.
 TEST_MINI_ORIGINAL = Sources(
     {
         OFFICIAL: Files("mmau_original", "mmau-test-mini.json", "test-mini-audios", _convert()),
@@ -102,12 +102,12 @@ TEST = Sources(
 
 
 def submission(data_dir: str, responses: dict[str, str]) -> list[dict[str, Any]]:
-    """Test's official file filled in, as MMAU's evaluation space takes it."""
+    """The official file of the test split, filled in for MMAU's evaluation space."""
     return fill_in(Path(data_dir) / FOLDER / "mmau-test.json", responses)
 
 
 def fill_in(metadata_path: Path, responses: dict[str, str]) -> list[dict[str, Any]]:
-    """The official records, in their order, with what the model answered (the last <answer> pair, else all of it).
+    """The official records, in their order, with the model's answers (the last <answer> pair, else the whole response).
 
     The evaluation script reads ``model_output``, its README asks for ``model_prediction``: both are written. An item
     without a response gets "", which counts as wrong (without the key the script would drop it from the denominator).

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from audio_eval.data import OFFICIAL, Files, HubRows, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, HubRows, Record, SourceRow, Sources, record
 
 SLOTS = ("choice_a", "choice_b", "choice_c", "choice_d")
 
 
-def _slots(row: Row) -> list[str | None]:
-    """The options by slot. Null slots are no options; the text "None" is one (of 19 items)."""
+def _slots(row: SourceRow) -> list[str | None]:
+    """The options by slot. A null slot is no option; the text "None" is one, in 19 items."""
     return [row.text(slot) if row.values.get(slot) is not None else None for slot in SLOTS]
 
 
-def _record(row: Row, slots: list[str | None], answer: str) -> Record:
+def _record(row: SourceRow, slots: list[str | None], answer: str) -> Record:
     """``meta.slots`` keeps all four slots for the official letter rule.
 
-    The official table crosses category with sub-category, as "Linguistics" occurs under both categories. Task names
-    are not checked: the paper's and the files' spellings differ.
+    The official table crosses category with sub-category, because "Linguistics" occurs in both categories. Task names
+    are not checked: the paper and the files spell them differently.
     """
     row.values["choices"] = [slot for slot in slots if slot is not None]
     category, sub_category = row.text("category"), row.text("sub-category")
@@ -35,17 +35,17 @@ def _record(row: Row, slots: list[str | None], answer: str) -> Record:
     )
 
 
-def _official(row: Row) -> Record:
+def _official(row: SourceRow) -> Record:
     return _record(row, _slots(row), row.text("answer_gt"))
 
 
-def _hub(row: Row) -> Record:
+def _hub(row: SourceRow) -> Record:
     """ddwang2000/MMSU: the official fields with an audio column (sgl-project/sglang-omni's mmsu benchmark)."""
     row.rename(audio="audio_path")
     return _official(row)
 
 
-def _lmms(row: Row) -> Record:
+def _lmms(row: SourceRow) -> Record:
     """ngqtrung/mmsu: slots, a letter as ``answer``, ``sub_category`` (lmms-eval at 082b872, tasks/mmsu/utils.py).
 
     That it has the official ``id`` is [inferred].

@@ -1,4 +1,4 @@
-"""synth_aqa for lm-eval: the splits as datasets whose audio is a path; recordings are rendered once into a cache."""
+"""synth_aqa for lm-eval: the splits as datasets. Recordings are rendered once, into the cache."""
 
 from __future__ import annotations
 
@@ -11,20 +11,21 @@ from typing import Any
 import soundfile
 from datasets import Dataset
 
-from audio_eval.data import FEATURES, Record, cache_root, record
+from audio_eval.cache import cache_root
+from audio_eval.data import FEATURES, Record, record
 from audio_eval.store import write_atomic
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
 from audio_eval.tasks.synth_aqa.rationale import rationale
 from audio_eval.tasks.synth_aqa.signal import RATE
 
-VERSION = "1.0"  # of the items: any change to what is drawn or rendered must raise it
+VERSION = "1.0"  # of the items; raise it with any change to what is drawn or rendered
 GROUPS = ("task", "category", "sub-category", "difficulty")
 
 
 def cache_folder() -> Path:
-    """Where recordings are kept: below $AUDIO_EVAL_CACHE, else ~/.cache/audio-eval.
+    """Where recordings are stored: below $AUDIO_EVAL_CACHE, else ~/.cache/audio-eval.
 
-    The name carries a digest of the code that renders them: what another version left there is never taken.
+    The name has a digest of the code that renders them, so that recordings of other versions are never taken.
     """
     return cache_root() / f"synth_aqa-{VERSION}-{_sources()}"
 
@@ -37,21 +38,21 @@ def _sources() -> str:
 
 
 def recording(item: Item) -> tuple[Path, str]:
-    """Path and sha256 of an item's WAV, rendered if it is not there yet."""
+    """Path and sha256 of an item's WAV file, which is rendered if it is not there yet."""
     path = cache_folder() / f"seed{item.seed}" / item.split / f"{item.index:05d}.wav"
     note = path.with_suffix(".sha256")
     if not (path.is_file() and note.is_file()):
         buffer = io.BytesIO()
         soundfile.write(buffer, item.pcm(), RATE, format="WAV", subtype="PCM_16")
-        write_atomic(path, buffer.getvalue())  # two runs at once write the same bytes
+        write_atomic(path, buffer.getvalue())  # two runs at the same time write the same bytes
         write_atomic(note, sha256(buffer.getvalue()).hexdigest().encode())
     return path, note.read_text()
 
 
 def build(seed: int = 0, splits: list[str] | None = None, limit: int | None = None, **_: Any) -> dict[str, Dataset]:
-    """Every split, up to ``limit`` items, as lm-eval's custom_dataset wants them.
+    """Every split, up to ``limit`` items, for lm-eval's custom_dataset.
 
-    With ``splits`` the others hold their first item alone: lm-eval looks into each when it builds a task.
+    The splits that are not in ``splits``, if given, have only their first item: lm-eval looks into every split.
     """
 
     def size(split: str) -> int:

@@ -1,4 +1,4 @@
-"""The written chain of thought of a training item, from the facts of its scene: it names the answer."""
+"""A chain of thought for a training item, written from the facts of its scene. It names the answer."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .questions import KINDS
 def rationale(item: Item) -> dict[str, str]:
     """Planning, caption, reasoning and summary, in few words: the embedded model answers in 64 tokens by default.
 
-    The caption is worded as those that the embedded model was taught.
+    The caption has the wording of the captions that the embedded model was trained on.
     """
     facts, asked = item.scene.facts, item.kind.replace("_", " ")
     return {

@@ -1,1 +1,1 @@
-"""UltraFeedback (arXiv 2310.01377): instructions of six sources, here as prompts to adapt on."""
+"""UltraFeedback (arXiv 2310.01377): instructions from six sources, used as prompts to adapt on."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from pathlib import PurePath
 
-from audio_eval.data import OFFICIAL, Files, HubFiles, Record, Row, Sources, record
+from audio_eval.data import OFFICIAL, Files, HubFiles, Record, SourceRow, Sources, record
 
-# The names are the six values of ``source``; sharegpt.jsonl and ultrachat.jsonl were seen as hub files of these names
-# in public code, the other four are [inferred] from them.
+# The names are the six values of ``source``. Public code reads sharegpt.jsonl and ultrachat.jsonl from the hub; the
+# other four names are [inferred] from these.
 FILES = tuple(
     f"{source}.jsonl" for source in ("evol_instruct", "false_qa", "flan", "sharegpt", "truthful_qa", "ultrachat")
 )
 
 
-def _record(row: Row) -> Record:
-    """The models' completions and their ratings are left out."""
+def _record(row: SourceRow) -> Record:
+    """The completions of models and their ratings are left out."""
     return record(
         id=f"{PurePath(row.where.file).stem}-{row.where.number}",
         question=row.text("instruction"),

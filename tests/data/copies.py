@@ -16,7 +16,17 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from audio_eval.data import Provenance, Sources
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def provenance(sources: Sources, **given: Any) -> Provenance:
+    """What the sources tell of the split that they read."""
+    told: list[Provenance] = []
+    sources(**given, on_read=lambda data, provenance: told.append(provenance))
+    (found,) = told
+    return found
 
 
 def recording(pitch: float = 440.0, kind: str = "WAV", seconds: float = 0.2, channels: int = 1) -> bytes:

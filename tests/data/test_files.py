@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from audio_eval.data import DataError, Files, Record, Row, Sources, provenance, read_rows, record
+from audio_eval.data import DataError, Files, Provenance, Record, SourceRow, Sources, read_rows, record
 from audio_eval.errors import UserError
+from tests.data.copies import provenance
 
 
-def convert(row: Row) -> Record:
+def convert(row: SourceRow) -> Record:
     return record(id=row.text("id"), question=row.text("question"))
 
 
@@ -40,8 +41,9 @@ def test_provenance_names_the_bytes_that_were_read(tmp_path: Path) -> None:
     data = b'{"id": "1", "question": "q"}\n'
     (tmp_path / "set").mkdir()
     (tmp_path / "set/a.jsonl").write_bytes(data)
-    split = Sources({"official": Files("set", "a.jsonl", "", convert)})(data_dir=str(tmp_path))["test"]
-    assert provenance(split) == {"source": "official", "files": {"set/a.jsonl": sha256(data).hexdigest()}}
+    found = provenance(Sources({"official": Files("set", "a.jsonl", "", convert)}), data_dir=str(tmp_path))
+    assert found == Provenance("official", files={"set/a.jsonl": sha256(data).hexdigest()})
+    assert found.as_json() == {"source": "official", "files": found.files}
 
 
 def test_ids_are_unique_over_all_files(tmp_path: Path) -> None:

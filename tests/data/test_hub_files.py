@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from audio_eval.data import Files, HubFiles, Record, Row, Sources, provenance, record
+from audio_eval.data import Files, HubFiles, Record, SourceRow, Sources, record
 from audio_eval.errors import UserError
-from tests.data.copies import COMMIT, recording, serve, unplug
+from tests.data.copies import COMMIT, provenance, recording, serve, unplug
 
 REPO = "owner/files"
 
 
-def convert(row: Row) -> Record:
+def convert(row: SourceRow) -> Record:
     return record(id=row.text("id"), question=row.text("question"), **row.audio("audio_path"))
 
 
@@ -52,7 +52,7 @@ def test_the_hub(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
     assert Path(doc["audio"]["path"]).is_relative_to(cache)
     assert not list(cache.rglob("*.mp4")), "only what is heard is unpacked"
     assert not list(cache.rglob("*.tar.gz")), "an archive that is unpacked is not kept"
-    assert provenance(SOURCES()["test"])["revision"] == COMMIT
+    assert provenance(SOURCES).revision == COMMIT
     assert [call.args[1] for call in asked.file.call_args_list] == ["meta.json", "audio.tar.gz"], "fetched once"
     unplug(monkeypatch)
     assert only(SOURCES) == doc

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from audio_eval.audio import AudioError, AudioRef
-from audio_eval.data import DataError, HubRows, Record, Row, Sources, hub, provenance, record
+from audio_eval.data import DataError, HubRows, Record, SourceRow, Sources, hub, record
 from audio_eval.errors import UserError
-from tests.data.copies import COMMIT, clip, parquet, recording, serve, unplug
+from tests.data.copies import COMMIT, clip, parquet, provenance, recording, serve, unplug
 
 REPO, FILE = "owner/name", "data/test-00000-of-00001.parquet"
 
 
-def convert(row: Row) -> Record:
+def convert(row: SourceRow) -> Record:
     return record(id=row.text("id"), question=row.text("question"), **row.audio("audio"))
 
 
@@ -48,8 +48,8 @@ def test_a_copy_is_read_without_the_hub(tmp_path: Path, monkeypatch: pytest.Monk
         assert item["audio"]["sha256"] == sha256(data).hexdigest()
         assert AudioRef(**item["audio"]).load().shape == (3200,)
     digest = sha256(path.read_bytes()).hexdigest()
-    found = provenance(SOURCES(data_dir=str(tmp_path))["test"])
-    assert found["files"] == {FILE: digest} and len(found["revision"]) == 64
+    found = provenance(SOURCES, data_dir=str(tmp_path))
+    assert found.files == {FILE: digest} and len(found.revision) == 64
 
 
 def test_the_next_load_reads_no_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -122,14 +122,14 @@ def test_what_is_missing_from_the_cache_is_read_again(tmp_path: Path, cache: Pat
 def test_the_hub_is_read_once_a_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     parquet(tmp_path, REPO, FILE, rows())
     asked = serve(monkeypatch, tmp_path)
-    found = provenance(SOURCES()["test"])
-    assert (found["source"], found["revision"]) == (REPO, COMMIT)
-    assert list(found["files"]) == [f"{REPO}/test"]
+    found = provenance(SOURCES)
+    assert (found.source, found.revision) == (REPO, COMMIT)
+    assert list(found.files) == [f"{REPO}/test"]
     assert f"reading {REPO} (test) once" in capsys.readouterr().err
     assert len(SOURCES()["test"]) == 3
     asked.rows.assert_called_once_with(REPO, COMMIT)
     asked = serve(monkeypatch, tmp_path, "f" * 40)
-    assert provenance(SOURCES()["test"])["revision"] == "f" * 40
+    assert provenance(SOURCES).revision == "f" * 40
     assert asked.rows.call_count == 1
 
 
@@ -143,7 +143,7 @@ def test_without_the_hub_the_last_complete_read_is_taken(
     serve(monkeypatch, tmp_path)
     SOURCES()
     unplug(monkeypatch)
-    assert provenance(SOURCES()["test"])["revision"] == COMMIT
+    assert provenance(SOURCES).revision == COMMIT
     assert f"taking commit {COMMIT[:12]}" in capsys.readouterr().err
 
 

@@ -15,7 +15,6 @@ import soundfile
 
 import audio_eval.tasks
 from audio_eval.cli.main import main
-from audio_eval.scoring import RULES
 from audio_eval.task import load_task
 
 ROOT = Path(__file__).parents[2]
@@ -30,7 +29,7 @@ def blocks(language: str) -> list[str]:
 
 
 COPY, COMMANDS = blocks("sh")
-DATA, LM_EVAL, RULE, SPLITS = blocks("python")
+DATA, LM_EVAL, RULE, SCORER, SPLITS = blocks("python")
 (NEW_METADATA,) = blocks("yaml")
 (ITEM,) = map(json.loads, blocks("json"))
 
@@ -80,7 +79,7 @@ def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def mine(copied: None) -> None:
-    """Step 2: the page's normaliser, metadata and items."""
+    """Step 2: the page's converter, metadata and items."""
     Path("my_tasks/my_benchmark/data.py").write_text(DATA)
     edit("my_benchmark.yaml", (METADATA, NEW_METADATA))
     record_items("questions.jsonl", [ITEM | {"uid": f"a{i}", "wav": f"clips/{i}.wav"} for i in range(6)])
@@ -114,15 +113,29 @@ def test_plain_lm_eval_loads_the_task(mine: None) -> None:
     assert task.process_results(doc, ["<answer>car</answer>"]) == {"acc": 1, "unparsable": 0}
 
 
-def test_an_official_rule(mine: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.delitem(RULES, "my_rule", raising=False)
+def test_an_official_rule(mine: None, capsys: pytest.CaptureFixture[str]) -> None:
     append("data.py", RULE)
-    edit("my_benchmark.yaml", ("metadata:\n", "metadata:\n  official: my_rule\n"))
+    (line,) = re.findall(r"`(official: \S+)`", PAGE)
+    edit("my_benchmark.yaml", ("metadata:\n", f"metadata:\n  {line}\n"))
     assert main(["ls", "my_benchmark", "--counts", *OWN]) == 0
-    assert "50.00 % by my_rule" in capsys.readouterr().out
+    assert "50.00 % by data:my_rule" in capsys.readouterr().out
     assert main(["validate", "my_benchmark", *OWN]) == 0
     assert "0 notes" in capsys.readouterr().out
-    monkeypatch.delitem(RULES, "my_rule")
+
+
+def test_a_scorer(mine: None, capsys: pytest.CaptureFixture[str]) -> None:
+    append("data.py", SCORER)
+    (line,) = re.findall(r"`(scoring: data:\S+)`", PAGE)
+    edit("my_benchmark.yaml", ("metadata:\n", f"metadata:\n  {line}\n"))
+    assert main(["validate", "my_benchmark", *OWN]) == 0
+    assert "0 notes" in capsys.readouterr().out
+    responses = ["car", "house", "a red car", "", "cat", "cars"]
+    lines = [json.dumps({"id": f"a{i}", "response": text}) for i, text in enumerate(responses)]
+    Path("said.jsonl").write_text("\n".join(lines))
+    assert main(["score", "my_benchmark", "--responses", "said.jsonl", "--json", *OWN]) == 0
+    (row,) = json.loads(capsys.readouterr().out)["rows"]
+    assert (row["scorer"], row["accuracy"], row["unparsable_n"]) == ("within_two@1", 66.6667, 1)
+    assert row["metrics"] == {"distance": {"value": 2.0, "n": 6}}
 
 
 def test_splits(mine: None) -> None:
@@ -132,7 +145,7 @@ def test_splits(mine: None) -> None:
     record_items("train.jsonl", [ITEM | {"uid": f"b{i}", "wav": f"clips/b{i}.wav"} for i in range(3)])
     assert main(["validate", "my_benchmark:train,my_benchmark", *OWN]) == 0
     task = load_task("my_benchmark:train", data_dir="data", include_path="my_tasks")
-    assert len(task.questions) == 3 and list(task.provenance["files"]) == ["my_benchmark/train.jsonl"]
+    assert len(task.questions) == 3 and list(task.provenance.files) == ["my_benchmark/train.jsonl"]
 
 
 def test_an_open_task(mine: None) -> None:

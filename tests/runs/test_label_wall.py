@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import re
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -55,8 +54,8 @@ def poisoned(*args: Any, **kwargs: Any) -> Task:
     wrong = {q.id: next((c for c in q.choices if c != task.answers[q.id]), "garbage") for q in task.questions}
     docs = []
     for doc in task.docs:
-        asked = {"paraphrases": json.loads(doc["meta"])["paraphrases"]}
-        meta = json.dumps({**asked, "poison": True, "rationale": {"reasoning": SECRET}})
+        asked = {"paraphrases": doc["meta"]["paraphrases"]}
+        meta = {**asked, "poison": True, "rationale": {"reasoning": SECRET}}
         docs.append({**doc, "answer": wrong[doc["id"]], "meta": meta})
     return dataclasses.replace(task, answers=wrong, docs=docs)
 
@@ -240,7 +239,7 @@ def test_the_rationales_of_the_training_task_are_its_examples_alone() -> None:
         written = [text for text in example.rationale.values() if len(text) > 20]
         assert written and not any(text in everything_of(question) for text in written)
     scored = load_task(NAME, limit=6)
-    assert all("rationale" not in json.loads(doc["meta"]) for doc in scored.docs), "nothing to leak in the first place"
+    assert all("rationale" not in doc["meta"] for doc in scored.docs), "nothing to leak in the first place"
 
 
 # --- where labels come from ------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def test_win_rates(executor: Executor, flags: dict[str, Any], server: OpenAIServ
     judged = run(
         executor, tmp_path / "judged", tasks="alpaca_eval", judge=server.url, judge_model="judge-7b", **flags
     )  # fmt: skip
-    preferences = [record["preference"] for record in lines(tmp_path / "judged", "scores.jsonl")]
+    preferences = [record["measures"]["preference"] for record in lines(tmp_path / "judged", "scores.jsonl")]
     assert judged["metrics"]["preference"]["value"] == pytest.approx(100 * sum(preferences) / 3, abs=1e-3)
     assert judged["judge"]["win_rate"] == pytest.approx(judged["metrics"]["preference"]["value"], abs=1e-3)
     assert "length_adjusted_win_rate" in judged["metrics"] and judged["scorer"] == "preferred@1"

@@ -49,7 +49,7 @@ def test_an_item(tmp_path: Path) -> None:
     assert question.audio is not None and question.audio.path == str(tmp_path / "avqa/wav/a.wav")
     assert question.prompt.endswith("'Consignment car']. Output the final answer in <answer> </answer>.")
     assert (task.split, task.label, example.rationale) == ("train", "avqa:train", {})
-    assert set(task.provenance["files"]) == {"avqa/train.jsonl"}
+    assert set(task.provenance.files) == {"avqa/train.jsonl"}
 
 
 def test_there_is_no_split_but_train(tmp_path: Path) -> None:

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from audio_eval.audio import AudioRef
-from audio_eval.data import OFFICIAL, DataError, Sources, provenance
+from audio_eval.data import OFFICIAL, DataError, Sources
 from audio_eval.tasks.alpaca_eval.data import PROMPTS as ALPACA_EVAL
 from audio_eval.tasks.daily_omni.data import AUDIO
 from audio_eval.tasks.mmar.data import TEST as MMAR_TEST
 from audio_eval.tasks.mmau.data import OPEN, TEST, TEST_MINI, TEST_MINI_ORIGINAL
 from audio_eval.tasks.mmsu.data import TEST as MMSU_TEST
 from audio_eval.tasks.ultrafeedback.data import PROMPTS as ULTRAFEEDBACK
-from tests.data.copies import clip, parquet, recording, serve, unplug
+from tests.data.copies import clip, parquet, provenance, recording, serve, unplug
 from tests.tasks.official import ALPACA, DAILY, MMAR, MMAU, MMSU, ULTRA, ULTRA_FILES, write
 
 WAV, MP3 = recording(channels=2), recording(kind="MP3", seconds=1.0)
@@ -60,9 +60,9 @@ def columns(item: dict[str, Any], sound: bytes, packed: bool, sub_category: str 
 
 
 def docs(sources: Sources, data_dir: Path, source: str) -> list[dict[str, Any]]:
-    split = sources(data_dir=str(data_dir), source=source)["test"]
-    assert provenance(split)["source"] == source
-    return [dict(doc) for doc in split]
+    given = {"data_dir": str(data_dir), "source": source}
+    assert provenance(sources, **given).source == source
+    return [dict(doc) for doc in sources(**given)["test"]]
 
 
 def same_everywhere(sources: Sources, data_dir: Path, sounds: list[bytes], recorded: list[str]) -> None:
@@ -145,7 +145,7 @@ def test_mmsu(tmp_path: Path) -> None:
     parquet(tmp_path, "ngqtrung/mmsu", "data/test-00000-of-00001.parquet", [row])
     same_everywhere(MMSU_TEST, tmp_path, [MP3], MMSU_TEST.hub)
     for name in MMSU_TEST.hub:
-        assert json.loads(docs(MMSU_TEST, tmp_path, name)[0]["meta"])["slots"] == [None, "male", None, "None"]
+        assert docs(MMSU_TEST, tmp_path, name)[0]["meta"]["slots"] == [None, "male", None, "None"]
     parquet(tmp_path, "ngqtrung/mmsu", "data/test-00000-of-00001.parquet", [dict(row, answer="A")])
     with pytest.raises(DataError, match="row 1: 'answer' is 'A', the letter of no option"):
         docs(MMSU_TEST, tmp_path, "ngqtrung/mmsu")

@@ -20,7 +20,7 @@ def test_daily_omni(tmp_path: Path) -> None:
     assert first["choices"] == ["A. Smith", "rain → wind", "", "B"], "one letter is taken off, and only its own"
     assert (first["answer"], second["answer"]) == ("rain → wind", "B")
     assert first["audio"]["path"] == str(tmp_path / "daily_omni/Videos/-v_1/-v_1_audio.wav")
-    assert json.loads(first["groups"]) == {"Type": "Inference", "video_category": "Music", "video_duration": "30s"}
+    assert first["groups"] == {"Type": "Inference", "video_category": "Music", "video_duration": "30s"}
 
 
 def test_daily_omni_rows_that_are_broken(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_open_items(name: str, file: str, row: dict[str, Any], answer: str, opti
     write(tmp_path, file, [row])
     task = load(name, tmp_path)
     (doc,) = task.test_docs()
-    assert (doc["choices"], doc["answer"], json.loads(doc["meta"])["options"]) == ([], answer, options)
+    assert (doc["choices"], doc["answer"], doc["meta"]["options"]) == ([], answer, options)
     assert doc["question"] == row.get("question", row.get("Question"))
     assert task.doc_to_text(doc).startswith(f"{doc['question']}\nExplain your reasoning step by step")
     assert answer not in task.doc_to_text(doc)
@@ -88,7 +88,7 @@ def test_ultrafeedback(tmp_path: Path) -> None:
     assert [doc["id"] for doc in docs] == ids
     assert docs[3]["question"] == "One\u2028line"
     assert {(doc["answer"], doc["audio"]["path"], len(doc["choices"])) for doc in docs} == {("", "", 0)}
-    assert json.loads(docs[2]["groups"]) == {"source": "flan"}
+    assert docs[2]["groups"] == {"source": "flan"}
     assert "completions" not in json.dumps(docs), "what other models said stays out"
     assert task.process_results(docs[0], ["two words"]) == {"words": 2}
     (tmp_path / "ultrafeedback/sharegpt.jsonl").write_text("{\n" + json.dumps(dict(ULTRA, instruction="")))
@@ -105,7 +105,7 @@ def test_alpaca_eval(tmp_path: Path) -> None:
     first, second = task.test_docs()
     assert (first["id"], second["id"]) == ("koala-0000", "oasst-0001")
     assert (first["answer"], first["choices"]) == ("", [])
-    assert json.loads(first["meta"]) == {"baseline": "hi", "generator": "gpt4_1106_preview"}
+    assert first["meta"] == {"baseline": "hi", "generator": "gpt4_1106_preview"}
     assert task.doc_to_text(first) == "Say {{ hi }}."
     task.build_all_requests()
     assert len(task.instances[0].args) == 2, "text only: no audio in the request"

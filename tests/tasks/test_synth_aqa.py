@@ -224,8 +224,8 @@ def test_loads_through_lm_eval_with_audio_as_references() -> None:
         assert [doc[key] for key in ("id", "question", "choices", "answer")] == [
             item.id, item.question, list(item.choices), item.answer,
         ]  # fmt: skip
-        assert json.loads(doc["groups"])["sub-category"] == item.kind
-        assert json.loads(doc["meta"])["severity"] == pytest.approx(item.shift.severity, abs=1e-3)
+        assert doc["groups"]["sub-category"] == item.kind
+        assert doc["meta"]["severity"] == pytest.approx(item.shift.severity, abs=1e-3)
         assert task.process_results(doc, [f"<answer>{item.answer}</answer>"]) == {"acc": 1, "unparsable": 0}
 
 
@@ -273,7 +273,7 @@ def test_the_open_form_has_the_same_items_without_options() -> None:
     from audio_eval.task import load_task
 
     closed, opened = (load_task(name, limit=12) for name in ("synth_aqa:validation", "synth_aqa_open:validation"))
-    assert opened.answers == closed.answers and opened.scoring == "open"
+    assert opened.answers == closed.answers and opened.scorer.label == "contains_em@1"
     for shut, free in zip(closed.questions, opened.questions, strict=True):
         assert (free.id, free.audio, free.question, free.choices) == (shut.id, shut.audio, shut.question, ())
         assert free.prompt == f"{free.question} Output the final answer in <answer> </answer>."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from importlib import import_module
@@ -71,7 +70,7 @@ def test_metadata_agrees_with_the_code(name: str) -> None:
 def test_every_task_loads(name: str, data_dir: Path) -> None:
     task = manager(data_dir).load([name])["tasks"][name]
     doc = next(iter(task.test_docs()))
-    assert list(json.loads(doc["groups"])) == task.config.metadata["groups"]
+    assert list(doc["groups"]) == task.config.metadata["groups"]
     text = task.config.metadata.get("prompt") == "plain"
     assert getattr(task, "MULTIMODAL", False) is not text
     prompt = task.doc_to_text(doc)

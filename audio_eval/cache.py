@@ -1,4 +1,4 @@
-"""The cache: recordings rendered or taken out of hub data sets, and files that are either whole or not there."""
+"""The cache folder, and the recordings in it, stored by content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ def cache_root() -> Path:
 
 
 def clip_path(digest: str) -> Path:
-    """Where the recording with that sha256 is kept. It has no suffix: recordings are told by content."""
+    """Path of the recording with this sha256. It has no suffix: the audio format is detected from the content."""
     return cache_root() / "clips" / digest[:2] / digest
 
 
 def keep_clip(data: bytes) -> str:
-    """Keep an encoded recording, once however many items share it; its sha256."""
+    """Store an encoded recording, once for all items that share it; returns its sha256."""
     digest = sha256(data).hexdigest()
     path = clip_path(digest)
     if not (path.is_file() and path.stat().st_size == len(data)):
@@ -29,7 +29,7 @@ def keep_clip(data: bytes) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file, read in pieces."""
+    """The sha256 of a file, read in blocks."""
     digest = sha256()
     with path.open("rb") as file:
         while block := file.read(2**20):

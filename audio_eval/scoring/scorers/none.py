@@ -1,0 +1,26 @@
+"""No scoring: tasks that are only there to adapt on."""
+
+from __future__ import annotations
+
+from audio_eval.scoring.open_ended import final_answer
+from audio_eval.scoring.score import Score
+from audio_eval.scoring.scorer import ScoredItem, Scorer
+
+
+class Unscored(Scorer):
+    """Says of each response only whether there is one."""
+
+    name = "none"
+    scores = False
+    unscored = "a task to adapt on"
+
+    def score(self, item: ScoredItem, response: str) -> Score:
+        """Excluded, whatever the response."""
+        return Score(
+            id=item.id,
+            answer=item.answer,
+            outcome="excluded",
+            answered=bool(final_answer(response)),
+            why="not judged",
+            groups=dict(item.groups),
+        )
