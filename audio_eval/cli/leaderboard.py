@@ -16,7 +16,7 @@ def execute(args: argparse.Namespace) -> int:
     """Read the runs, write the tables, print where."""
     from audio_eval.errors import UserError
     from audio_eval.leaderboard import aggregate, load_runs, write
-    from audio_eval.leaderboard.markdown import plain
+    from audio_eval.leaderboard.cells import plain
 
     runs, skipped = load_runs(args.runs)
     for message in skipped:

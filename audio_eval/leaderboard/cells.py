@@ -1,4 +1,4 @@
-"""Text of tables: names that come from other people, and cells in line."""
+"""Texts in tables: names made harmless, numbers, and tables of ready-made cells."""
 
 from __future__ import annotations
 
@@ -29,6 +29,20 @@ def cell(text: object) -> str:
     """``plain`` text that markdown shows as it is, inside and outside tables."""
     safe = "".join(_HTML.get(char, char) for char in plain(text))
     return _MARKDOWN.sub(lambda match: "\\" + match.group(), safe)
+
+
+def signed(points: float) -> str:
+    """Points with their sign and one decimal."""
+    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0 turns a rounded -0.0 into +0.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the units that suit them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def table(lines: list[list[str]], headers: list[str], style: str, right: Iterable[int]) -> str:
