@@ -9,7 +9,7 @@ from collections.abc import Iterable
 NONE = "—"
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
-_MARKDOWN = re.compile(r"[\\`|*\[\]]")
+_MARKDOWN = re.compile(r"[\\`|*]|\](?=[(\[:])")  # a bracket that makes a link, not that of an interval
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 

@@ -173,7 +173,7 @@ COLUMNS: list[Column] = [
            lambda row: ", ".join(digest[:12] for digest in _adapters(row)) or NONE, place="sources"),
     _source("graders", "graders", "", lambda row: row.runs[0].summary.graders),
     _source("runs", "runs", "", lambda row: [run.name for run in row.runs]),
-    _source("remarks", "remarks", "", lambda row: list(dict.fromkeys(r.summary.note for r in row.runs if r.summary.note))),
+    _source("remarks", "remarks", "", lambda row: sorted({r.summary.note for r in row.runs if r.summary.note})),
 ]  # fmt: skip
 
 METRICS = {

@@ -25,7 +25,7 @@ def write(rows: Sequence[Row], out_dir: str | Path) -> list[Path]:
     by_task: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: row.task):
         by_task.setdefault(row.task, []).append(row)
-    pages = {}
+    pages: dict[str, str] = {}
     for task, of in by_task.items():
         stem = _file_stem(task)
         pages |= {f"{stem}.md": f"# {cell(task)}\n\n{task_table(of)}", f"{stem}.csv": csv.page(of)}

@@ -13,7 +13,7 @@ from statistics import fmean
 from typing import Any
 
 from audio_eval.errors import UserError
-from audio_eval.leaderboard.labels import Facts, labels, shown
+from audio_eval.leaderboard.labels import Facts, labels
 from audio_eval.leaderboard.summary import GroupScore, Metric, Official, Summary, summary_reader
 from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accuracy_interval, compare
 
@@ -36,9 +36,10 @@ class Run:
 class Row:
     """A method on a task, averaged over its seeds. Percents are 0..100; ``samples`` and ``wall_s`` are per run.
 
-    ``label`` is its name in the table of its task. ``settings`` are those that are not the method's usual ones. ``accuracy`` and ``interval`` are None where the answers are hidden, ``comparison`` where there is no comparable
-    ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted mean. ``official`` and ``official_n`` (lowest
-    and highest over seeds) follow the benchmark's own rule. ``runs`` are the runs the row averages, by seed.
+    ``label`` is its name in the table of its task. ``accuracy`` and ``interval`` are None where the answers are hidden,
+    ``comparison`` where there is no comparable ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted
+    mean. ``official`` and ``official_n`` (lowest and highest over seeds) follow the benchmark's own rule. ``settings`` are
+    those that are not the method's usual ones. ``runs`` are the runs that the row averages, by seed.
     """
 
     model: str
@@ -70,16 +71,12 @@ class Row:
     @property
     def facts(self) -> Facts:
         """What may tell it from the other rows of a table."""
-        first, names = self.runs[0].summary, [run.name for run in self.runs]
+        first = self.runs[0].summary
         origin = {
-            "prompt": self.prompt,
-            "scorer": self.scorer,
-            "data": self.data_revision,
-            "model": self.model_revision,
-            "recordings": first.audio_revision,
-            "graders": first.graders,
-        }
-        order = (str(self.seeds), *names)
+            "prompt": self.prompt, "scorer": self.scorer, "data": self.data_revision, "model": self.model_revision,
+            "recordings": first.audio_revision, "graders": first.graders,
+        }  # fmt: skip
+        order = (*map(str, self.seeds), *(run.name for run in self.runs))
         return Facts(self.model, self.method, self.settings, self.tags, origin, {"n": str(self.n)}, order)
 
     @property
@@ -198,7 +195,7 @@ def _is_baseline(summary: Summary) -> bool:
 def _key(run: Run) -> Hashable:
     s = run.summary
     items = frozenset(outcome.id for outcome in run.outcomes)
-    return _comparable(run), s.method, s.n, items, s.trained_on, _tags(s), _settings(s)
+    return _comparable(run), s.method, s.n, items, s.trained_on, _tags(s), repr(sorted(s.settings.items()))
 
 
 def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
@@ -275,20 +272,6 @@ def _tags(summary: Summary) -> tuple[str, ...]:
     return tuple(dict.fromkeys(tags))
 
 
-def _settings(summary: Summary) -> tuple[str, ...]:
-    return tuple(f"{key}={shown(value)}" for key, value in summary.settings.items())
-
-
 def _order(row: Row) -> tuple[Any, ...]:
-    hidden = row.accuracy is None
-    names = (row.model, row.method, str(row.prompt), str(row.scorer), str(row.data_revision), str(row.model_revision))
-    return (
-        row.task,
-        hidden,
-        -(row.accuracy or 0.0),
-        *names,
-        row.tags,
-        _settings(row.runs[0].summary),
-        row.seeds,
-        tuple(run.name for run in row.runs),
-    )
+    hidden, facts = row.accuracy is None, row.facts
+    return row.task, hidden, -(row.accuracy or 0.0), row.model, row.method, repr(facts.origin), repr(facts), facts.order

@@ -21,13 +21,13 @@ def task_table(rows: Sequence[Row]) -> str:
     lines = [[cell(column.text(row)) for column in shown] for row in rows]
     right = [number for number, column in enumerate(shown) if column.right]
     body = table(lines, [cell(column.title) for column in shown], "github", right)
-    return f"{body}\n\n{_head(rows)}\n\n{_legend(rows)}\n\n{_sources(rows)}\n{breakdowns(rows)}"
+    return f"{body}\n\n{_models(rows)}\n\n{_legend(rows)}\n\n{_sources(rows)}\n{breakdowns(rows)}"
 
 
 def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
     """Models and methods against tasks: accuracy, and the unweighted mean over the tasks whose answers are known.
 
-    A cell with several accuracies (another prompt, scorer, data revision or other items) shows them all and has no mean.
+    A cell with several accuracies (prompts, scorers, data revisions or items differ) shows them all and has no mean.
     """
     tasks = list(rows_by_task)
     scored = [task for task in tasks if any(row.accuracy is not None for row in rows_by_task[task])]
@@ -52,21 +52,9 @@ def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
     every = [row for rows in rows_by_task.values() for row in rows]
     return (
         f"{body}\n\n{_models(every)}\n\n"
-        "Accuracy in percent; intervals, tests and sources are on each task's own page. mean: unweighted, over the tasks "
-        "with known answers, only where each has exactly one number on all of its items; `(n ...)` marks a number on "
-        "fewer items, `/` several that differ in prompt, scorer, data or items.\n"
-    )
-
-
-def _head(rows: Sequence[Row]) -> str:
-    """What holds for the whole table."""
-
-    def values(of: Iterable[str | None]) -> str:
-        return "; ".join(cell(value) for value in dict.fromkeys(value or "not recorded" for value in of))
-
-    return (
-        f"{_models(rows)} Scorer: {values(row.scorer for row in rows)}. Prompt: {values(row.prompt for row in rows)}. "
-        f"Data revision: {values(row.data_revision for row in rows)}."
+        "Accuracy in percent; intervals, tests and sources are on each task's own page. mean: unweighted, over the "
+        "tasks with known answers, only where each has exactly one number on all of its items; `(n ...)` marks a number "
+        "on fewer items, `/` several that differ in prompt, scorer, data or items.\n"
     )
 
 
@@ -87,14 +75,17 @@ def _legend(rows: Sequence[Row]) -> str:
 
 
 def _sources(rows: Sequence[Row]) -> str:
-    """Where each number is from."""
-    found = [column for column in columns(rows) if column.place == "sources"]
-    lines = ["Sources of the rows, from the top:", ""]
-    for number, row in enumerate(rows, start=1):
-        texts = [(column.title, column.text(row)) for column in found]
-        told = "; ".join(f"{cell(title)} {cell(text)}" for title, text in texts if text != NONE)
-        lines.append(f"{number}. {cell(row.label)}: {told}")
-    return "\n".join(lines)
+    """Where the numbers are from: first what is the same for all rows, then the rest of each row."""
+    texts = {c.title: [c.text(row) for row in rows] for c in columns(rows) if c.place == "sources"}
+    shared = {title for title, found in texts.items() if len(rows) > 1 and len(set(found)) == 1}
+
+    def told(number: int, titles: Iterable[str]) -> str:
+        return "; ".join(f"{cell(t)} {cell(texts[t][number])}" for t in titles if texts[t][number] != NONE)
+
+    own = [title for title in texts if title not in shared]
+    lines = [f"{number}. {cell(row.label)}: {told(number - 1, own)}" for number, row in enumerate(rows, start=1)]
+    same = f" All: {told(0, [t for t in texts if t in shared])}." if shared else ""
+    return "\n".join([f"Sources of the rows, from the top.{same}", "", *lines])
 
 
 def _entry(rows: Sequence[Row], full: int) -> str:

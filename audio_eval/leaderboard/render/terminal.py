@@ -1,4 +1,4 @@
-"""Rows -> one table per task for a terminal: few columns, at most ``WIDTH`` wide, and what they mean."""
+"""Rows -> one table per task for a terminal: few columns, at most ``WIDTH`` wide, and in a sentence what each means."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def _table(rows: Sequence[Row]) -> str:
         tablefmt="simple",
         disable_numparse=True,  # numbers are ready; tabulate would drop trailing zeros
         colalign=["right" if column.right else "left" for column in shown],
-        maxcolwidths=[WIDEST.get(column.key) for column in shown],
-        maxheadercolwidths=[None if "[" in column.title else HEADER for column in shown],
+        maxcolwidths=[WIDEST.get(column.key, WIDTH) for column in shown],
+        maxheadercolwidths=[WIDTH if "[" in column.title else HEADER for column in shown],
     )
     return f"{plain(rows[0].task)}, {models}\n\n{body}"
 
 
 def _legend(rows: Sequence[Row]) -> str:
     found = legends(in_table(rows, terminal=True))
-    texts = [f"{titles}: {legend}".replace("`", "") for titles, legend in found]
+    texts = [f"{titles}: {legend.partition('. ')[0]}".replace("`", "") for titles, legend in found]
     return "\n".join(line for text in texts for line in textwrap.wrap(text, WIDTH, subsequent_indent="  "))
