@@ -49,7 +49,7 @@ def table(lines: list[list[str]], headers: list[str], style: str, right: Iterabl
     """Rows of ready-made cells in a tabulate style; ``right`` are the columns flush right."""
     from tabulate import tabulate
 
-    align = ["left"] * len(headers)
+    align = ["left"] * len(lines[0] if lines else headers)
     for column in right:
         align[column] = "right"
     # Numbers are formatted already; tabulate would drop trailing zeros.

@@ -122,8 +122,8 @@ COLUMNS: list[Column] = [
     _data("difference_n", f"items shared with {BASELINE}", lambda row: _of(row, "n")),
     Column(
         "p_value", "p",
-        f"how likely such a difference to `{BASELINE}` is by chance: exact McNemar test for one seed against one, "
-        "else paired sign-flip permutation test.",
+        f"how probable so large a difference is if the method is no better or worse than `{BASELINE}`. Exact McNemar "
+        "test for one seed against one, else paired sign-flip permutation test.",
         lambda row: _of(row, "p_value"), _compared(lambda c: "<0.001" if c.p_value < 0.001 else f"{c.p_value:.3f}"),
     ),
     Column(

@@ -38,8 +38,8 @@ class Row:
 
     ``label`` is its name in the table of its task. ``accuracy`` and ``interval`` are None where the answers are hidden,
     ``comparison`` where there is no comparable ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted
-    mean. ``official`` and ``official_n`` (lowest and highest over seeds) follow the benchmark's own rule. ``settings`` are
-    those that are not the method's usual ones. ``runs`` are the runs that the row averages, by seed.
+    mean. ``official`` and ``official_n`` (lowest and highest over seeds) follow the benchmark's own rule. ``settings``
+    are those that are not the method's usual ones. ``runs`` are the runs that the row averages, by seed.
     """
 
     model: str

@@ -10,7 +10,7 @@ import pytest
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard import aggregate, all_table, load_runs, task_table, terminal_table, write
-from audio_eval.leaderboard.markdown import cell, plain
+from audio_eval.leaderboard.cells import cell, plain
 
 STATES = {"r": ("correct", 0), "w": ("wrong", 1), "u": ("wrong", None)}
 

@@ -53,8 +53,8 @@ def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
     return (
         f"{body}\n\n{_models(every)}\n\n"
         "Accuracy in percent; intervals, tests and sources are on each task's own page. mean: unweighted, over the "
-        "tasks with known answers, only where each has exactly one number on all of its items; `(n ...)` marks a number "
-        "on fewer items, `/` several that differ in prompt, scorer, data or items.\n"
+        "tasks with known answers, only where each has exactly one number on all of its items; `(n ...)` marks a "
+        "number on fewer items, `/` several that differ in prompt, scorer, data or items.\n"
     )
 
 
