@@ -1,4 +1,4 @@
-"""Write tables that compare runs: one file a task, and one over all tasks."""
+"""Write tables that compare finished runs: markdown, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval leaderboard``."""
-    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, or folders that hold some")
-    parser.add_argument("-o", "--output", metavar="DIR", default="leaderboards", help="where the tables are written")
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, or folders that contain some")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", default="leaderboards", help="folder of the tables (default: leaderboards)"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -20,7 +22,7 @@ def execute(args: argparse.Namespace) -> int:
 
     runs, skipped = load_runs(args.runs)
     for message in skipped:
-        print(f"left out: {plain(message)}", file=sys.stderr)
+        print(f"    {plain(message)}", file=sys.stderr)
     if not runs:
         raise UserError(f"no finished run in {', '.join(args.runs)}.")
     for path in write(aggregate(runs), args.output):

@@ -1,4 +1,4 @@
-"""Check a benchmark's data before running on it: rows, gold answers, recordings; exit code 2 if something is wrong."""
+"""Check the data of a benchmark; exit code 2 if something is wrong."""
 
 from __future__ import annotations
 
@@ -8,19 +8,16 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval validate``."""
-    from audio_eval.cli.run import add_data_arguments
+    from audio_eval.cli.flags import DATA, add_fields
 
     parser.add_argument("tasks", metavar="TASK[,TASK]", help="tasks, task:split, or groups of tasks")
-    add_data_arguments(parser)
-    parser.add_argument("--limit", "-L", type=int, metavar="N", help="first N items of each task")
-    parser.add_argument(
-        "--no-audio", action="store_true", help="check the metadata alone; recordings are not looked for"
-    )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout, with every finding")
+    add_fields(parser, "limit", *DATA)
+    parser.add_argument("--no-audio", action="store_true", help="check rows and answers only, no recordings")
+    parser.add_argument("--json", action="store_true", help="print one JSON object with every finding on stdout")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print what was found, a task at a time; 2 where any task has errors, notes alone give 0."""
+    """Print what was found, task by task; 2 where any task has errors, 0 where there are only notes."""
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.cli.run import quiet_libraries
     from audio_eval.errors import UserError

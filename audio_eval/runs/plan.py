@@ -87,17 +87,17 @@ def listed(value: Any) -> list[Any]:
     return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
-def parse_args(text: str) -> dict[str, Any]:
+def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
     """``key=value,...``; values are read as YAML scalars; ``method.key=value`` is for one method."""
     found: dict[str, Any] = {}
     for part in listed(text):
         key, equals, value = part.partition("=")
         if not equals:
-            raise UserError(f"--method-args takes key=value,...: '{part}' has no '='.")
+            raise UserError(f"{flag} takes key=value,...: '{part}' has no '='.")
         try:
             found[key.strip()] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise UserError(f"--method-args: the value of '{key}' cannot be read: {value}") from None
+            raise UserError(f"{flag}: the value of '{key}' cannot be read: {value}") from None
     return found
 
 
