@@ -88,8 +88,10 @@ def add_lm_eval_flags(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--output-path", dest="output", metavar="DIR", default=argparse.SUPPRESS, help="same as --output"
     )
-    group.add_argument("--gen-kwargs", nargs="+", action=_Joined, metavar="KEY=VALUE[,...]", help="max_tokens alone; how "
-                       "answers are sampled is the method's: --method-args")  # fmt: skip
+    group.add_argument(
+        "--gen-kwargs", nargs="+", action=_Joined, metavar="KEY=VALUE[,...]",
+        help="max_tokens alone; how answers are sampled is set by --method-args",
+    )  # fmt: skip
     group.add_argument("--num-fewshot", "-f", type=int, metavar="0", help="0: items are shown without examples")
     group.add_argument("--apply-chat-template", nargs="?", const=True, metavar="NAME", help="always so")
     group.add_argument("--log-samples", "-s", action="store_true", help="always so: responses.jsonl, scores.jsonl")
