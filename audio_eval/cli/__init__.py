@@ -1,1 +1,1 @@
-"""The command line: one file a command; bare flags mean ``run``. Heavy imports wait for the command."""
+"""The command line: one file per command; bare flags mean ``run``. Heavy imports wait until a command needs them."""

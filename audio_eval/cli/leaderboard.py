@@ -1,4 +1,4 @@
-"""Write tables that compare runs: one file a task, and one over all tasks."""
+"""Write tables that compare finished runs: markdown, CSV, JSON."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import sys
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval leaderboard``."""
-    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, or folders that hold some")
-    parser.add_argument("-o", "--output", metavar="DIR", default="leaderboards", help="where the tables are written")
+    parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, or folders that contain some")
+    parser.add_argument(
+        "-o", "--output", metavar="DIR", default="leaderboards", help="folder of the tables (default: leaderboards)"
+    )
 
 
 def execute(args: argparse.Namespace) -> int:
     """Read the runs, write the tables, print where."""
     from audio_eval.errors import UserError
     from audio_eval.leaderboard import aggregate, load_runs, write
-    from audio_eval.leaderboard.markdown import plain
+    from audio_eval.leaderboard.cells import plain
 
     runs, skipped = load_runs(args.runs)
     for message in skipped:
-        print(f"left out: {plain(message)}", file=sys.stderr)
+        print(f"    {plain(message)}", file=sys.stderr)
     if not runs:
         raise UserError(f"no finished run in {', '.join(args.runs)}.")
     for path in write(aggregate(runs), args.output):

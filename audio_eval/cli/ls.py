@@ -1,4 +1,4 @@
-"""List tasks, models, methods and prompts; or one task or method (--counts needs no audio)."""
+"""List what there is, or all about one task or method."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ KINDS = ("tasks", "groups", "models", "methods", "prompts")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval ls``."""
-    from audio_eval.cli.run import add_data_arguments
+    from audio_eval.cli.flags import DATA, add_fields
 
     parser.add_argument(
         "what", nargs="?", metavar="KIND|NAME", help=f"{', '.join(KINDS)}, a task, a method, or path/to/file.py:Class"
     )
-    parser.add_argument("--counts", action="store_true", help="with a task: count its items by every group label")
-    add_data_arguments(parser)
+    parser.add_argument("--counts", action="store_true", help="with a task: count its items by group; needs no audio")
+    add_fields(parser, *DATA)
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print what is there, broken plug-ins with their reason."""
+    """Print what there is; of a plug-in that does not load, why."""
     from audio_eval.errors import UserError
 
     if args.what and args.what not in KINDS:
         return _one(args)
     if args.counts:
-        raise UserError("--counts wants a task: audio-eval ls mmau_test_mini --counts --data-dir D.")
+        raise UserError("--counts needs a task: audio-eval ls mmau_test_mini --counts --data-dir D.")
     if args.what == "methods":
         return _all_methods()
     rows = {"tasks": _tasks, "groups": _groups, "models": _models, "methods": _methods, "prompts": _prompts}
@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _one(args: argparse.Namespace) -> int:
-    """A task or a method; both, should a plug-in have a task's name."""
+    """A task or a method; both, if a plug-in has the name of a task."""
     from audio_eval.errors import UserError, unknown
     from audio_eval.plugins import registered
     from audio_eval.registry import is_path
@@ -52,7 +52,7 @@ def _one(args: argparse.Namespace) -> int:
     if not is_task and not is_method:
         raise unknown("name", args.what, [*KINDS, *known.tasks, *known.groups, *methods])
     if args.counts and not is_task:
-        raise UserError(f"--counts wants a task: '{args.what}' is a method.")
+        raise UserError(f"--counts needs a task: '{args.what}' is a method.")
     if is_method:
         _one_method(args.what)
     for name in known.expand([args.what]) if is_task else ():
@@ -122,7 +122,7 @@ def _methods(args: argparse.Namespace) -> list[tuple[str, str]]:
 
 
 def _loaded(group: str, what: str) -> list[tuple[str, Any]]:
-    """What is registered; in the place of what is broken, a line that says why."""
+    """What is registered, by name; a plug-in that does not load is replaced by a line that says why."""
     from audio_eval.errors import UserError
     from audio_eval.plugins import named, registered
     from audio_eval.registry import method_class

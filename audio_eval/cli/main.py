@@ -10,24 +10,45 @@ from typing import NoReturn
 
 from audio_eval import __version__
 from audio_eval.cli import leaderboard, ls, resume, run, score, validate
+from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
 from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {"run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume}
 EPILOG = """examples:
-  audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl --tasks synth_aqa
-  audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau_test_mini,mmar --data-dir data
-  audio-eval ls
-  audio-eval leaderboard runs -o leaderboards
+  what there is
+    audio-eval ls
+    audio-eval ls aqa_ttrl
+  compare three methods with the embedded model and benchmark (a minute on a laptop)
+    audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl --tasks synth_aqa
+  a real model on real benchmarks: first what it will take, then the run
+    audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data --dry-run
+    audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data
+  tables of all runs
+    audio-eval leaderboard runs -o leaderboards
+
+audio-eval COMMAND --help lists the flags of a command. Flags may be spelled with dashes or underscores.
 """
 
 
+class Help(argparse.RawDescriptionHelpFormatter):
+    """Help with the texts in line."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32)
+
+    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
+        """Several values, as their metavar has it."""
+        several = action.nargs == "+" and action.option_strings
+        return str(action.metavar) if several else super()._format_args(action, default_metavar)
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose complaints are one line, like every other mistake of the user's."""
+    """A parser whose errors are one line, like every other mistake of the user's."""
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage; an unknown flag is told its near match."""
+        """Raise instead of printing the usage; for an unknown flag name the one that is most like it."""
         flag = message.removeprefix("unrecognized arguments: ").split()[0]
         if message.startswith("unrecognized") and flag.startswith("--"):
             raise unknown("flag", flag.split("=")[0], FLAGS)
@@ -38,17 +59,15 @@ def parser() -> Parser:
     """The whole command line."""
     top = Parser(
         prog="audio-eval",
-        description="Evaluate audio-language models under adaptation methods, and compare them on the same items.",
+        description="Evaluate audio-language models, adapt them at test time, and compare methods on the same items.",
         epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=Help,
     )
     top.add_argument("--version", action="version", version=f"audio-eval {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="command", required=True)
+    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for name, module in COMMANDS.items():
         summary = (module.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(
-            name, help=summary, description=summary, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-        )
+        sub = commands.add_parser(name, help=summary, description=summary, formatter_class=Help)
         module.add_arguments(sub)
         FLAGS.update(flag for action in sub._actions for flag in action.option_strings if flag.startswith("--"))
         sub.set_defaults(execute=module.execute)
@@ -56,9 +75,9 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; 0 done, 1 the user can mend it, 130 interrupted."""
+    """Run the command line; returns 0 when done, 1 for a mistake of the user, 130 when interrupted."""
     settle_threads()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    arguments = dashed(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
         arguments.insert(0, "run")  # bare flags mean run
     try:

@@ -1,4 +1,4 @@
-"""Score responses that were produced elsewhere: {"id", "response"} lines, as a row beside the others."""
+"""Score responses that were made elsewhere."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ SHOWN = 20
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval score``."""
-    from audio_eval.cli.run import add_data_arguments, add_grader_arguments, add_output_arguments
+    from audio_eval.cli.flags import DATA, GRADERS, add_fields
+    from audio_eval.cli.run import add_output_flags
 
     parser.add_argument("task", metavar="TASK", help="a task, or task:split")
     parser.add_argument("--responses", metavar="FILE.jsonl", required=True, help='lines of {"id": .., "response": ..}')
-    parser.add_argument("--name", metavar="NAME", help="the system's name in tables (default: the file's)")
+    parser.add_argument("--name", metavar="NAME", help="name of the system in tables (default: that of the file)")
     parser.add_argument(
-        "--prompt", metavar="NAME", help="what was asked with, if it is one of ours: it says which letters were shown"
+        "--submission", metavar="FILE.json", help="also fill in the file that the benchmark's server takes"
     )
-    parser.add_argument("--permute-choices", type=int, metavar="SEED", help="the options were shown in this order")
-    parser.add_argument("--submission", metavar="FILE.json", help="also write what the benchmark's server takes")
-    add_data_arguments(parser)
-    add_grader_arguments(parser)
-    add_output_arguments(parser)
+    add_output_flags(parser)
+    add_fields(
+        parser, "prompt", "permute_choices", *DATA, *GRADERS,
+        prompt="the prompt that was used, if it is one of ours: it says which letters the options had",
+        permute_choices="the options were shown in the order of this seed",
+    )  # fmt: skip
 
 
 def execute(args: argparse.Namespace) -> int:

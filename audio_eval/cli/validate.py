@@ -1,4 +1,4 @@
-"""Check a benchmark's data before running on it: rows, gold answers, recordings. Exit code 2 if something is wrong."""
+"""Check the data of a benchmark; exit code 2 if something is wrong."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval validate``."""
-    from audio_eval.cli.run import add_data_arguments
+    from audio_eval.cli.flags import DATA, add_fields
 
     parser.add_argument("tasks", metavar="TASK[,TASK]", help="tasks, task:split, or groups of tasks")
-    add_data_arguments(parser)
-    parser.add_argument("--limit", "-L", type=int, metavar="N", help="first N items of each task")
-    parser.add_argument("--no-audio", action="store_true", help="check only the metadata, not the recordings")
+    add_fields(parser, "limit", *DATA)
+    parser.add_argument("--no-audio", action="store_true", help="check rows and answers only, no recordings")
     parser.add_argument("--json", action="store_true", help="print one JSON object with every finding on stdout")
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the findings task by task; returns 2 if any task has errors, else 0."""
+    """Print what was found, task by task; 2 where any task has errors, 0 where there are only notes."""
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.cli.run import quiet_libraries
     from audio_eval.errors import UserError
@@ -42,7 +41,7 @@ def execute(args: argparse.Namespace) -> int:
         )  # fmt: skip
         reports.append(report)
         if not args.json:
-            # All broken rows are listed, because the user has to mend them by hand.
+            # Rows are what the user has to mend by hand, so they are told all of them.
             print(*map(printable, report_lines(report, whole=[SCHEMA])), sep="\n", flush=True)
     wrong = any(report.errors for report in reports)
     if args.json:

@@ -1,8 +1,10 @@
-"""Finished runs -> rows -> tables."""
+"""Finished runs -> rows -> columns -> tables in several formats."""
 
 from __future__ import annotations
 
-from audio_eval.leaderboard.markdown import all_table, task_table, terminal_table, write
+from audio_eval.leaderboard.pages import write
+from audio_eval.leaderboard.render.markdown import all_table, task_table
+from audio_eval.leaderboard.render.terminal import terminal_table
 from audio_eval.leaderboard.rows import Row, Run, aggregate, load_runs
 
 __all__ = ["Row", "Run", "aggregate", "all_table", "load_runs", "task_table", "terminal_table", "write"]

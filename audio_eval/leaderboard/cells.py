@@ -1,4 +1,4 @@
-"""Text of tables: names that come from other people, and cells in line."""
+"""Texts in tables: names made harmless, numbers, and tables of ready-made cells."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable
 NONE = "—"
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
-_MARKDOWN = re.compile(r"[\\`|*\[\]]")
+_MARKDOWN = re.compile(r"[\\`|*]|\](?=[(\[:])")  # a bracket that makes a link, not that of an interval
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
@@ -31,11 +31,25 @@ def cell(text: object) -> str:
     return _MARKDOWN.sub(lambda match: "\\" + match.group(), safe)
 
 
+def signed(points: float) -> str:
+    """Points with their sign and one decimal."""
+    return f"{round(points, 1) + 0.0:+.1f}"  # + 0.0 turns a rounded -0.0 into +0.0
+
+
+def duration(seconds: float) -> str:
+    """Seconds in the units that suit them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes:02d} min"
+    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
+
+
 def table(lines: list[list[str]], headers: list[str], style: str, right: Iterable[int]) -> str:
     """Rows of ready-made cells in a tabulate style; ``right`` are the columns flush right."""
     from tabulate import tabulate
 
-    align = ["left"] * len(headers)
+    align = ["left"] * len(lines[0] if lines else headers)
     for column in right:
         align[column] = "right"
     # Numbers are formatted already; tabulate would drop trailing zeros.

@@ -6,16 +6,18 @@ import json
 import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 from audio_eval.errors import UserError
+from audio_eval.leaderboard.labels import Facts, labels
 from audio_eval.leaderboard.summary import GroupScore, Metric, Official, Summary, summary_reader
 from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accuracy_interval, compare
 
-# With the recordings: in a control arm it is a row like any other.
+# Only with the recordings: in an audio ablation it is a row like any other.
 BASELINE = "direct"
 # The first is written when a run has ended; the others mark a directory as a run that has not.
 _FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
@@ -32,11 +34,12 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """A method on a task, averaged over its seeds. Percents are 0..100, ``samples`` and ``wall_s`` a run.
+    """A method on a task, averaged over its seeds. Percents are 0..100; ``samples`` and ``wall_s`` are per run.
 
-    ``accuracy`` and ``interval`` are None where the answers are hidden, ``comparison`` where there is no comparable
-    ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted mean. ``official`` and ``official_n`` (lowest
-    and highest over seeds) follow the benchmark's own rule. ``runs`` are the runs the row averages, by seed.
+    ``label`` is its name in the table of its task. ``accuracy`` and ``interval`` are None where the answers are hidden,
+    ``comparison`` where there is no comparable ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted
+    mean. ``official`` and ``official_n`` (lowest and highest over seeds) follow the benchmark's own rule. ``settings``
+    are those that are not the method's usual ones. ``runs`` are the runs that the row averages, by seed.
     """
 
     model: str
@@ -61,7 +64,20 @@ class Row:
     samples: float | None
     wall_s: float | None
     tags: tuple[str, ...]
+    settings: dict[str, Any]
     runs: tuple[Run, ...]
+    label: str = ""
+
+    @property
+    def facts(self) -> Facts:
+        """What may tell it from the other rows of a table."""
+        first = self.runs[0].summary
+        origin = {
+            "prompt": self.prompt, "scorer": self.scorer, "data": self.data_revision, "model": self.model_revision,
+            "recordings": first.audio_revision, "graders": first.graders,
+        }  # fmt: skip
+        order = (*map(str, self.seeds), *(run.name for run in self.runs))
+        return Facts(self.model, self.method, self.settings, self.tags, origin, {"n": str(self.n)}, order)
 
     @property
     def baseline(self) -> bool:
@@ -104,7 +120,8 @@ def aggregate(runs: Sequence[Run]) -> list[Row]:
     """Average the seeds of each method and compare with ``direct``; best row first within a task, hidden ones last.
 
     Runs share a row when all but the seed is the same: model, method, task, prompt, scorer, data and model revision,
-    tags, and the set of items. A second run of a seed in the same row opens a further row instead of replacing it.
+    tags, settings, and the set of items. A second run of a seed in the same row opens a further row instead of
+    replacing it.
     """
     cells: dict[Hashable, list[dict[int, Run]]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.name, run.summary.seed)):
@@ -118,8 +135,13 @@ def aggregate(runs: Sequence[Run]) -> list[Row]:
     for group in groups:
         if _is_baseline(group[0].summary) and group[0].outcomes:
             baselines[_comparable(group[0])].append(group)
-    rows = [_row(group, baselines[_comparable(group[0])]) for group in groups]
-    return sorted(rows, key=_order)
+    rows = sorted((_row(group, baselines[_comparable(group[0])]) for group in groups), key=_order)
+    tables = [list(table) for _, table in groupby(rows, key=lambda row: row.task)]
+    return [
+        replace(row, label=label)
+        for table in tables
+        for row, label in zip(table, labels([row.facts for row in table]), strict=True)
+    ]
 
 
 def _run_folders(path: Path) -> Iterator[Path]:
@@ -173,7 +195,7 @@ def _is_baseline(summary: Summary) -> bool:
 def _key(run: Run) -> Hashable:
     s = run.summary
     items = frozenset(outcome.id for outcome in run.outcomes)
-    return _comparable(run), s.method, s.n, items, s.trained_on, _tags(s)
+    return _comparable(run), s.method, s.n, items, s.trained_on, _tags(s), repr(sorted(s.settings.items()))
 
 
 def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
@@ -209,6 +231,7 @@ def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
         samples=_known_mean([s.samples for s in summaries]),
         wall_s=_known_mean([s.wall_s for s in summaries]),
         tags=_tags(first),
+        settings=first.settings,
         runs=tuple(runs),
     )
 
@@ -242,7 +265,7 @@ def _accuracy(outcomes: Sequence[Outcome]) -> float:
 
 
 def _tags(summary: Summary) -> tuple[str, ...]:
-    tags = [*summary.tags, *(f"{key}={value}" for key, value in summary.settings.items())]
+    tags = list(summary.tags)
     if summary.trained_on and not any(tag.startswith("trained on") for tag in tags):
         on_test = summary.trained_on in ("same", summary.task, f"{summary.task}:test")
         tags.append("trained on the test labels" if on_test else f"trained on {summary.trained_on}")
@@ -250,6 +273,5 @@ def _tags(summary: Summary) -> tuple[str, ...]:
 
 
 def _order(row: Row) -> tuple[Any, ...]:
-    hidden = row.accuracy is None
-    names = (row.model, row.method, str(row.prompt), str(row.scorer), str(row.data_revision), str(row.model_revision))
-    return row.task, hidden, -(row.accuracy or 0.0), *names, row.tags, row.seeds, tuple(run.name for run in row.runs)
+    hidden, facts = row.accuracy is None, row.facts
+    return row.task, hidden, -(row.accuracy or 0.0), row.model, row.method, repr(facts.origin), repr(facts), facts.order

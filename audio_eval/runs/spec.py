@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What stands in for the recordings in a control arm: see audio_eval.runs.ablation.
+# What is heard in place of the recordings in an audio ablation: see audio_eval.runs.ablation.
 AudioAblation = Literal["silence", "shuffled", "none"]
 NO_TRAIN_TASK = (
     "method '{}' learns from labels: name a training task, as in --train-task synth_aqa:train "
@@ -25,28 +25,30 @@ class RunSpec(BaseModel):
     method: str = Field(description="a registered method, or path/to/file.py:Class")
     method_args: dict[str, Any] = Field(description="the method's resolved settings")
     task: str = Field(description="a task, or task:split")
-    seed: int = 0
-    limit: int | None = Field(None, ge=1, description="first items of the task only")
-    prompt: str | None = Field(None, description="named prompt template, or a Jinja file's; default: the task's own")
+    seed: int = Field(0, description="seed of everything that is random")
+    limit: int | None = Field(None, ge=1, description="only the first N items of each task")
+    prompt: str | None = Field(None, description="a named prompt, or a Jinja file; default: the task's own")
     prompt_source: str | None = Field(None, description="what the Jinja file held when the run was planned")
-    permute_choices: int | None = Field(None, description="seed for another order of each item's options")
-    data_dir: str | None = Field(None, description="folder that holds one folder a benchmark")
-    source: str | None = Field(None, description="where the items are read from: official, or a hub data set")
-    include_path: str | None = Field(None, description="folder with further tasks")
-    audio: AudioAblation | None = Field(None, description="what is heard instead of the recordings; default: they are")
-    adapt_task: str | None = Field(None, description="task whose questions are adapted on; default: the scored one")
-    train_task: str | None = Field(
-        None, description="labelled task for methods that need one; 'same' is the scored one"
+    permute_choices: int | None = Field(
+        None, description="show the options of each item in another order, by this seed"
     )
-    train_data_dir: str | None = Field(None, description="data_dir of the training task alone; default: data_dir")
-    train_audio: AudioAblation | None = Field(None, description="the same for the training task")
-    train_limit: int = Field(1000, ge=1, description="first items of the training task")
-    batch_size: int = Field(32, ge=1, description="questions sampled together")
-    max_tokens: int = Field(64, ge=1, description="longest completion")
-    device: str | None = Field(None, description="cpu, cuda; default: what there is")
-    save_every: int = Field(1, ge=1, description="steps from one checkpoint to the next; the last step has one anyway")
-    holdout: float = Field(0.0, ge=0, lt=1, description="share of the items kept from adaptation; only they are scored")
+    data_dir: str | None = Field(None, description="folder that holds one folder per benchmark, as published")
+    source: str | None = Field(None, description="official (files below --data-dir), or a hub data set")
+    include_path: str | None = Field(None, description="folder with tasks of your own")
+    audio: AudioAblation | None = Field(None, description="what is heard in place of the recordings (audio ablation)")
+    adapt_task: str | None = Field(None, description="adapt on the questions of this task; default: the scored one")
+    train_task: str | None = Field(
+        None, description="task with labels for methods that need one, as synth_aqa:train; same: the scored one"
+    )
+    train_data_dir: str | None = Field(None, description="--data-dir of the training task; default: --data-dir")
+    train_audio: AudioAblation | None = Field(None, description="what is heard in the training task")
+    train_limit: int = Field(1000, ge=1, description="only the first N items of the training task")
+    batch_size: int = Field(32, ge=1, description="questions sampled in one batch")
+    max_tokens: int = Field(64, ge=1, description="longest completion, in tokens")
+    device: str | None = Field(None, description="cpu or cuda; default: cuda where there is one")
+    save_every: int = Field(1, ge=1, description="steps between checkpoints; the last step always has one")
+    holdout: float = Field(0.0, ge=0, lt=1, description="score only this share of the items, and adapt on the rest")
     judge: str | None = Field(None, description="URL of an OpenAI-compatible server that judges open answers")
-    judge_model: str | None = Field(None, description="its model")
-    similarity: str | None = Field(None, description="sentence-transformers model for the similarity of open answers")
-    curve_every: int = Field(0, ge=0, description="also score every so many steps; an oracle's view, never fed back")
+    judge_model: str | None = Field(None, description="model of the judge; its key is read from OPENAI_API_KEY")
+    similarity: str | None = Field(None, description="sentence-transformers model that compares open answers")
+    curve_every: int = Field(0, ge=0, description="also score every N steps; nothing learns from it")

@@ -1,0 +1,1 @@
+"""One file per format: rows and columns -> text."""
