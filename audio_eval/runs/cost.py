@@ -18,7 +18,7 @@ from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
 from audio_eval.runs.execute import Executor, check_learned_from, check_scored
 from audio_eval.runs.graders import Graders
-from audio_eval.runs.spec import RunSpec
+from audio_eval.runlog.spec import RunSpec
 
 if TYPE_CHECKING:
     from audio_eval.models.hf.inputs import QuestionEncoder

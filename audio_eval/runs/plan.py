@@ -15,7 +15,7 @@ from audio_eval.errors import UserError, unknown
 from audio_eval.method import Method
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
-from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
+from audio_eval.runlog.spec import NO_TRAIN_TASK, RunSpec
 from audio_eval.store import read_json
 from audio_eval.task_index import listing
 

@@ -1,4 +1,4 @@
-"""RunSpec: everything that decides a run's numbers. Equal specs on equal code give equal results."""
+"""spec.json: everything that decides a run's numbers. Equal specs on equal code give equal results."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-# What stands in for the recordings in a control arm: see audio_eval.runs.ablation.
+# What the model hears instead of the recordings: see audio_eval.runs.ablation.
 AudioAblation = Literal["silence", "shuffled", "none"]
 NO_TRAIN_TASK = (
     "method '{}' learns from labels: name a training task, as in --train-task synth_aqa:train "
@@ -48,3 +48,18 @@ class RunSpec(BaseModel):
     judge_model: str | None = Field(None, description="its model")
     similarity: str | None = Field(None, description="sentence-transformers model for the similarity of open answers")
     curve_every: int = Field(0, ge=0, description="also score every so many steps; an oracle's view, never fed back")
+
+
+class ResponsesSpec(BaseModel):
+    """Responses that were produced elsewhere and scored by ``audio-eval score``; ``responses`` is the file's sha256."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    name: str
+    responses: str
+    data: str
+    prompt: str | None = None
+    permute_choices: int | None = None
+    judge: str | None = None
+    similarity: str | None = None

@@ -1,0 +1,28 @@
+"""Score: what a scorer says of one response; one line of scores.jsonl."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict
+
+from audio_eval.scoring.verdict import Outcome
+
+
+class Score(BaseModel):
+    """One scored item with the ``answer`` it was scored against ("": hidden) and its group labels.
+
+    ``official`` is the outcome by the benchmark's own rule; ``measures`` are further figures of open answers.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: str
+    answer: str = ""
+    outcome: Outcome
+    answered: bool
+    why: str
+    choice: int | None = None
+    official: Outcome | None = None
+    measures: dict[str, float] = {}
+    judge_reply: str | None = None
+    judge_why: str | None = None
+    groups: dict[str, str] = {}
