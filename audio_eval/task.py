@@ -19,10 +19,10 @@ from audio_eval.questions import Example, Question
 from audio_eval.scoring.figures import Figures
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.rules import Rule, find_rule
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
 from audio_eval.scoring.scorers import find_scorer, try_scorer
 from audio_eval.scoring.scorers.choice import Choice
+from audio_eval.scoring.scores import Score
 from audio_eval.seeding import stream
 from audio_eval.task_index import TASKS_DIR, listing
 

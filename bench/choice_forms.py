@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from audio_eval.scoring import answer_text, apply_rule, normalise
+from audio_eval.scoring import answer_text, normalise, score
 
 FILES = {
     "mmau": "mmau/mmau-test-mini.json",
@@ -155,7 +155,7 @@ def tally(items: Iterable[Item], form: Callable[[Said], str], rule: str = "choic
             if is_gold and gold_was_said:
                 continue  # a duplicate
             given = response if rule == "choice" else answer_text(response)
-            correct = apply_rule(rule, given, item.choices, item.answer).outcome == "correct"
+            correct = score(rule, given, item.choices, item.answer).outcome == "correct"
             if is_gold:
                 gold_was_said = True
                 count.items += 1

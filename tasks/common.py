@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from audio_eval import prompts
 from audio_eval.data import Record
-from audio_eval.scoring import apply_rule, parse_choice
+from audio_eval.scoring import parse_choice, score
 
 PLAIN, TAGGED_OPEN = "plain", "r1_aqa_open"
 
@@ -43,7 +43,7 @@ def doc_to_audio(doc: Record) -> list[dict[str, str]]:
 
 def process_results(doc: Record, results: list[str]) -> dict[str, int]:
     """lm-eval's metrics of one item by the ``choice`` rule: ``acc`` and ``unparsable``, 0 or 1."""
-    verdict = apply_rule("choice", results[0], doc["choices"], doc["answer"])
+    verdict = score("choice", results[0], doc["choices"], doc["answer"])
     return {"acc": int(verdict.outcome == "correct"), "unparsable": int(verdict.choice is None)}
 
 

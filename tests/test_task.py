@@ -10,7 +10,7 @@ import pytest
 
 from audio_eval.data import Provenance
 from audio_eval.errors import UserError
-from audio_eval.scoring import apply_rule
+from audio_eval.scoring import score
 from audio_eval.task import AS_FILED, load_task
 from tests.runs.layout import ITEMS, write_mmar
 
@@ -34,14 +34,14 @@ def test_what_a_letter_counts_is_what_was_shown(data_dir: str) -> None:
     """The official prompt letters four slots, ``letter`` the options that there are, r1_aqa none."""
     official = load_task("mmsu", "mmsu_official", data_dir)
     assert official.questions[0].choices == ("", "male", "", "female")
-    assert apply_rule("choice", "D", official.questions[0].choices, "female").outcome == "correct"
-    assert apply_rule("mmsu_official", "D", official.letters["gender_1"], "female").outcome == "correct"
-    assert apply_rule("choice", "A", official.questions[0].choices, "female").outcome == "wrong"
+    assert score("choice", "D", official.questions[0].choices, "female").outcome == "correct"
+    assert score("mmsu_official", "D", official.letters["gender_1"], "female").outcome == "correct"
+    assert score("choice", "A", official.questions[0].choices, "female").outcome == "wrong"
 
     letter = load_task("mmsu", "letter", data_dir)
     assert "A. male\nB. female" in letter.questions[0].prompt
-    assert apply_rule("choice", "B", letter.questions[0].choices, "female").outcome == "correct"
-    assert apply_rule("mmsu_official", "B", letter.letters["gender_1"], "female").outcome == "correct"
+    assert score("choice", "B", letter.questions[0].choices, "female").outcome == "correct"
+    assert score("mmsu_official", "B", letter.letters["gender_1"], "female").outcome == "correct"
 
     plain = load_task("mmsu", None, data_dir)
     assert "['male', 'female']" in plain.questions[0].prompt

@@ -11,9 +11,9 @@ from typing import Any
 from audio_eval.errors import NotHere
 from audio_eval.method import Method
 from audio_eval.models.policy import MeasuresPrompts
+from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens
 from audio_eval.runs.probe import Timing, probe
-from audio_eval.runs.spec import RunSpec
 
 ESTIMATE = "times are estimates: votes of short answers share rows, and a tuned model may answer at another length"
 

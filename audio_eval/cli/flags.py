@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from audio_eval.errors import UserError
 from audio_eval.runs.plan import parse_args
-from audio_eval.runs.spec import RunSpec
+from audio_eval.runlog.spec import RunSpec
 
 # Fields without a flag: they follow from others.
 NO_FLAG = {"prompt_source"}

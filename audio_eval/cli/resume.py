@@ -1,16 +1,13 @@
-"""Go on with a run that was interrupted or killed."""
+"""Go on with runs that were interrupted or killed."""
 
 from __future__ import annotations
 
 import argparse
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from audio_eval.cli.run import quiet_libraries, report, show
 from audio_eval.errors import UserError
-from audio_eval.runs.spec import RunSpec
-from audio_eval.store import read_json
+from audio_eval.runlog import RunLog, RunSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,15 +26,13 @@ def execute(args: argparse.Namespace) -> int:
     quiet_libraries()
     executor = Executor(terminal_progress())
     for spec, folder in zip(specs, folders, strict=True):
-        report(executor.run(spec, folder))
+        report(executor.run(spec, folder).audio_eval)
     show(folders, as_json=args.json)
     return 0
 
 
 def _spec(folder: Path) -> RunSpec:
-    try:
-        return RunSpec(**read_json(folder / "spec.json"))
-    except FileNotFoundError:
-        raise UserError(f"'{folder}' is no run directory: it has no spec.json.") from None
-    except (ValueError, TypeError, ValidationError) as error:
-        raise UserError(f"'{folder}/spec.json' cannot be read: {error}") from None
+    spec = RunLog(folder).spec()
+    if not isinstance(spec, RunSpec):
+        raise UserError(f"'{folder}' holds responses that were scored: score them again with audio-eval score.")
+    return spec

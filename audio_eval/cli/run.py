@@ -9,6 +9,7 @@ from pathlib import Path
 
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
 from audio_eval.errors import UserError
+from audio_eval.runlog import ResultRow, RunLog
 from audio_eval.runs.plan import plan, run_folder
 
 
@@ -42,14 +43,14 @@ def execute(args: argparse.Namespace) -> int:
     executor, folders = Executor(terminal_progress()), []
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output))
-        state = "done before" if (folder / "result.json").is_file() else "resuming" if folder.exists() else "new"
+        log = RunLog(folder)
+        state = "done before" if log.finished else "resuming" if log.begun else "new"
         print(f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}: {folder} ({state})",
               file=sys.stderr)  # fmt: skip
         try:
-            report(executor.run(spec, folder))
+            report(executor.run(spec, folder).audio_eval)
         except KeyboardInterrupt:
-            begun = (folder / "spec.json").is_file()
-            hint = f"go on with: audio-eval resume {folder}" if begun else "nothing was started."
+            hint = f"go on with: audio-eval resume {folder}" if log.begun else "nothing was started."
             print(f"\ninterrupted; {hint}", file=sys.stderr)
             return 130
         folders.append(folder)
@@ -57,22 +58,21 @@ def execute(args: argparse.Namespace) -> int:
     return 0
 
 
-def report(result: dict) -> None:
+def report(row: ResultRow) -> None:
     """Print one line for a finished run on stderr, and what was wrong with its items."""
-    row = result["audio_eval"]
-    figure = row["note"] if row["accuracy"] is None else f"{row['accuracy']:.1f} %"
-    time = "" if row["wall_s"] is None else f", {row['wall_s']:.0f} s"
-    print(f"    {figure}, n {row['n']}, unparsable {row['unparsable']:.1f} %{time}", file=sys.stderr)
-    for id_, why in row["notes"].get("unreadable", {}).items():
+    figure = row.note if row.accuracy is None else f"{row.accuracy:.1f} %"
+    time = "" if row.wall_s is None else f", {row.wall_s:.0f} s"
+    print(f"    {figure}, n {row.n}, unparsable {row.unparsable:.1f} %{time}", file=sys.stderr)
+    for id_, why in row.notes.get("unreadable", {}).items():
         print(f"    unreadable, counted as wrong: {id_}: {' '.join(why.split())}", file=sys.stderr)
-    if cut := row["notes"].get("truncated"):
+    if cut := row.notes.get("truncated"):
         print(f"    longer than the model's window and cut: {len(cut)} items, {cut[0]} first", file=sys.stderr)
 
 
 def show(folders: list[Path], as_json: bool) -> None:
     """Print the results on stdout: rows as JSON, or one table per task."""
     if as_json:
-        rows = [json.loads((folder / "result.json").read_text())["audio_eval"] for folder in folders]
+        rows = [RunLog(folder).result().audio_eval.model_dump() for folder in folders]
         print(json.dumps({"rows": rows}, ensure_ascii=False))
         return
     from audio_eval.leaderboard import aggregate, load_runs, terminal_table

@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Read, score, print; items without a response and ids that the task does not have are named on stderr."""
     from audio_eval.cli.run import quiet_libraries, report, show
+    from audio_eval.runlog import ResponsesSpec, RunLog
     from audio_eval.runs.external import METHOD, read_responses, score_responses, write_filled_in
     from audio_eval.runs.plan import folder_for
     from audio_eval.runs.result import fill_in
@@ -48,14 +49,14 @@ def execute(args: argparse.Namespace) -> int:
     file = Path(args.responses)
     responses = read_responses(file, task)
     name = args.name or file.stem
-    spec = {
-        "task": task.label, "name": name, "responses": responses.digest, "prompt": args.prompt, "data": task.revision,
-        "permute_choices": args.permute_choices, "judge": args.judge_model, "similarity": args.similarity,
-    }  # fmt: skip
+    spec = ResponsesSpec(
+        task=task.label, name=name, responses=responses.digest, prompt=args.prompt, data=task.revision,
+        permute_choices=args.permute_choices, judge=args.judge_model, similarity=args.similarity,
+    )  # fmt: skip
     folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output))
     _name("no response, counted as wrong", responses.missing)
     _name("no such item, left out", responses.unknown)
-    report(score_responses(task, responses, name, folder, spec, graders))
+    report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)
     if args.submission:
         write_filled_in(Path(args.submission), task, args.data_dir, responses)
         print(f"    {args.submission}: filled in for the benchmark's server", file=sys.stderr)

@@ -7,7 +7,7 @@ from statistics import fmean
 
 from audio_eval.leaderboard.cells import NONE, cell, table
 from audio_eval.leaderboard.rows import Row
-from audio_eval.leaderboard.summary import GroupScore
+from audio_eval.scoring.figures import GroupScore
 
 
 def breakdowns(rows: Sequence[Row]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
@@ -14,7 +13,8 @@ from typing import Any
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.labels import Facts, labels
-from audio_eval.leaderboard.summary import GroupScore, Metric, Official, Summary, summary_reader
+from audio_eval.runlog import ResultRow, RunLog
+from audio_eval.scoring.figures import GroupScore, Metric, Official
 from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accuracy_interval, compare
 
 # Only with the recordings: in an audio ablation it is a row like any other.
@@ -28,7 +28,7 @@ class Run:
     """One finished run; ``outcomes`` is empty where the answers are hidden."""
 
     name: str
-    summary: Summary
+    summary: ResultRow
     outcomes: tuple[Outcome, ...] = ()
 
 
@@ -100,15 +100,14 @@ def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
         found = list(_run_folders(path)) or [path]
         folders.update({folder.resolve(): folder for folder in found})
     for resolved, folder in sorted(folders.items()):
+        if not RunLog(folder).finished:
+            messages.append(f"{folder}: not finished, no result.json; left out.")
+            continue
         try:
             run = _load_run(folder, resolved.name)
-        except FileNotFoundError as error:
-            missing = Path(str(error.filename)).name
-            what = "not finished, no result.json" if missing == _FINISHED else f"{missing} is missing"
-            messages.append(f"{folder}: {what}; left out.")
-        except (ValueError, OSError) as error:
+        except (UserError, ValueError, OSError) as error:
             reason = " ".join(str(error).split())
-            messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
+            messages.append(f"{folder}: cannot be read, left out ({reason[:300]}).")
         else:
             same = (_key(run), run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
             if (first := runs.setdefault(same, run)) is not run:
@@ -153,16 +152,15 @@ def _run_folders(path: Path) -> Iterator[Path]:
 
 
 def _load_run(folder: Path, name: str) -> Run:
-    """Read one run. Raises ValueError where its files are damaged or do not belong together."""
-    result = json.loads((folder / _FINISHED).read_text(encoding="utf-8"))
-    if not isinstance(result, dict) or "audio_eval" not in result:
-        raise ValueError("result.json has no 'audio_eval' part")
-    summary: Summary = summary_reader().validate_python(result["audio_eval"])
+    """Read one run. Raises UserError where its files are damaged or of another version, ValueError where they do not
+    belong together.
+    """
+    log = RunLog(folder)
+    summary = log.result().audio_eval
     if summary.accuracy is None:
         return Run(name, summary)
-    with open(folder / "scores.jsonl", encoding="utf-8") as lines:
-        read = [_outcome(line, number) for number, line in enumerate(lines, start=1) if line.strip()]
-    outcomes = tuple(outcome for outcome in read if outcome is not None)
+    scores = [score for score in log.scores.read() if score.outcome != "excluded"]
+    outcomes = tuple(Outcome(score.id, score.outcome == "correct", score.answered) for score in scores)
     if len({outcome.id for outcome in outcomes}) != len(outcomes):
         raise ValueError("scores.jsonl holds an item twice")
     if not outcomes or len(outcomes) != summary.n:
@@ -173,22 +171,13 @@ def _load_run(folder: Path, name: str) -> Run:
     return Run(name, summary, outcomes)
 
 
-def _outcome(line: str, number: int) -> Outcome | None:
-    try:
-        score = json.loads(line)
-        correct = {"correct": True, "wrong": False, "excluded": None}[score["outcome"]]
-        return None if correct is None else Outcome(str(score["id"]), correct, bool(score["answered"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"scores.jsonl line {number} is damaged") from error
-
-
 def _comparable(run: Run) -> Hashable:
     """What must be equal for two numbers to be compared."""
     s = run.summary
     return s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision, s.audio_revision, s.graders
 
 
-def _is_baseline(summary: Summary) -> bool:
+def _is_baseline(summary: ResultRow) -> bool:
     return summary.method == BASELINE and summary.audio is None
 
 
@@ -255,16 +244,16 @@ def _known_mean(values: Sequence[float | None]) -> float | None:
     return fmean(known) if known else None
 
 
-def _metric(name: str, summaries: Sequence[Summary]) -> Metric:
+def _metric(name: str, summaries: Sequence[ResultRow]) -> Metric:
     found = [summary.metrics[name] for summary in summaries if name in summary.metrics]
-    return Metric(_known_mean([metric.value for metric in found]), min(metric.n for metric in found))
+    return Metric(value=_known_mean([metric.value for metric in found]), n=min(metric.n for metric in found))
 
 
 def _accuracy(outcomes: Sequence[Outcome]) -> float:
     return 100.0 * sum(outcome.correct for outcome in outcomes) / len(outcomes)
 
 
-def _tags(summary: Summary) -> tuple[str, ...]:
+def _tags(summary: ResultRow) -> tuple[str, ...]:
     tags = list(summary.tags)
     if summary.trained_on and not any(tag.startswith("trained on") for tag in tags):
         on_test = summary.trained_on in ("same", summary.task, f"{summary.task}:test")

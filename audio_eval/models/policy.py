@@ -35,7 +35,7 @@ class Sampling:
     max_tokens: int | None = None  # None: the policy's own limit
     stop: tuple[str, ...] = ()  # generation ends at the first of these strings, which is cut off
     stream: str = "predict"  # what the samples are for, e.g. "vote" or "step12"
-    seed: int = 0
+    seed: int | None = None  # None: the run's seed
 
     def keyed(self, stream: str) -> Sampling:
         """The same sampling from another random stream."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,22 +34,28 @@ class Meter:
         self.failed |= {group.question.id: group.error for group in groups if group.error is not None}
 
 
-def metered(policy: Policy, meter: Meter) -> Policy:
-    """``policy``, with everything that it draws or trains on counted by ``meter``; trainable where ``policy`` is."""
-    return _MeteredTrainable(policy, meter) if isinstance(policy, TrainablePolicy) else _Metered(policy, meter)
+def metered(policy: Policy, meter: Meter, seed: int) -> Policy:
+    """``policy``, with everything that it draws or trains on counted by ``meter``; trainable where ``policy`` is.
+
+    Sampling that names no seed gets the run's ``seed``.
+    """
+    kind = _MeteredTrainable if isinstance(policy, TrainablePolicy) else _Metered
+    return kind(policy, meter, seed)  # type: ignore[arg-type]
 
 
 class _Metered:
     """A Policy."""
 
-    def __init__(self, policy: Policy, meter: Meter) -> None:
-        self._generator, self._meter = policy, meter
+    def __init__(self, policy: Policy, meter: Meter, seed: int) -> None:
+        self._generator, self._meter, self._seed = policy, meter, seed
 
     @property
     def info(self) -> PolicyInfo:
         return self._generator.info
 
     def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+        if sampling.seed is None:
+            sampling = replace(sampling, seed=self._seed)
         groups = self._generator.generate(questions, sampling)
         self._meter.count(groups)
         return groups
@@ -58,8 +64,8 @@ class _Metered:
 class _MeteredTrainable(_Metered):
     """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
 
-    def __init__(self, policy: TrainablePolicy, meter: Meter) -> None:
-        super().__init__(policy, meter)
+    def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int) -> None:
+        super().__init__(policy, meter, seed)
         self._policy = policy
 
     @property

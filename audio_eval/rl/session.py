@@ -13,6 +13,8 @@ from audio_eval.progress import Progress
 from audio_eval.questions import Example, Question
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.meter import Meter
+from audio_eval.runlog import RunLog
+from audio_eval.runlog.records import LabelRecord, StepRecord
 from audio_eval.store import JsonLines, read_json, write_folder_atomic, write_json
 
 STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
@@ -38,9 +40,8 @@ class Session:
         meter: Meter | None = None,
     ) -> None:
         self.seed, self.examples = seed, examples
-        self._folder, self._batch_size = folder / "adapt", batch_size
-        self._metrics = JsonLines(folder / "metrics.jsonl")
-        self._step_logs = {"metrics": self._metrics}
+        self._log, self._folder, self._batch_size = RunLog(folder), folder / "adapt", batch_size
+        self._step_logs = {"metrics": JsonLines(self._log.steps.path)}
         for name in STEP_LOGS:
             self._step_logs[name] = JsonLines(self._folder / f"{name}.jsonl")
         self._progress, self._observer = progress or Progress(), observer
@@ -71,8 +72,7 @@ class Session:
 
     def record_labels(self, records: Iterable[dict[str, Any]]) -> None:
         """Write ``adapt/labels.jsonl``."""
-        self._folder.mkdir(parents=True, exist_ok=True)
-        JsonLines(self._folder / "labels.jsonl").keep(list(records))
+        self._log.labels.keep(LabelRecord(**record) for record in records)
 
     def note(self, key: str, value: Any) -> None:
         """Add a fact about the adaptation to the result."""
@@ -84,7 +84,7 @@ class Session:
 
     def metrics(self) -> list[dict[str, float]]:
         """The logged metrics of the steps that are done."""
-        return self._metrics.read()
+        return [record.model_dump() for record in self._log.steps.read()]
 
     def step_log(self, name: str) -> JsonLines:
         """One of the ``STEP_LOGS``. ``steps`` removes the records of steps that were not finished."""
@@ -119,7 +119,9 @@ class Session:
 
         The checkpoint comes last: a step that is killed before it is done and logged again.
         """
-        self._metrics.append([{"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}}])
+        self._log.steps.append(
+            [StepRecord.model_validate({"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}})]
+        )
         if self._observer:
             self._observer(step)
         if step == total or step % self._save_every == 0:

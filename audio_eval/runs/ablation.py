@@ -18,7 +18,7 @@ from audio_eval.audio import AudioError, AudioRef
 from audio_eval.edits import AudioEdit
 from audio_eval.errors import UserError
 from audio_eval.questions import Question
-from audio_eval.runs.spec import AudioAblation
+from audio_eval.runlog.spec import AudioAblation
 from audio_eval.seeding import stream
 from audio_eval.task import Task
 

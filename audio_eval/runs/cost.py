@@ -14,9 +14,8 @@ from audio_eval.models.backends import find_backend
 from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import MeasuresPrompts, Policy
 from audio_eval.questions import Example, Question
-from audio_eval.registry import method_class
-from audio_eval.runs.execute import Executor, check_learned_from, check_scored
-from audio_eval.runs.spec import RunSpec
+from audio_eval.runs.inputs import Loader, check_learned_from, check_scored
+from audio_eval.runlog.spec import RunSpec
 from audio_eval.scoring.graders import Graders
 
 NO_ITEMS = "the items are not known"
@@ -80,25 +79,24 @@ class Figures:
         return list({(q.id, q.prompt): q for part in parts for q in part.questions or ()}.values())
 
 
-class Counter(Executor):
-    """An Executor that counts instead of running; tasks stay loaded from one spec to the next."""
+class Counter:
+    """Counts what a run will take; tasks stay loaded from one spec to the next."""
 
     def __init__(self) -> None:
-        super().__init__(audio_needed=False)
+        self._loader = Loader(audio_needed=False)
         self._seconds: dict[AudioRef, float | None] = {}
         self._absent: dict[str, str] = {}  # why a model is not here
 
     def figures(self, spec: RunSpec) -> Figures:
         """The figures of a spec. Raises ``UserError`` as a run does, but for data and models that are not here."""
         Graders.of(spec.judge, spec.judge_model, None)
-        method = method_class(spec.method)(method_class(spec.method).Config(**spec.method_args), spec.seed)
-        alone = spec.model_copy(update={"adapt_task": None})
-        scored = _part(lambda: self._parts(alone, self._task(spec, spec.task))[1])
-        adapted = _part(lambda: self._parts(spec, self._task(spec, spec.task))[0])
-        labelled = _part(lambda: [example.question for example in self._examples(spec, method)])
-        examples = self._examples(spec, method) if labelled.questions else ()
+        load, method = self._loader, self._loader.method(spec)
+        scored = _part(lambda: load.scored_on(spec))
+        adapted = _part(lambda: load.adapted_on(spec))
+        labelled = _part(lambda: [example.question for example in load.examples(spec, method)])
+        examples = load.examples(spec, method) if labelled.questions else ()
         if scored.questions is not None:
-            check_scored(self._task(spec, spec.task))
+            check_scored(load.task(spec))
         if labelled.questions or (adapted.questions and not method.needs_labels):
             check_learned_from(spec, method, labelled.questions or adapted.questions or ())
         missing = {"items": why} if (why := scored.why or labelled.why or adapted.why) else {}
@@ -118,7 +116,7 @@ class Counter(Executor):
         """The unadapted policy; ``NotHere`` where it cannot be loaded from this machine."""
         if spec.model not in self._absent:
             try:
-                return self._load(spec)
+                return self._loader.policy(spec)
             except UserError as error:
                 self._absent[spec.model] = " ".join(str(error).split()).rstrip(".")
         raise NotHere(self._absent[spec.model])
@@ -135,7 +133,7 @@ class Counter(Executor):
             return judged
         if scored.count is None:
             return None
-        return judged + (scored.count if self._task(spec, spec.task).scorer.asks_judge else 0)
+        return judged + (scored.count if self._loader.task(spec).scorer.asks_judge else 0)
 
     def _measure(self, part: Part) -> None:
         """Put the hours into ``part``."""

@@ -1,4 +1,4 @@
-"""Where a run happened: versions, machine, commit; what a reader needs to reproduce a number."""
+"""Where a run happens: versions, machine, threads, commit; what a reader needs to reproduce a number."""
 
 from __future__ import annotations
 
@@ -8,24 +8,28 @@ import sys
 from datetime import datetime, timezone
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import audio_eval
+from audio_eval.runlog.records import Environment
 
 PACKAGES = ("audio-eval", "lm-eval", "torch", "transformers", "peft", "datasets", "numpy", "soundfile", "librosa")
 
 
-def environment() -> dict[str, Any]:
-    """The contents of ``env.json``."""
-    return {
-        "started": datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
-        "commit": commit(),
-        "device": _device(),
-    }
+def environment() -> Environment:
+    """What ``env.json`` records of this process."""
+    import torch
+
+    threads = torch.get_num_threads()
+    return Environment(
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        command=[Path(sys.argv[0]).name, *sys.argv[1:]],
+        python=platform.python_version(),
+        platform=platform.platform(),
+        packages={name: _version(name) for name in PACKAGES},
+        commit=commit(),
+        device=torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {threads} threads",
+        threads=threads,
+    )
 
 
 def commit() -> str | None:
@@ -50,9 +54,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _device() -> str:
-    import torch
-
-    return torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {torch.get_num_threads()} threads"

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from audio_eval.data import read_rows
 from audio_eval.errors import UserError
+from audio_eval.runlog import ResponsesSpec, Result, RunLog
+from audio_eval.runlog.records import Notes, ResponseRecord
 from audio_eval.runs.environment import environment
-from audio_eval.runs.result import assemble, write_submission
+from audio_eval.runs.inputs import question_records
+from audio_eval.runs.result import assemble, audio_revision, score_run, write_submission
 from audio_eval.scoring.graders import Graders
-from audio_eval.store import JsonLines, write_json
+from audio_eval.store import lock_dir
 from audio_eval.task import Task
 
 METHOD = "responses"
@@ -57,30 +60,31 @@ def read_responses(path: Path, task: Task) -> Responses:
     )
 
 
-def score_responses(
-    task: Task, responses: Responses, name: str, folder: Path, spec: dict[str, Any], graders: Graders
-) -> dict[str, Any]:
-    """Write a finished run directory; returns ``result.json``. An item without a response is wrong and stays in n."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(folder / "spec.json", spec)
-    write_json(folder / "env.json", environment())
-    JsonLines(folder / "responses.jsonl").keep([{"id": id_, "response": t} for id_, t in responses.texts.items()])
-    scores, judged = task.score(responses.texts, {question.id for question in task.questions}, graders)
-    JsonLines(folder / "scores.jsonl").keep([score.model_dump(exclude_defaults=True) for score in scores])
-    row = {
-        "model": name,
-        "method": METHOD,
-        "seed": 0,
-        "samples": None,
-        "wall_s": None,
-        "tags": ["responses made elsewhere"],
-        "model_revision": f"responses {responses.digest[:12]}",
-        "notes": {"missing": responses.missing, "unknown": responses.unknown},
-    }
-    result = assemble(task, scores, judged, row, folder)
-    if spec["prompt"] is None:
-        result["audio_eval"]["prompt"] = None  # nobody has said what was asked
-    write_json(folder / "result.json", result)
+def score_responses(task: Task, responses: Responses, spec: ResponsesSpec, log: RunLog, graders: Graders) -> Result:
+    """Write a finished run directory, with the files of any run. An item without a response is wrong and stays in n."""
+    log.folder.mkdir(parents=True, exist_ok=True)
+    with lock_dir(log.folder), log.sitting():
+        log.write_spec(spec)
+        log.write_environment(environment())
+        log.questions.keep(question_records(task))
+        log.responses.keep(ResponseRecord(id=id_, response=text) for id_, text in responses.texts.items())
+        log.write_notes(Notes.model_validate({"missing": responses.missing, "unknown": responses.unknown}))
+        judged = score_run(log, task, {question.id for question in task.questions}, graders)
+        row = {
+            "model": spec.name,
+            "method": METHOD,
+            "seed": 0,
+            "samples": None,
+            "wall_s": None,
+            "tags": ["responses made elsewhere"],
+            "model_revision": f"responses {responses.digest[:12]}",
+            "audio_revision": audio_revision(log.questions.read()),
+            "notes": log.notes().model_dump(exclude_defaults=True),
+            # without --prompt nobody has said what was asked
+            "prompt": task.prompt_version if spec.prompt else None,
+        }
+        result = assemble(task, log, judged, row, {})
+        log.write_result(result)
     return result
 
 

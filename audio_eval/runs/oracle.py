@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from audio_eval.scoring import apply_rule, parse_choice
+from audio_eval.scoring import parse_choice, score
 from audio_eval.scoring.open_ended import final_answer, measure
 from audio_eval.store import JsonLines
 from audio_eval.task import Task
@@ -74,7 +74,7 @@ def _of_group(task: Task, record: Record) -> dict[str, float]:
     texts, drawn, learnt, judged = zip(*record["completions"], strict=True)
     answer = task.answers[record["id"]]
     rule = "choice" if record["choices"] else "contains_em"
-    true = np.array([apply_rule(rule, text, record["choices"], answer).outcome == "correct" for text in texts], float)
+    true = np.array([score(rule, text, record["choices"], answer).outcome == "correct" for text in texts], float)
     known = np.array([value is not None for value in judged])
     agree = np.abs(np.array([value or 0.0 for value in judged]) - true) < SAME
     found = {}
@@ -105,4 +105,4 @@ def _right(task: Task, id_: str, label: str) -> bool:
     choices = task.question(id_).choices
     if choices:
         return parse_choice(label, choices) == parse_choice(task.answers[id_], choices)
-    return apply_rule("contains_em", label, (), task.answers[id_]).outcome == "correct"
+    return score("contains_em", label, (), task.answers[id_]).outcome == "correct"

@@ -17,8 +17,8 @@ from audio_eval.models.backends import configure as configure_backend
 from audio_eval.models.backends import find_backend
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
-from audio_eval.runs.spec import NO_TRAIN_TASK, RunSpec
-from audio_eval.store import read_json
+from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
+from audio_eval.runlog.spec import NO_TRAIN_TASK
 from audio_eval.task_index import listing
 
 # keys of a run file: RunSpec's, in the plural where a run file or a flag may list several
@@ -177,17 +177,25 @@ def run_folder(spec: RunSpec, output: Path) -> Path:
         spec.task.replace(":", "-"),
         f"seed{spec.seed}",
     )
-    return folder_for(parts, spec.model_dump(), output)
+    return folder_for(parts, spec, output)
 
 
-def folder_for(parts: Iterable[str], spec: dict[str, Any], output: Path) -> Path:
-    """The directory named after ``parts`` that holds this very spec, finished or not, else a new name."""
+def folder_for(parts: Iterable[str], spec: RunSpec | ResponsesSpec, output: Path) -> Path:
+    """The directory named after ``parts`` that holds this very spec, finished or not; else a new name."""
     base = "-".join(_safe(part) for part in parts)
     for i in range(1, 10_000):
         folder = output / (base if i == 1 else f"{base}-{i}")
-        if not (folder / "spec.json").is_file() or read_json(folder / "spec.json") == spec:
+        if not RunLog(folder).begun or _holds(folder, spec):
             return folder
     raise UserError(f"'{output}' holds too many runs named {base}: choose another --output.")
+
+
+def _holds(folder: Path, spec: RunSpec | ResponsesSpec) -> bool:
+    """Whether a run directory is of this spec; one that cannot be read, or is of another version, is not."""
+    try:
+        return RunLog(folder).spec() == spec
+    except UserError:
+        return False
 
 
 def _safe(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from audio_eval.scoring.choice import parse_choice
 from audio_eval.scoring.extraction import answer_text, has_format, normalise
-from audio_eval.scoring.rules import RULES, Rule, apply_rule
+from audio_eval.scoring.rules import RULES, Rule, score
 from audio_eval.scoring.verdict import Verdict
 
-__all__ = ["RULES", "Rule", "Verdict", "answer_text", "apply_rule", "has_format", "normalise", "parse_choice"]
+__all__ = ["RULES", "Rule", "Verdict", "answer_text", "has_format", "normalise", "parse_choice", "score"]

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import BaseModel, ConfigDict
 
-from audio_eval.scoring.score import Score
+from audio_eval.scoring.scores import Score
 
 
 class Figure(BaseModel):

@@ -48,7 +48,7 @@ RULES: Mapping[str, Rule] = MappingProxyType(
 )
 
 
-def apply_rule(rule: str, response: str, choices: Sequence[str | None], answer: str) -> Verdict:
+def score(rule: str, response: str, choices: Sequence[str | None], answer: str) -> Verdict:
     """Score a response by a named rule; an unknown one is a ``UserError``.
 
     ``mmsu_official`` takes the four slots of an item as choices, None where one is null.

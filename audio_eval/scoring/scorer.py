@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 from audio_eval.scoring.figures import Figures, Metric, means, scored, summarise
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.rules import Rule
-from audio_eval.scoring.score import Score
+from audio_eval.scoring.scores import Score
 
 
 @dataclass(frozen=True)

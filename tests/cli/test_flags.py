@@ -11,7 +11,7 @@ from pydantic import Field
 from audio_eval.cli import flags
 from audio_eval.cli.main import parser
 from audio_eval.errors import UserError
-from audio_eval.runs.spec import RunSpec
+from audio_eval.runlog.spec import RunSpec
 
 NEEDS_MODEL_ARGS = pytest.mark.skipif("model_args" not in RunSpec.model_fields, reason="RunSpec has no model_args")
 

@@ -14,8 +14,8 @@ from audio_eval.models.hf.cache import CacheSettings, ClipCache, EncodedClip
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Sampling, Training
+from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.execute import Executor
-from audio_eval.runs.spec import RunSpec
 from tests.models.checkpoints import question
 from tests.models.conftest import Built
 

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan
-from audio_eval.runs.spec import RunSpec
 from audio_eval.store import JsonLines
 
 NAME = "synth_aqa:validation"

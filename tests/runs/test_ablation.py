@@ -18,10 +18,10 @@ from audio_eval.methods.grpo import Grpo
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
 from audio_eval.rl.views import KINDS, draw_view
+from audio_eval.runlog.spec import AudioAblation
 from audio_eval.runs.ablation import heard, through
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan
-from audio_eval.runs.spec import AudioAblation
 from audio_eval.store import read_json
 from audio_eval.task import Task, load_task
 from tests.rl.fake_policy import make_question

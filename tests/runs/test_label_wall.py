@@ -20,10 +20,10 @@ from audio_eval.methods.op_ttrl import Config as OpTtrlConfig
 from audio_eval.plugins import registered
 from audio_eval.questions import Question
 from audio_eval.registry import method_class
+from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs import execute
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import configure, plan
-from audio_eval.runs.spec import RunSpec
 from audio_eval.task import Task, load_task
 from tests.runs.conftest import NAME, adapter, lines, make_spec
 

@@ -8,8 +8,8 @@ import pytest
 from audio_eval.errors import UserError
 from audio_eval.models import catalog
 from audio_eval.models.catalog import ModelEntry
+from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.plan import listed, parse_args, plan, run_folder
-from audio_eval.runs.spec import RunSpec
 from audio_eval.store import write_json
 
 BASE = {"model": "tiny-omni", "tasks": "synth_aqa"}

@@ -9,7 +9,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
-from audio_eval.scoring import apply_rule, has_format, normalise, parse_choice
+from audio_eval.scoring import has_format, normalise, parse_choice, score
 
 PETS = ("cat", "dog", "bird", "piano and violin", "piano")
 NOTES = ("G", "D", "E", "C")
@@ -40,7 +40,7 @@ NOTES = ("G", "D", "E", "C")
 )  # fmt: skip
 def test_reads_the_named_option(response: str) -> None:
     assert parse_choice(response, PETS) == 1
-    assert apply_rule("choice", response, PETS, "dog").outcome == "correct"
+    assert score("choice", response, PETS, "dog").outcome == "correct"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_reads_the_named_option(response: str) -> None:
 )  # fmt: skip
 def test_names_no_single_option(response: str, why: str) -> None:
     assert parse_choice(response, PETS) is None
-    verdict = apply_rule("choice", response, PETS, "dog")
+    verdict = score("choice", response, PETS, "dog")
     assert (verdict.outcome, verdict.choice, verdict.why) == ("wrong", None, f"unparsable: {why}")
 
 
@@ -134,16 +134,16 @@ def test_odd_options(response: str, choices: tuple[str | None, ...], index: int 
 def test_duplicates_of_the_gold_are_right() -> None:
     choices = ("two", "Four.", "four")
     assert parse_choice("four", choices) == 1
-    assert apply_rule("choice", "C", choices, "four") == ("correct", 1, "letter")
-    assert apply_rule("choice", "four", choices, "Four.").outcome == "correct"
-    assert apply_rule("choice", "two", choices, "four").outcome == "wrong"
+    assert score("choice", "C", choices, "four") == ("correct", 1, "letter")
+    assert score("choice", "four", choices, "Four.").outcome == "correct"
+    assert score("choice", "two", choices, "four").outcome == "wrong"
 
 
 def test_no_options_hidden_answer_and_unknown_rule() -> None:
-    assert apply_rule("choice", "dog", (), "dog").why == "unparsable: the item has no options"
-    assert apply_rule("choice", "dog", PETS, "").outcome == "excluded"
+    assert score("choice", "dog", (), "dog").why == "unparsable: the item has no options"
+    assert score("choice", "dog", PETS, "").outcome == "excluded"
     with pytest.raises(UserError, match="Did you mean 'choice'"):
-        apply_rule("choise", "dog", PETS, "dog")
+        score("choise", "dog", PETS, "dog")
 
 
 def test_format() -> None:
@@ -170,7 +170,7 @@ def test_gold_is_right_and_others_are_wrong_in_every_form(choices: list[str], da
     # A text that is itself a phrase of the form, or one option mentioned by another's text, is another test's matter.
     assume(not {"the", "answer", "may"} & {word for choice in choices for word in choice.split()})
     response = form.format(text=choices[said], letter=string.ascii_uppercase[said], other=choices[gold])
-    verdict = apply_rule("choice", response, choices, choices[gold])
+    verdict = score("choice", response, choices, choices[gold])
     assert verdict.choice is not None
     assert (verdict.outcome == "correct") == (normalise(choices[said]) == normalise(choices[gold]))
 
@@ -181,7 +181,7 @@ def test_garbage_never_raises(response: str, choices: list[str]) -> None:
     index = parse_choice(response, choices)
     assert index is None or 0 <= index < len(choices)
     for rule in ("choice", "mmau_official", "mmsu_official"):
-        assert apply_rule(rule, response, choices, "dog").outcome in ("correct", "wrong", "excluded")
+        assert score(rule, response, choices, "dog").outcome in ("correct", "wrong", "excluded")
 
 
 @settings(max_examples=80, deadline=None)

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from audio_eval.scoring import apply_rule, parse_choice
+from audio_eval.scoring import parse_choice, score
 from tests.shared_data import ROOT, shared_path
 
 
@@ -64,9 +64,7 @@ def test_options_that_are_letters_are_read_by_text_and_a_bare_letter_is_never_a_
                 assert index is not None and NOTES[index] == option.text, name
             else:
                 assert index is None or NOTES[index] == option.letter, name
-    assert [apply_rule("choice", r, NOTES, "E").outcome for r in ("E", "C. E", "C", "A")] == ["correct"] * 2 + [
-        "wrong"
-    ] * 2
+    assert [score("choice", r, NOTES, "E").outcome for r in ("E", "C. E", "C", "A")] == ["correct"] * 2 + ["wrong"] * 2
 
 
 @pytest.mark.slow

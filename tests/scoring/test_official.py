@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from audio_eval.scoring import answer_text, apply_rule
+from audio_eval.scoring import answer_text, score
 from tests.shared_data import shared_path
 
 SOUNDS = ("A dog barking", "A cat", "Rain")
@@ -28,16 +28,16 @@ SLOTS = ("male", None, "Chocolate.", None)
 )
 @pytest.mark.parametrize("rule", ["mmau_official", "mmar_official"])
 def test_string_match(rule: str, response: str, outcome: str) -> None:
-    assert apply_rule(rule, response, SOUNDS, "A dog barking").outcome == outcome
+    assert score(rule, response, SOUNDS, "A dog barking").outcome == outcome
 
 
 def test_string_match_oddities() -> None:
     order = ("From far to near", "From near to far")
-    assert apply_rule("mmar_official", order[1], order, order[0]).outcome == "correct", "sets of words have no order"
-    assert apply_rule("mmau_official", "B. Rain", ("Rain", "Vitamin B"), "Rain").outcome == "wrong", "a word"
-    assert apply_rule("mmau_official", "B", SOUNDS, "A cat").outcome == "wrong", "a letter alone names nothing"
-    assert apply_rule("mmau_official", "<answer>Rain</answer>", SOUNDS, "Rain").outcome == "correct"
-    assert apply_rule("mmau_official", "answer", ("answer", "Rain"), "Rain").outcome == "wrong"
+    assert score("mmar_official", order[1], order, order[0]).outcome == "correct", "sets of words have no order"
+    assert score("mmau_official", "B. Rain", ("Rain", "Vitamin B"), "Rain").outcome == "wrong", "a word"
+    assert score("mmau_official", "B", SOUNDS, "A cat").outcome == "wrong", "a letter alone names nothing"
+    assert score("mmau_official", "<answer>Rain</answer>", SOUNDS, "Rain").outcome == "correct"
+    assert score("mmau_official", "answer", ("answer", "Rain"), "Rain").outcome == "wrong"
 
 
 def test_answer_text_is_the_callers_step() -> None:
@@ -66,7 +66,7 @@ def test_answer_text_is_the_callers_step() -> None:
     ],
 )
 def test_mmsu_letter(response: str, verdict: tuple[str, int | None]) -> None:
-    assert apply_rule("mmsu_official", response, SLOTS, "Chocolate.")[:2] == verdict
+    assert score("mmsu_official", response, SLOTS, "Chocolate.")[:2] == verdict
 
 
 SIGHTS = ("A red car", "Birds, then thunder", "Nothing", "Dogs")
@@ -85,22 +85,22 @@ SIGHTS = ("A red car", "Birds, then thunder", "Nothing", "Dogs")
 def test_daily_omni(response: str, local: int | None, api: int | None) -> None:
     for rule, index in (("daily_omni_local", local), ("daily_omni_api", api)):
         for answer in SIGHTS:
-            verdict = apply_rule(rule, response, SIGHTS, answer)
+            verdict = score(rule, response, SIGHTS, answer)
             right = index is not None and SIGHTS[index] == answer
             assert verdict[:2] == ("correct" if right else "wrong", index), (rule, answer)
 
 
 def test_daily_omni_beyond_four_choices() -> None:
     five = (*SIGHTS, "Even more")
-    assert apply_rule("daily_omni_local", " e ", five, "Even more").outcome == "correct", "the raw text is compared"
-    assert apply_rule("daily_omni_local", "E. Even more", five, "Even more").outcome == "wrong"
-    assert apply_rule("daily_omni_api", "E. Even more", five, "Even more").outcome == "correct"
+    assert score("daily_omni_local", " e ", five, "Even more").outcome == "correct", "the raw text is compared"
+    assert score("daily_omni_local", "E. Even more", five, "Even more").outcome == "wrong"
+    assert score("daily_omni_api", "E. Even more", five, "Even more").outcome == "correct"
 
 
 def test_daily_omni_without_a_gold_letter() -> None:
     for rule in ("daily_omni_local", "daily_omni_api"):
-        assert apply_rule(rule, "", SIGHTS, "no choice").outcome == "wrong"
-        assert apply_rule(rule, "A", SIGHTS, "no choice").outcome == "wrong"
+        assert score(rule, "", SIGHTS, "no choice").outcome == "wrong"
+        assert score(rule, "A", SIGHTS, "no choice").outcome == "wrong"
 
 
 def test_agrees_with_the_published_scorers() -> None:
@@ -109,7 +109,7 @@ def test_agrees_with_the_published_scorers() -> None:
         for line in lines:
             item = json.loads(line)
             expected = item.get("verdict") or ("correct" if item["correct"] else "wrong")
-            verdict = apply_rule(f"{item['benchmark']}_official", item["prediction"], item["choices"], item["answer"])
+            verdict = score(f"{item['benchmark']}_official", item["prediction"], item["choices"], item["answer"])
             assert verdict.outcome == expected, item
             counts[item["benchmark"]] = counts.get(item["benchmark"], 0) + 1
     assert set(counts) == {"mmau", "mmar", "mmsu"}
@@ -119,4 +119,4 @@ def test_official_gold_texts_are_right_by_both_rules() -> None:
     items = json.loads(shared_path("data/benchmarks/mmau/mmau-test-mini.json").read_text(encoding="utf-8"))
     for item in items:
         for rule in ("choice", "mmau_official"):
-            assert apply_rule(rule, item["answer"], item["choices"], item["answer"]).outcome == "correct", item
+            assert score(rule, item["answer"], item["choices"], item["answer"]).outcome == "correct", item

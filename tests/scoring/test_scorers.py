@@ -18,9 +18,9 @@ from audio_eval.scoring.figures import Metric, Official
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.judge import Judge
 from audio_eval.scoring.rules import find_rule
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
 from audio_eval.scoring.scorers import find_scorer
+from audio_eval.scoring.scores import Score
 from tests.cli.test_mistakes import mistake
 from tests.runs.layout import write_mmar
 from tests.scoring.openai_server import Answer, OpenAIServer, completion, prompt
@@ -192,7 +192,7 @@ print([name for name in sys.modules if name.startswith("audio_eval.scoring.score
 CONVERT = """
 from audio_eval.data import OFFICIAL, Files, Sources, record
 from audio_eval.scoring import Verdict
-from audio_eval.scoring.score import Score
+from audio_eval.scoring.scores import Score
 from audio_eval.scoring.scorer import Scorer
 
 def convert(row):

@@ -9,7 +9,7 @@ import pytest
 
 from audio_eval.data.records import slots
 from audio_eval.errors import UserError
-from audio_eval.scoring import apply_rule
+from audio_eval.scoring import score
 from audio_eval.tasks.mmau.data import fill_in
 from tests.shared_data import shared_path
 from tests.tasks.official import MMAR, MMAU, MMSU, load, write
@@ -76,8 +76,8 @@ def test_mmsu_keeps_the_official_slots(tmp_path: Path) -> None:
     assert doc["choices"] == ["male", "None"]
     assert slots(doc) == [None, "male", None, "None"]
     assert doc["audio"]["path"] == str(tmp_path / "mmsu/audio/g.wav")
-    assert apply_rule("mmsu_official", "B", slots(doc), doc["answer"]).outcome == "correct"
-    assert apply_rule("choice", "A", doc["choices"], doc["answer"]).outcome == "correct"
+    assert score("mmsu_official", "B", slots(doc), doc["answer"]).outcome == "correct"
+    assert score("choice", "A", doc["choices"], doc["answer"]).outcome == "correct"
 
 
 def test_broken_rows_are_reported_together(tmp_path: Path) -> None:
@@ -118,7 +118,7 @@ def test_mmsu_slots_at_any_place(tmp_path: Path) -> None:
     assert docs[-1]["choices"] == ["None", "male"]
     for doc in docs:
         letter = "abcd"[slots(doc).index("male")].upper()
-        assert apply_rule("mmsu_official", letter, slots(doc), doc["answer"]).outcome == "correct"
+        assert score("mmsu_official", letter, slots(doc), doc["answer"]).outcome == "correct"
         assert set(doc["choices"]) == {"male", "None"}
 
 
@@ -181,4 +181,4 @@ def test_stand_ins(name: str, count: int) -> None:
     docs = list(load(name, shared_path("data/standin")).test_docs())
     assert len(docs) == count
     assert all(Path(doc["audio"]["path"]).is_file() for doc in docs)
-    assert all(apply_rule("choice", doc["answer"], doc["choices"], doc["answer"]).outcome == "correct" for doc in docs)
+    assert all(score("choice", doc["answer"], doc["choices"], doc["answer"]).outcome == "correct" for doc in docs)

@@ -38,7 +38,7 @@ def sample(
     assert limit is not None, "the policy has filled in its own limit"
     drawn, copies = (1, sampling.n) if sampling.temperature == 0 else (sampling.n, 1)  # greedy samples are all alike
     endings = Endings(checkpoint.tokenizer, end_ids, sampling.stop)
-    streams = [stream(sampling.seed, question.id, sampling.stream) for question in questions]
+    streams = [stream(sampling.seed or 0, question.id, sampling.stream) for question in questions]
     done: list[Counted] = [[] for _ in questions]
     # a sample (S): whose it is, which of the question's, and the row it stands in, rising
     owner_S, number_S = np.arange(len(questions)).repeat(drawn), np.tile(np.arange(drawn), len(questions))

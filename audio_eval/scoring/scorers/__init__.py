@@ -7,8 +7,8 @@ from typing import Any
 
 from audio_eval.errors import UserError, unknown
 from audio_eval.plugins import from_reference, named, registered
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
+from audio_eval.scoring.scores import Score
 
 
 def find_scorer(name: str, folder: Path | None = None, where: str = "") -> Scorer:
@@ -34,7 +34,7 @@ def try_scorer(scorer: Scorer, item: ScoredItem, asked: str) -> None:
     try:
         score = scorer.score(item, item.answer)
         if not isinstance(score, Score):
-            raise TypeError(f"score() gives {score!r}, which is no audio_eval.scoring.score.Score")
+            raise TypeError(f"score() gives {score!r}, which is no audio_eval.scoring.scores.Score")
         scorer.gold(item)
         scorer.figures([score])
     except Exception as error:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from audio_eval.scoring.choice import parse_choice
 from audio_eval.scoring.extraction import answer_text
 from audio_eval.scoring.rules import RULES
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
+from audio_eval.scoring.scores import Score
 
 
 class Choice(Scorer):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from audio_eval.scoring.open_ended import final_answer
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
+from audio_eval.scoring.scores import Score
 
 
 class Unscored(Scorer):

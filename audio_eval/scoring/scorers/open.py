@@ -9,8 +9,8 @@ from audio_eval.scoring import grade
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.open_ended import final_answer, measure
 from audio_eval.scoring.rules import RULES
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem, Scorer
+from audio_eval.scoring.scores import Score
 
 
 class Open(Scorer):

@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 from audio_eval.scoring import win_rate
 from audio_eval.scoring.figures import Figures, Metric
 from audio_eval.scoring.graders import Graders
-from audio_eval.scoring.score import Score
 from audio_eval.scoring.scorer import ScoredItem
 from audio_eval.scoring.scorers.none import Unscored
+from audio_eval.scoring.scores import Score
 
 
 class WinRate(Unscored):

@@ -1,4 +1,4 @@
-"""RunSpec: everything that decides a run's numbers. Equal specs on equal code give equal results."""
+"""spec.json: everything that decides a run's numbers. Equal specs on equal code give equal results."""
 
 from __future__ import annotations
 
@@ -52,3 +52,18 @@ class RunSpec(BaseModel):
     judge_model: str | None = Field(None, description="model of the judge; its key is read from OPENAI_API_KEY")
     similarity: str | None = Field(None, description="sentence-transformers model that compares open answers")
     curve_every: int = Field(0, ge=0, description="also score every N steps; nothing learns from it")
+
+
+class ResponsesSpec(BaseModel):
+    """Responses that were produced elsewhere and scored by ``audio-eval score``; ``responses`` is the file's sha256."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    task: str
+    name: str
+    responses: str
+    data: str
+    prompt: str | None = None
+    permute_choices: int | None = None
+    judge: str | None = None
+    similarity: str | None = None

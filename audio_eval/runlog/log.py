@@ -1,0 +1,192 @@
+"""RunLog: the files of one run directory, and the items of a run with everything that is known of each."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from audio_eval.errors import UserError
+from audio_eval.runlog.records import (
+    CurvePoint,
+    Environment,
+    LabelRecord,
+    Notes,
+    QuestionRecord,
+    ResponseRecord,
+    Sitting,
+    StepRecord,
+)
+from audio_eval.runlog.result import VERSION, Result
+from audio_eval.runlog.spec import ResponsesSpec, RunSpec
+from audio_eval.scoring.scores import Score
+from audio_eval.store import JsonLines, read_json, write_json
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Lines(Generic[M]):
+    """A file of records of one class, durable as ``JsonLines`` are."""
+
+    def __init__(self, path: Path, model: type[M]) -> None:
+        self.path, self._file, self._model = path, JsonLines(path), model
+
+    def read(self) -> list[M]:
+        """Every whole record; ``UserError`` names the line that is damaged."""
+        try:
+            return [self._model.model_validate(record) for record in self._file.read()]
+        except ValueError as error:  # pydantic's and json's are both
+            raise UserError(f"'{self.path}' is damaged: {_reason(error)}.") from None
+
+    def append(self, records: Iterable[M]) -> None:
+        """Add records and wait until they are on the disk."""
+        self._file.append(map(_dump, records))
+
+    def keep(self, records: Iterable[M]) -> None:
+        """Make the file hold exactly these records."""
+        self._file.keep([_dump(record) for record in records])
+
+    def resume(self, chunk: int, total: int) -> list[M]:
+        """The records of whole chunks; an unfinished chunk is taken out of the file."""
+        self._file.resume(chunk, total)
+        return self.read()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One item of a run. ``gold`` is "" where the answer is hidden and None before scoring.
+
+    ``completions`` are the groups behind the response as (text, count) pairs; ``label`` the pseudo-label that the
+    method adapted to, with its votes.
+    """
+
+    question: QuestionRecord
+    gold: str | None
+    response: ResponseRecord | None
+    score: Score | None
+    label: LabelRecord | None
+
+    @property
+    def completions(self) -> tuple[tuple[tuple[str, int], ...], ...]:
+        """What was sampled to answer."""
+        return self.response.groups if self.response else ()
+
+
+class RunLog:
+    """The files of ``folder``. Reading a log of another version is a ``UserError`` that says the version."""
+
+    def __init__(self, folder: Path | str) -> None:
+        self.folder = folder = Path(folder)
+        self.questions = Lines(folder / "questions.jsonl", QuestionRecord)
+        self.responses = Lines(folder / "responses.jsonl", ResponseRecord)
+        self.scores = Lines(folder / "scores.jsonl", Score)
+        self.steps = Lines(folder / "metrics.jsonl", StepRecord)
+        self.curve = Lines(folder / "curve.jsonl", CurvePoint)
+        self.sittings = Lines(folder / "sessions.jsonl", Sitting)
+        self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a run in the folder, finished or not."""
+        return (self.folder / "spec.json").is_file()
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run has ended: its result is written last."""
+        return (self.folder / "result.json").is_file()
+
+    def spec(self) -> RunSpec | ResponsesSpec:
+        """What was run, or whose responses were scored."""
+        record = self._read("spec.json")
+        if "responses" in record:
+            return self._typed("spec.json", ResponsesSpec, record)
+        return self._typed("spec.json", RunSpec, record)
+
+    def write_spec(self, spec: RunSpec | ResponsesSpec) -> None:
+        """Write spec.json."""
+        write_json(self.folder / "spec.json", {"version": VERSION, **spec.model_dump()})
+
+    def environment(self) -> Environment | None:
+        """Where the run began; None before it has."""
+        if not (self.folder / "env.json").is_file():
+            return None
+        return self._typed("env.json", Environment, read_json(self.folder / "env.json"))
+
+    def write_environment(self, environment: Environment) -> None:
+        """Write env.json."""
+        write_json(self.folder / "env.json", environment.model_dump())
+
+    def notes(self) -> Notes:
+        """Facts about the run's items and adaptation."""
+        return self._typed("notes.json", Notes, read_json(self.folder / "notes.json"))
+
+    def write_notes(self, notes: Notes) -> None:
+        """Write notes.json."""
+        write_json(self.folder / "notes.json", notes.model_dump(exclude_defaults=True))
+
+    def result(self) -> Result:
+        """The figures of a finished run."""
+        record = self._read("result.json")
+        return self._typed("result.json", Result, {"version": VERSION, **record})
+
+    def write_result(self, result: Result) -> None:
+        """Write result.json, which marks the run as finished."""
+        write_json(self.folder / "result.json", result.model_dump(by_alias=True))
+
+    @contextmanager
+    def sitting(self) -> Iterator[None]:
+        """Log the seconds of the block, also when it is interrupted."""
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self.sittings.append([Sitting(seconds=round(time.monotonic() - began, 3))])
+
+    def samples(self) -> Iterator[Sample]:
+        """Each item of the run with its question, gold answer, response, score, votes and completions."""
+        responses = {record.id: record for record in self.responses.read()}
+        scores = {record.id: record for record in self.scores.read()}
+        labels = {record.id: record for record in self.labels.read()}
+        for question in self.questions.read():
+            score = scores.get(question.id)
+            gold = None if score is None else score.answer
+            yield Sample(question, gold, responses.get(question.id), score, labels.get(question.id))
+
+    def _read(self, name: str) -> dict[str, Any]:
+        """A JSON file's object without its version, which must be this one."""
+        path = self.folder / name
+        try:
+            record = read_json(path)
+        except FileNotFoundError:
+            raise UserError(f"'{self.folder}' is no run directory, or not finished: it has no {name}.") from None
+        except ValueError as error:
+            raise UserError(f"'{path}' is damaged: {error}.") from None
+        version = record.pop("version", 1) if isinstance(record, dict) else None
+        if version != VERSION:
+            raise UserError(
+                f"'{self.folder}' is a run log of version {version}; this audio-eval reads version {VERSION}: "
+                "run it again, or read it with the audio-eval that wrote it (see its env.json)."
+            )
+        return record
+
+    def _typed(self, name: str, model: type[M], record: dict[str, Any]) -> M:
+        try:
+            return model.model_validate(record)
+        except ValidationError as error:
+            raise UserError(f"'{self.folder / name}' is damaged: {_reason(error)}.") from None
+
+
+def _dump(record: BaseModel) -> dict[str, Any]:
+    return record.model_dump(mode="json", exclude_defaults=True)
+
+
+def _reason(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first: Sequence[Any] = error.errors()
+        return f"{'.'.join(map(str, first[0]['loc']))}: {first[0]['msg'].lower()}"
+    return str(error)

@@ -1,0 +1,105 @@
+"""The records of a run directory: one class per file, one object per line. Fields at their default are not written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Record(BaseModel):
+    """A line of a run log; a key that this version does not know is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Environment(Record):
+    """env.json: where a run began. Trained weights depend on the number of ``threads`` in their last bits."""
+
+    started: str
+    command: list[str]
+    python: str
+    platform: str
+    packages: dict[str, str | None]
+    commit: str | None
+    device: str
+    threads: int
+
+
+class QuestionRecord(Record):
+    """questions.jsonl: what was asked, without the answer. ``audio`` is the item's own recording.
+
+    ``heard`` says what the model heard instead in an audio ablation: "silence", "none", or the id of another item.
+    """
+
+    id: str
+    audio: str | None
+    audio_sha256: str | None
+    question: str
+    choices: tuple[str, ...]
+    prompt: str
+    groups: dict[str, str]
+    heard: str | None = None
+
+
+class ResponseRecord(Record):
+    """responses.jsonl: an answer, and the ``groups`` of completions it was made from as (text, count) pairs.
+
+    ``samples`` is the number of completions drawn for it; None where the responses were produced elsewhere.
+    """
+
+    id: str
+    response: str
+    samples: float | None = None
+    unreadable: str | None = None
+    truncated: bool = False
+    groups: tuple[tuple[tuple[str, int], ...], ...] = ()
+
+
+class StepRecord(BaseModel):
+    """metrics.jsonl: the metrics of one update; their names depend on the method."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, float]
+
+    step: int
+
+
+class CurvePoint(Record):
+    """curve.jsonl (``--curve-every``): accuracy on the scored items after so many updates; never fed back."""
+
+    step: int
+    accuracy: float | None
+    unparsable: float
+
+
+class Sitting(Record):
+    """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption."""
+
+    seconds: float
+
+
+class LabelRecord(Record):
+    """adapt/labels.jsonl: a pseudo-label, the votes behind it by option text, and how sure the vote is."""
+
+    id: str
+    choice: int | None
+    label: str | None
+    confidence: float
+    tally: dict[str, int]
+    unparsable: int
+    entropy: float
+    agreement: float
+
+
+class Notes(BaseModel):
+    """notes.json: facts about the adaptation and the items, for the result; a method may add its own."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, Any]
+
+    adapt_samples: int | None = None
+    truncated: list[str] = []
+    unreadable: dict[str, str] = {}
+    missing: list[str] = []
+    unknown: list[str] = []

@@ -1,0 +1,68 @@
+"""result.json: lm-eval's keys, and under ``audio_eval`` everything that a leaderboard row needs."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from audio_eval.scoring.figures import Figures
+
+VERSION: Literal[2] = 2  # of the run log; raised when a file of it changes its meaning
+
+
+class ResultRow(Figures):
+    """The ``audio_eval`` block: percents are 0 to 100, ``wall_s`` seconds.
+
+    ``settings`` are the method's where they differ from its usual ones with this model. ``audio`` names an audio
+    ablation. ``accuracy`` is None where the answers are hidden or nobody has judged them; ``note`` says which.
+    """
+
+    model: str
+    method: str
+    task: str
+    seed: int
+    samples: int | None
+    wall_s: float | None
+    audio: str | None = None
+    tags: list[str] = []
+    settings: dict[str, Any] = {}
+    trained_on: str | None = None
+    model_revision: str | None = None
+    adapter_sha256: str | None = None
+    audio_revision: str | None = None
+    oracle: dict[str, Any] | None = None
+    notes: dict[str, Any] = {}
+    prompt: str | None = None
+    scorer: str | None = None
+    data_revision: str | None = None
+    data: dict[str, Any] = {}
+    judge: dict[str, Any] | None = None
+    similarity: dict[str, str] | None = None
+    note: str | None = None
+    run: str = ""
+
+    @property
+    def graders(self) -> str | None:
+        """Who graded open answers: the judge with its prompt, the embedding model; None where nobody did."""
+        parts = []
+        if self.judge:
+            parts.append(f"judge {self.judge['judge']}, {self.judge['prompt']}")
+        if self.similarity:
+            parts.append(f"similarity {self.similarity['model']}@{self.similarity['revision']}")
+        return "; ".join(parts) or None
+
+
+class Result(BaseModel):
+    """The whole file. The keys that are not ours have the names and forms that lm-eval gives them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+    version: Literal[2] = VERSION
+    results: dict[str, dict[str, Any]]
+    versions: dict[str, Any]
+    n_shot: dict[str, int] = Field(alias="n-shot")
+    higher_is_better: dict[str, dict[str, bool]]
+    n_samples: dict[str, dict[str, int]] = Field(alias="n-samples")
+    config: dict[str, Any]
+    audio_eval: ResultRow
