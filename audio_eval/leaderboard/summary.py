@@ -33,7 +33,7 @@ class GroupScore:
 
 @dataclass(frozen=True)
 class Metric:
-    """A further figure of open answers, 0..100, over the n items that have it; None where it cannot be told."""
+    """A further figure of open answers, 0..100, mean over the n items that have it; None where it is not known."""
 
     __pydantic_config__: ClassVar[dict[str, bool]] = _FINITE
 
@@ -61,7 +61,7 @@ class Summary:
     groups: dict[str, dict[str, GroupScore]] = field(default_factory=dict)
     audio: str | None = None
     tags: list[str] = field(default_factory=list)
-    settings: dict[str, Any] = field(default_factory=dict)  # of the method, where they are not its usual ones
+    settings: dict[str, Any] = field(default_factory=dict)  # of the method, those that are not its usual ones
     trained_on: str | None = None
     prompt: str | None = None
     scorer: str | None = None
@@ -76,7 +76,7 @@ class Summary:
 
     @property
     def graders(self) -> str | None:
-        """Who graded open answers: the judge with its prompt, the embedding model; None where nobody did."""
+        """Who graded open answers: the judge and its prompt, the embedding model; None if nobody did."""
         parts = []
         if self.judge:
             parts.append(f"judge {self.judge['judge']}, {self.judge['prompt']}")
