@@ -1,4 +1,4 @@
-"""What a task holds, counted without its recordings: groups, two of them crossed, options, chance level."""
+"""What a task holds, counted from its metadata alone: groups, two of them crossed, options, chance."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MOST_KINDS = 60
 
 
 def print_counts(task: Task) -> None:
-    """Print every count; recordings are not looked for."""
+    """Every count on stdout; recordings are not looked for."""
     print(f"  items: {len(task.questions)}, source {task.provenance.get('source', 'built in')}, data {task.revision}")
     for file, digest in task.provenance.get("files", {}).items():
         print(f"  {file}: sha256 {digest}")
