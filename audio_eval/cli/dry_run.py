@@ -14,7 +14,9 @@ from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_token
 from audio_eval.runs.probe import Timing, probe
 from audio_eval.runs.spec import RunSpec
 
-ESTIMATE = "times are estimates: short answers cost less than long ones, and a trained model may answer at another length"
+ESTIMATE = (
+    "times are estimates: short answers cost less than long ones, and a trained model may answer at another length"
+)
 
 
 def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
