@@ -13,9 +13,9 @@ from typing import Any
 import matplotlib
 from tabulate import tabulate
 
-from audio_eval.leaderboard import aggregate, load_runs
-from audio_eval.leaderboard.markdown import task_table
-from audio_eval.leaderboard.rows import Row, Run
+from audio_eval.leaderboard import Row, Run, aggregate, load_runs, task_table
+from audio_eval.leaderboard.cells import signed
+from audio_eval.leaderboard.columns import notes
 from audio_eval.scoring.statistics import Comparison, compare
 from audio_eval.store import JsonLines, read_json
 
@@ -109,7 +109,7 @@ as described on a small real model; they say nothing about MMAU, MMAR or MMSU.
 Made by `python bench/five_seeds.py`, commit {commits}, {platform.machine()}, {args.jobs} seeds side by side with a
 thread each (so times are of a shared machine), python {env["python"]}, torch {env["packages"]["torch"]},
 transformers {env["packages"]["transformers"]}. Seeds {args.seeds}; every method at its default for this
-model, which was chosen on `validation`; tags say what an arm changes. `grpo`, `sft` with gold labels and `sari` learn
+model, which was chosen on `validation`; labels say what a row changes. `grpo`, `sft` with gold labels and `sari` learn
 from labels of synth_aqa's `train` split: the labelled reference. `xs_cot` is not here: synth_aqa has nothing
 cross-lingual.
 
@@ -258,22 +258,21 @@ def fill_readme(path: Path, rows: Sequence[Row]) -> None:
     most = max(len(row.seeds) for row in rows)
     cells = [
         [_method(row, most), f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]", *_gain(row),
-         f"{row.unparsable:.1f}", f"{row.samples:,.0f}", ", ".join(row.tags)]
+         f"{row.unparsable:.1f}", f"{row.samples:,.0f}", ", ".join(notes(row))]
         for row in rows if row.accuracy is not None and row.interval is not None
     ]  # fmt: skip
     headers = [f"synth_aqa test, {most} seeds", "accuracy [95 % CI]", "Δ direct", "format / answers",
-               "unparsable %", "samples", "tags"]  # fmt: skip
+               "unparsable %", "samples", "notes"]  # fmt: skip
     table = tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
     path.write_text(f"{head}{start}{mark}\n\n{table}\n\n{end}{tail}")
 
 
 def _method(row: Row, seeds: int) -> str:
-    return row.method + (f" ({len(row.seeds)} seeds)" if len(row.seeds) < seeds else "")
+    return row.label + (f" ({len(row.seeds)} seeds)" if len(row.seeds) < seeds else "")
 
 
 def _gain(row: Row) -> list[str]:
     c = row.comparison
     if c is None:
         return ["baseline", ""]
-    values = (f"{round(points, 1) + 0.0:+.1f}" for points in (c.format_gain, c.answer_gain))  # + 0.0: never -0.0
-    return [span(c), " / ".join(values)]
+    return [span(c), f"{signed(c.format_gain)} / {signed(c.answer_gain)}"]

@@ -1,4 +1,4 @@
-"""Progress on stderr: a rich bar on a terminal, plain lines elsewhere; items/s, audio-seconds/s, time left, metrics."""
+"""Progress on stderr: bars on a terminal, plain lines elsewhere, with speed, time left and the last metrics."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def terminal_progress() -> Progress:
 
 
 class _Rates(Bar):
-    """Counts, and says how fast."""
+    """A bar that knows how fast it goes."""
 
     def __init__(self, label: str, total: int, done: int) -> None:
         self.label, self.total, self.done, self.before = label, total, done, done
@@ -38,26 +38,26 @@ class _Rates(Bar):
         self.show()
 
     def rates(self) -> str:
-        """Items a second, audio seconds a second, the last metrics."""
+        """Items per second, audio seconds per second, the last metrics."""
         elapsed = max(time.monotonic() - self.began, 1e-6)
         speed = f"{(self.done - self.before) / elapsed:.1f}/s"
         audio = f", audio {self.audio / elapsed:.0f} s/s" if self.audio else ""
         return f"{speed}{audio} {self.metrics}".rstrip()
 
     def show(self) -> None:
-        """Subclasses draw."""
+        """Draw; done by subclasses."""
 
 
 class _Stderr(Progress):
     def warn(self, text: str) -> None:
-        """A line; rich puts it above its bars."""
+        """Print a line; rich shows it above its bars."""
         print(f"    warning: {text}", file=sys.stderr, flush=True)
 
 
 class _Lines(_Stderr):
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """A line every few seconds, and one at the end."""
+        """Print a line every few seconds, and one at the end."""
         bar = _LineBar(label, total, done)
         yield bar
         bar.line(final=True)
@@ -67,12 +67,12 @@ class _LineBar(_Rates):
     last = 0.0
 
     def show(self) -> None:
-        """Print a line if the last one is old."""
+        """Print a line if the last one is older than ``LINE_EVERY``."""
         if time.monotonic() - max(self.last, self.began) > LINE_EVERY:
             self.line()
 
     def line(self, final: bool = False) -> None:
-        """Print a line."""
+        """Print a line with the time left, or the time taken at the end."""
         self.last = time.monotonic()
         gone = self.done - self.before
         left = (self.last - self.began) / gone * (self.total - self.done) if gone else 0.0
@@ -83,7 +83,7 @@ class _LineBar(_Rates):
 class _Rich(_Stderr):
     @contextmanager
     def bar(self, label: str, total: int, done: int = 0) -> Iterator[Bar]:
-        """A bar that stays on the screen when it is full."""
+        """Show a bar, which stays on the screen when it is full."""
         columns = (
             TextColumn("    {task.description:<8}"), BarColumn(bar_width=24), MofNCompleteColumn(),
             TextColumn("{task.fields[rates]}"), TimeRemainingColumn(),

@@ -15,13 +15,15 @@ from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens
 from audio_eval.runs.probe import Timing, probe
 
-ESTIMATE = "times are estimates: votes of short answers share rows, and a tuned model may answer at another length"
+ESTIMATE = (
+    "times are estimates: short answers cost less than long ones, and a trained model may answer at another length"
+)
 
 
 def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
-    """Print every plan, one JSON object or a block each; 0, whatever data or models are not here.
+    """Print every plan, as one JSON object or as a block of lines each; 0 even where data or models are missing.
 
-    Raises ``UserError`` for what a run would refuse.
+    Raises UserError for what a run would refuse.
     """
     counter, plans = Counter(), []
     timings: dict[str, Timing] = {}
@@ -40,7 +42,7 @@ def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
 
 
 def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[str, Any]:
-    """The figures of a spec as JSON values; ``not_known`` has the reason for each null by its line."""
+    """The figures of a spec as JSON values; ``not_known`` says why a value is null, by the name of its line."""
     figures = counter.figures(spec)
     tokens: Tokens | None = None
     timing: Timing | None = None
@@ -71,7 +73,7 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
 
 
 def _learned(figures: Figures, what: str) -> dict[str, Any]:
-    """``what`` of the items learned from, under their use; nothing for a method that learns nothing."""
+    """``what`` of the items that the method learns from, by their use; empty if it learns nothing."""
     method, found = figures.method, {}
     if type(method).adapt is not Method.adapt and (method.transductive or not method.needs_labels):
         found["adapted"] = getattr(figures.adapted, what)
@@ -86,7 +88,7 @@ def _reason(error: Exception) -> str:
 
 
 def _lines(plan: dict[str, Any]) -> Iterable[tuple[str, str]]:
-    """The block of a plan: name and text of each line."""
+    """A plan as lines: name and text."""
     why = plan["not_known"]
     yield "items", _counted(plan["items"], why.get("items"))
     hours = {use: None if value is None else f"{value:.2f} h" for use, value in plan["audio_hours"].items()}
@@ -107,7 +109,7 @@ def _lines(plan: dict[str, Any]) -> Iterable[tuple[str, str]]:
 
 
 def _counted(values: dict[str, Any], reason: str | None) -> str:
-    """Values by name, and once why some are not known."""
+    """Values with their names, and the reason why some are not known."""
     known = [f"{_number(value)} {name}".rstrip() for name, value in values.items() if value is not None]
     absent = [name for name, value in values.items() if value is None]
     if not absent:
@@ -129,14 +131,14 @@ def _time(timing: dict[str, Any]) -> str:
 
 
 def _span(seconds: float) -> str:
-    """Seconds in the unit that suits them."""
+    """Seconds in a readable unit."""
     if seconds < 120:
         return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _total(plans: Sequence[dict[str, Any]]) -> str:
-    """The time of all plans together, and of how many it is not known."""
+    """The time of all plans together, and for how many it is not known."""
     timed = [plan["time"]["seconds"] for plan in plans if plan["time"]]
     rest = f"; not known for {len(plans) - len(timed)} of them" if len(timed) < len(plans) else ""
     return (f"about {_span(sum(timed))}" if timed else "time not known") + (rest if timed else "")

@@ -1,4 +1,4 @@
-"""What `audio-eval ls` says of a method: what it needs, its presets, every setting. No backend is imported."""
+"""What `audio-eval ls` says about a method: what it needs, its presets, every setting. No backend is imported."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from audio_eval.method import Method
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.models.policy import Training
 
-QUESTIONS = 1000  # that the cost is told for
-TELLING = ("tune", "lr")  # of the settings that all methods that train share
+QUESTIONS = 1000  # the number that the cost is given for
+TELLING = ("tune", "lr")  # the shared settings of training that a short overview has
 BOUNDS = (("gt", ">"), ("ge", ">="), ("lt", "<"), ("le", "<="))
 
 
 def overview(cls: type[Method]) -> list[str]:
-    """The lines of a method in `ls methods`, below its summary: what it is, its paper, presets, its own settings."""
+    """A method in `ls methods`, below its summary: what it is, its paper, its own settings, its presets."""
     own = [field for field in cls.Config.model_fields if _is_own(cls, field) or field in TELLING]
     about = "; ".join(filter(None, [traits(cls), cls.paper]))
     presets = "presets: " + ", ".join(cls.presets) if cls.presets else ""
@@ -30,7 +30,7 @@ def overview(cls: type[Method]) -> list[str]:
 
 
 def details(cls: type[Method], origin: str, models: Mapping[str, ModelEntry]) -> list[str]:
-    """The lines of `ls METHOD`: the overview, where it is from, its cost, and each setting with its type."""
+    """A method in `ls METHOD`: what it is, where it is from, its cost, and each setting with its type."""
     facts = [
         ("", cls.summary),
         ("", traits(cls)),
@@ -51,14 +51,14 @@ def details(cls: type[Method], origin: str, models: Mapping[str, ModelEntry]) ->
             lines += [f"  {first}", *(f"    {line}" for line in rest)]
     own = [field for field in cls.Config.model_fields if _is_own(cls, field)]
     shared = [field for field in cls.Config.model_fields if field not in own]
-    for title, fields in (("settings", own), ("settings of the update, as of every method that trains", shared)):
+    for title, fields in (("settings", own), ("settings of training, which every method that trains has", shared)):
         if fields:
             lines += [f"  {title} (--method-args key=value,...):", *_table(cls, fields)]
     return lines
 
 
 def traits(cls: type[Method]) -> str:
-    """What a method does and needs with its default settings; empty where there is nothing to say."""
+    """What a method does and needs with its default settings; "" where there is nothing to say."""
     method = cls()
     does = {"trains": cls.trains, "transductive": method.transductive}
     wants = {
@@ -72,7 +72,7 @@ def traits(cls: type[Method]) -> str:
 
 
 def _cost(cls: type[Method]) -> str:
-    if cls.cost is Method.cost:  # the base class knows of the answers alone
+    if cls.cost is Method.cost:  # the base class knows only the answers
         return ""
     cost = asdict(cls().cost(adapted=QUESTIONS, scored=QUESTIONS, labelled=QUESTIONS))
     return ", ".join(f"{key} {value:,}" for key, value in cost.items() if value)
@@ -104,7 +104,7 @@ def _shown(value: Any) -> str:
 
 
 def _is_own(cls: type[Method], field: str) -> bool:
-    """Whether the method has brought this setting, or changed what every method that trains takes for it."""
+    """Whether the setting is the method's own, or one that all share but with another default."""
     shared = Training.model_fields.get(field)
     return shared is None or shared.default != cls.Config.model_fields[field].default
 
@@ -118,7 +118,7 @@ def _settings(values: Mapping[str, Any]) -> str:
 
 
 def _table(cls: type[Method], fields: Sequence[str]) -> Iterator[str]:
-    """A line a setting: ``key=default``, what it is, its type; a long text goes on below itself."""
+    """One line per setting: ``key=default``, what it is, its type; a long text goes on in the next lines."""
     defaults = _defaults(cls)
     heads = {field: f"{field}={_shown(defaults[field])}" for field in fields}
     width = max(map(len, heads.values()))
@@ -130,6 +130,6 @@ def _table(cls: type[Method], fields: Sequence[str]) -> Iterator[str]:
 
 
 def wrapped(text: str, indent: int = 4) -> list[str]:
-    """``text`` as lines for a terminal, or for a file, less the indent."""
+    """``text`` as lines that fit the terminal with this indent."""
     columns = shutil.get_terminal_size((120, 24)).columns
     return textwrap.wrap(text, max(40, columns - indent), break_long_words=False, break_on_hyphens=False)

@@ -19,7 +19,7 @@ from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accurac
 
 # Only with the recordings: in an audio ablation it is a row like any other.
 BASELINE = "direct"
-# The first is written when a run has ended; the others mark a directory as a run that has not.
+# The first is written at the end of a run; the others are there from its beginning.
 _FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
 
 
@@ -74,14 +74,14 @@ class Row:
         first = self.runs[0].summary
         origin = {
             "prompt": self.prompt, "scorer": self.scorer, "data": self.data_revision, "model": self.model_revision,
-            "recordings": first.audio_revision, "graders": first.graders,
+            "recordings": first.audio_revision, "graders": first.graders or "nobody",
         }  # fmt: skip
         order = (*map(str, self.seeds), *(run.name for run in self.runs))
         return Facts(self.model, self.method, self.settings, self.tags, origin, {"n": str(self.n)}, order)
 
     @property
     def baseline(self) -> bool:
-        """Whether others are compared with it."""
+        """Whether other rows are compared with it."""
         return _is_baseline(self.runs[0].summary)
 
 

@@ -98,15 +98,16 @@ def test_the_same_command_again_only_shows(two_runs: tuple[Path, str], capsys: p
 
 
 @pytest.mark.slow
-def test_leaderboard_writes_a_table_a_task_and_one_over_all(
+def test_leaderboard_writes_tables_per_task_and_over_all(
     two_runs: tuple[Path, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["leaderboard", str(two_runs[0]), "-o", str(tmp_path)]) == 0
-    printed = [Path(line) for line in capsys.readouterr().out.splitlines()]
-    assert {path.name for path in tmp_path.glob("*.md")} == {path.name for path in printed if path.suffix == ".md"}
-    (task,) = [path for path in tmp_path.glob("*.md") if path.name != "all.md"]
-    assert task.name.startswith("synth_aqa") and (tmp_path / "all.md").is_file()
-    assert "majority_vote" in task.read_text() and "direct" in task.read_text()
+    printed = {Path(line).name for line in capsys.readouterr().out.splitlines()}
+    assert printed == {path.name for path in tmp_path.iterdir()}
+    task = "synth_aqa_validation-" + next(name for name in printed if name.endswith(".csv"))[-12:-4]
+    assert printed == {f"{task}.md", f"{task}.csv", "all.md", "leaderboard.json"}
+    for text in (path.read_text() for path in tmp_path.iterdir()):
+        assert "majority_vote" in text and "direct" in text
 
 
 @pytest.mark.slow

@@ -44,6 +44,15 @@ def test_task_table(runs: Path):
     assert "f" * 13 not in table
 
 
+def test_further_metrics_are_columns_with_a_legend(tmp_path: Path):
+    metrics = {"length_adjusted_win_rate": {"value": 51.25, "n": 1}, "own": {"value": 3.0, "n": 2}}
+    make_run(tmp_path / "a", "rw", metrics={**metrics, "bleu": {"value": None, "n": 0}})
+    table = task_table(rows_of(tmp_path))
+    cells = cells_of(table, 0)
+    assert (cells["length_adjusted_win_rate"], cells["own"]) == ("51.2 (n 1)", "3.0") and "bleu" not in cells
+    assert "not AlpacaEval's LC win rate" in table and "- own: a further figure, 0 to 100." in table
+
+
 def test_hidden_answers(tmp_path: Path):
     hidden: dict[str, Any] = {
         "task": "mmau_test",

@@ -264,4 +264,4 @@ def test_the_leaderboard_says_trained_on_the_test_labels(executor: Executor, tmp
     spec = make_spec("grpo", "steps=1,batch_size=4", train_task="same")
     executor.run(spec, tmp_path / "grpo")
     runs, skipped = load_runs([tmp_path])
-    assert not skipped and "trained on the test labels" in terminal_table(aggregate(runs))
+    assert not skipped and "trained on the test labels" in " ".join(terminal_table(aggregate(runs)).split())

@@ -105,7 +105,7 @@ def test_win_rates(executor: Executor, flags: dict[str, Any], server: OpenAIServ
     assert "length_adjusted_win_rate" in judged["metrics"] and judged["scorer"] == "preferred@1"
     runs, skipped = load_runs([tmp_path / "bare", tmp_path / "judged"])
     assert not skipped
-    assert "not AlpacaEval's LC win rate" in task_table(aggregate(runs))
+    assert "win rate against the baseline's output by a judge" in task_table(aggregate(runs))
 
 
 def test_a_judge_that_is_not_there_costs_no_response(executor: Executor, flags: dict[str, Any], tmp_path: Path) -> None:
