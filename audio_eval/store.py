@@ -62,6 +62,8 @@ def lock_dir(folder: Path) -> Iterator[None]:
         raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
     try:
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
+        for unfinished in folder.rglob(".*.tmp"):  # a killed owner's
+            unfinished.unlink()
         yield
     finally:
         owner.unlink(missing_ok=True)
@@ -96,11 +98,11 @@ class JsonLines:
         self.path = path
 
     def read(self) -> list[dict]:
-        """Every whole record."""
+        """Every whole record; ``ValueError`` names a line that is damaged."""
         if not self.path.is_file():
             return []
         whole = self.path.read_bytes().rpartition(b"\n")[0]
-        return [json.loads(line) for line in whole.split(b"\n") if line]
+        return [_record(line, number) for number, line in enumerate(whole.split(b"\n"), 1) if line]
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
@@ -132,6 +134,13 @@ class JsonLines:
         if self.path.exists():
             self.keep(records[:keep])
         return records[:keep]
+
+
+def _record(line: bytes, number: int) -> Any:
+    try:
+        return json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"line {number} is no JSON ({error})") from None
 
 
 def _lines(records: Iterable[object]) -> bytes:

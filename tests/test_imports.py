@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GROUND = (
-    "errors", "edits", "audio", "questions", "group", "seeding", "store", "progress", "plugins", "threads",
+    "cache", "errors", "edits", "audio", "questions", "group", "seeding", "store", "progress", "plugins", "threads",
     "openai_client", "prompts",
 )  # fmt: skip
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
@@ -47,7 +47,7 @@ def _imported(path: Path, parts: list[str]) -> set[str]:
 
 def room(module: str) -> str:
     """The room of a module: the first name below ``audio_eval``; "" for the package itself."""
-    return (module.split(".") + [""])[1]
+    return [*module.split("."), ""][1]
 
 
 def test_every_module_has_a_room(imports: dict[str, set[str]]) -> None:

@@ -195,7 +195,7 @@ def test_a_task_of_any_name_can_be_adapted_on(name: str, tmp_path: Path) -> None
     for method in ("ttrl", "aqa_ttrl"):
         args = "tune=lora,votes=8,steps=1,batch_size=4,group_size=4"
         (spec,) = plan({**flags, "method": method, "method_args": args, "max_tokens": 16})
-        row = Executor().run(spec, tmp_path / method)["audio_eval"]
+        row = Executor().run(spec, tmp_path / method).audio_eval.model_dump()
         assert row["task"] == name and row["samples"] > 4
         assert len(JsonLines(tmp_path / method / "metrics.jsonl").read()) == 1
 

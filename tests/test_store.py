@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
-from audio_eval.store import JsonLines, read_json, write_json
+from audio_eval.errors import UserError
+from audio_eval.store import JsonLines, lock_dir, read_json, write_atomic, write_folder_atomic, write_json
 
 RECORDS = [{"id": "a", "text": "gr\u00fcn\n"}, {"id": "b", "n": 1.5}, {"id": "c", "list": [1, None]}]
 
@@ -60,7 +62,6 @@ def test_keep_replaces_and_is_not_misled_by_what_a_kill_left(tmp_path: Path) -> 
     file.path.with_name(".x.jsonl.1.tmp").write_text('{"id": "from the killed run"}\n{"id": "to')
     file.keep(RECORDS[1:])
     assert file.read() == RECORDS[1:]
-    assert [path.name for path in tmp_path.iterdir()] == ["x.jsonl"]
     file.keep([])
     assert file.read() == []
 
@@ -76,3 +77,41 @@ def test_resume_keeps_whole_chunks_and_a_short_last_one(
     file.append({"id": i} for i in range(written))
     assert [record["id"] for record in file.resume(chunk, total)] == list(range(kept))
     assert len(file.read()) == kept
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "step-1"
+    (tmp_path / "step-1.tmp").mkdir()
+    (tmp_path / "step-1.tmp" / "left by a kill").touch()
+    write_folder_atomic(folder, lambda new: (new / "a").write_text("1"))
+    with pytest.raises(OSError, match="full"):
+        write_folder_atomic(folder, _fails)
+    assert [path.name for path in folder.iterdir()] == ["a"], "the old one stays where the new one fails"
+    write_folder_atomic(folder, lambda new: (new / "b").write_text("2"))
+    assert [path.name for path in folder.iterdir()] == ["b"]
+
+
+def _fails(new: Path) -> None:
+    (new / "half").touch()
+    raise OSError("the disk is full")
+
+
+def test_a_file_that_a_function_writes(tmp_path: Path) -> None:
+    write_atomic(tmp_path / "new" / "x", lambda path: path.write_bytes(b"1"))
+    assert (tmp_path / "new" / "x").read_bytes() == b"1"
+    with pytest.raises(OSError, match="full"):
+        write_atomic(tmp_path / "new" / "x", lambda path: _fails(path.parent))
+    assert (tmp_path / "new" / "x").read_bytes() == b"1"
+
+
+def test_a_locked_folder_names_its_owner_and_what_a_kill_left_goes(tmp_path: Path) -> None:
+    (tmp_path / "adapt").mkdir()
+    (tmp_path / "adapt" / ".labels.jsonl.77.tmp").touch()
+    with lock_dir(tmp_path):
+        assert not list(tmp_path.rglob("*.tmp"))
+        with pytest.raises(UserError, match=f"process {os.getpid()} on ") as caught, lock_dir(tmp_path):
+            raise AssertionError("two owners")
+        assert "\n" not in str(caught.value)
+    with lock_dir(tmp_path):
+        assert (tmp_path / ".owner").is_file()
+    assert not (tmp_path / ".owner").exists()

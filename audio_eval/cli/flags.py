@@ -14,8 +14,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from audio_eval.errors import UserError
-from audio_eval.runs.plan import parse_args
 from audio_eval.runlog.spec import RunSpec
+from audio_eval.runs.plan import parse_args
 
 # Fields without a flag: they follow from others.
 NO_FLAG = {"prompt_source"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,10 +38,15 @@ class Lines(Generic[M]):
 
     def read(self) -> list[M]:
         """Every whole record; ``UserError`` names the line that is damaged."""
+        records: list[M] = []
         try:
-            return [self._model.model_validate(record) for record in self._file.read()]
-        except ValueError as error:  # pydantic's and json's are both
-            raise UserError(f"'{self.path}' is damaged: {_reason(error)}.") from None
+            for record in self._file.read():
+                records.append(self._model.model_validate(record))
+        except ValidationError as error:
+            raise UserError(f"'{self.path}' is damaged: record {len(records) + 1}: {_reason(error)}.") from None
+        except ValueError as error:
+            raise UserError(f"'{self.path}' is damaged: {error}.") from None
+        return records
 
     def append(self, records: Iterable[M]) -> None:
         """Add records and wait until they are on the disk."""
@@ -185,8 +190,6 @@ def _dump(record: BaseModel) -> dict[str, Any]:
     return record.model_dump(mode="json", exclude_defaults=True)
 
 
-def _reason(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first: Sequence[Any] = error.errors()
-        return f"{'.'.join(map(str, first[0]['loc']))}: {first[0]['msg'].lower()}"
-    return str(error)
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"

@@ -25,18 +25,18 @@ class ResultRow(Figures):
     samples: int | None
     wall_s: float | None
     audio: str | None = None
-    tags: list[str] = []
-    settings: dict[str, Any] = {}
+    tags: list[str] = Field([])
+    settings: dict[str, Any] = Field({})
     trained_on: str | None = None
     model_revision: str | None = None
     adapter_sha256: str | None = None
     audio_revision: str | None = None
     oracle: dict[str, Any] | None = None
-    notes: dict[str, Any] = {}
+    notes: dict[str, Any] = Field({})
     prompt: str | None = None
     scorer: str | None = None
     data_revision: str | None = None
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = Field({})
     judge: dict[str, Any] | None = None
     similarity: dict[str, str] | None = None
     note: str | None = None

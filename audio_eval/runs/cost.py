@@ -14,8 +14,8 @@ from audio_eval.models.backends import find_backend
 from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import MeasuresPrompts, Policy
 from audio_eval.questions import Example, Question
-from audio_eval.runs.inputs import Loader, check_learned_from, check_scored
 from audio_eval.runlog.spec import RunSpec
+from audio_eval.runs.inputs import Loader, check_learned_from, check_scored
 from audio_eval.scoring.graders import Graders
 
 NO_ITEMS = "the items are not known"

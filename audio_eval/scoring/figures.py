@@ -48,10 +48,10 @@ class Figures(Figure):
     accuracy: float | None
     n: int
     unparsable: float
-    unparsable_n: int
-    official: Official | None
-    groups: dict[str, dict[str, GroupScore]]
-    metrics: dict[str, Metric]
+    unparsable_n: int = 0
+    official: Official | None = None
+    groups: dict[str, dict[str, GroupScore]] = {}
+    metrics: dict[str, Metric] = {}
 
 
 def summarise(

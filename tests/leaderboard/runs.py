@@ -7,7 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.leaderboard import Row, aggregate, load_runs
+from audio_eval.runlog.result import VERSION
 
+RESULT = {
+    "version": VERSION, "results": {}, "versions": {}, "n-shot": {}, "higher_is_better": {}, "n-samples": {},
+    "config": {},
+}  # fmt: skip
 STATES = {"r": ("correct", 0), "w": ("wrong", 1), "u": ("wrong", None)}
 
 
@@ -38,14 +43,13 @@ def make_run(folder: Path, states: str, ids: list[int] | None = None, **changes:
         "note": None,
     }
     block.update(changes)
-    result = {"results": {block["task"]: {"acc,none": right / n}}, "audio_eval": block}
-    (folder / "result.json").write_text(json.dumps(result))
+    (folder / "result.json").write_text(json.dumps(RESULT | {"audio_eval": block}))
     if block["accuracy"] is not None:
         lines = []
         for number, state in zip(ids or range(n), states, strict=True):
             outcome, choice = STATES[state]
             lines.append(
-                json.dumps({"id": f"q{number}", "outcome": outcome, "answered": choice is not None, "groups": {}})
+                json.dumps({"id": f"q{number}", "outcome": outcome, "answered": choice is not None, "why": ""})
             )
         (folder / "scores.jsonl").write_text("\n".join(lines) + "\n")
     return folder

@@ -39,11 +39,12 @@ def test_an_unfinished_run_is_named(runs: Path):
     ("file", "text", "reason"),
     [
         ("result.json", '{"results": ', "cannot be read"),
-        ("result.json", "[]", "no 'audio_eval' part"),
-        ("result.json", '{"audio_eval": {"model": "m"}}', "method"),
-        ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true}\n{"id"', "line 2 is damaged"),
-        ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true}\n', "1 items"),
-        ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true}\n' * 10, "twice"),
+        ("result.json", "[]", "version None"),
+        ("result.json", '{"audio_eval": {"model": "m"}}', "version 1"),
+        ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true, "why": ""}\n{"id"\n', "line 2"),
+        ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true, "why": ""}\n', "1 items"),
+        ("scores.jsonl", '{"id": "q0", "outcome": "right"}\n', "record 1: outcome"),
+        ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true, "why": ""}\n' * 10, "twice"),
     ],
 )
 def test_a_damaged_run_is_named(runs: Path, file: str, text: str, reason: str):
@@ -61,7 +62,7 @@ def test_numbers_that_disagree_or_are_not_finite_are_left_out(tmp_path: Path):
     (tmp_path / "d" / "scores.jsonl").unlink()
     found, skipped = load_runs([tmp_path])
     assert found == [] and len(skipped) == 4
-    assert "scores.jsonl is missing" in skipped[3]
+    assert "scores.jsonl has 0 items" in skipped[3]
 
 
 def test_the_same_run_given_twice_counts_once(runs: Path):

@@ -126,10 +126,9 @@ def test_a_whole_adaptation_encodes_each_clip_once(tune: str, tmp_path: Path) ->
         method_args={"tune": tune, "votes": 8, "steps": 4, "batch_size": 4, "lr": 1e-3},
     )  # fmt: skip
     executor.run(spec, tmp_path / "run")
-    assert executor._policy is not None
-    policy = executor._policy[1]
+    policy = executor.loader.policy(spec)
     assert isinstance(policy, HFPolicy)
-    task = next(iter(executor._tasks.values()))
+    task = executor.loader.task(spec)
     unique = {q.audio.digest() for q in task.questions if q.audio is not None}
     assert policy.encoder.calls == len(unique) == 12
 

@@ -11,7 +11,7 @@ from audio_eval.errors import UserError
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.records import LabelRecord, Notes, QuestionRecord, ResponseRecord, Sitting, StepRecord
 from audio_eval.runlog.result import VERSION, Result, ResultRow
-from audio_eval.scoring.score import Score
+from audio_eval.scoring.scores import Score
 
 SPEC = RunSpec(model="tiny-omni", method="direct", method_args={}, task="synth_aqa", seed=3, limit=8)
 RESPONSES = ResponsesSpec(task="synth_aqa", name="theirs", responses="ab" * 32, data="1.0+0123")
@@ -94,7 +94,7 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
     log.responses.append([ResponseRecord(id="1", response="a")])
     with (tmp_path / "responses.jsonl").open("a") as file:
         file.write('{"id": 2}\n')
-    with pytest.raises(UserError, match="responses.jsonl"):
+    with pytest.raises(UserError, match=r"responses\.jsonl.*record 2: id"):
         log.responses.read()
 
 

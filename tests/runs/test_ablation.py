@@ -119,7 +119,7 @@ def test_an_unknown_arm() -> None:
 def test_a_run_in_an_arm_beside_one_that_hears(
     arm: AudioAblation, executor: Executor, direct: Path, tmp_path: Path
 ) -> None:
-    row = executor.run(make_spec("direct", "", audio=arm), tmp_path / "x")["audio_eval"]
+    row = executor.run(make_spec("direct", "", audio=arm), tmp_path / "x").audio_eval.model_dump()
     real = read_json(direct / "result.json")["audio_eval"]
     assert row["tags"] == [f"audio: {arm}"] and row["audio"] == arm and row["n"] == 16
     for key in ("audio_revision", "data_revision", "prompt", "model_revision"):
@@ -162,11 +162,13 @@ def test_the_training_task_has_an_arm_of_its_own(
     seen: dict[str, Any] = {}
     monkeypatch.setattr(Grpo, "adapt", lambda self, policy, questions, run: seen.update(examples=run.examples))
     given = {"train_task": train_task, "train_limit": 16}
-    row = executor.run(make_spec("grpo", "steps=1", **given, train_audio="none"), tmp_path / "train")["audio_eval"]
+    row = executor.run(
+        make_spec("grpo", "steps=1", **given, train_audio="none"), tmp_path / "train"
+    ).audio_eval.model_dump()
     assert all(example.question.audio is None for example in seen["examples"])
     assert row["tags"] == ["training audio: none"] and row["audio"] is None
     assert not any("heard" in record for record in lines(tmp_path / "train", "questions.jsonl"))
-    row = executor.run(make_spec("grpo", "steps=1", **given, audio="none"), tmp_path / "test")["audio_eval"]
+    row = executor.run(make_spec("grpo", "steps=1", **given, audio="none"), tmp_path / "test").audio_eval.model_dump()
     assert all(example.question.audio is not None for example in seen["examples"])
     assert row["tags"] == ["audio: none"]
 
@@ -181,6 +183,6 @@ def test_a_recording_that_cannot_be_read_is_dealt_like_the_others(executor: Exec
     """The item that would hear it is counted as wrong and named; its own item hears another one."""
     data = write_mmar(tmp_path / "data")
     spec = make_spec("direct", "", tasks="mmar", data_dir=str(data), limit=None, audio="shuffled")
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
+    row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     (unlucky,) = [record["id"] for record in lines(tmp_path / "x", "questions.jsonl") if record["heard"] == BROKEN]
     assert list(row["notes"]["unreadable"]) == [unlucky] and unlucky != BROKEN

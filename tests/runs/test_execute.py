@@ -12,7 +12,9 @@ from audio_eval.errors import UserError
 from audio_eval.methods.direct import Direct
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Update
-from audio_eval.runs.execute import Executor, split
+from audio_eval.runlog import RunLog
+from audio_eval.runs.execute import Executor
+from audio_eval.runs.inputs import split
 from audio_eval.store import read_json
 from audio_eval.task import load_task
 from tests.rl.fake_policy import make_question
@@ -24,7 +26,7 @@ from tests.runs.conftest import NAME, adapter, lines, make_spec
 def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
     always = {
         "spec.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json", "sessions.jsonl",
-        "result.json",
+        "result.json", ".lock",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
     assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
@@ -38,9 +40,9 @@ def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
 
 
 def test_spec_and_env(ttrl: Path) -> None:
-    assert read_json(ttrl / "spec.json") == make_spec("aqa_ttrl", "votes=4,steps=2").model_dump()
+    assert RunLog(ttrl).spec() == make_spec("aqa_ttrl", "votes=4,steps=2")
     env = read_json(ttrl / "env.json")
-    assert set(env) == {"started", "command", "python", "platform", "packages", "commit", "device"}
+    assert set(env) == {"started", "command", "python", "platform", "packages", "commit", "device", "threads"}
     assert env["packages"]["torch"] and env["packages"]["lm-eval"]
 
 
@@ -138,8 +140,8 @@ def test_a_finished_run_is_not_run_again(direct: Path) -> None:
         raise AssertionError("a finished run needs no task and no model")
 
     executor = Executor()
-    executor._task = executor._load = refuse  # type: ignore[method-assign, assignment]
-    assert executor.run(make_spec("direct", ""), direct) == read_json(direct / "result.json")
+    executor.loader.task = executor.loader.policy = refuse  # type: ignore[method-assign, assignment]
+    assert executor.run(make_spec("direct", ""), direct) == RunLog(direct).result()
 
 
 @pytest.mark.parametrize("method", ["direct", "majority_vote"])
@@ -156,7 +158,7 @@ def test_the_batch_does_not_change_the_answers(method: str, executor: Executor, 
 
 
 def test_votes_of_aqa_ttrl_are_those_of_majority_vote(executor: Executor, ttrl: Path, tmp_path: Path) -> None:
-    row = executor.run(make_spec("majority_vote", "votes=4"), tmp_path / "x")["audio_eval"]
+    row = executor.run(make_spec("majority_vote", "votes=4"), tmp_path / "x").audio_eval.model_dump()
     labels = {label["id"]: label["label"] for label in lines(ttrl, "adapt/labels.jsonl")}
     responses = {record["id"]: record["response"] for record in lines(tmp_path / "x", "responses.jsonl")}
     for id_, label in labels.items():
@@ -175,7 +177,7 @@ def test_a_method_that_gives_too_few_responses(
 
 def test_the_curve_changes_nothing(executor: Executor, ttrl: Path, tmp_path: Path) -> None:
     spec = make_spec("aqa_ttrl", "votes=4,steps=2", curve_every=1)
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
+    row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     assert [point["step"] for point in lines(tmp_path / "x", "curve.jsonl")] == [0, 1, 2]
     assert lines(tmp_path / "x", "curve.jsonl")[2]["accuracy"] == row["accuracy"]
     assert adapter(tmp_path / "x") == adapter(ttrl)
@@ -187,7 +189,7 @@ def test_the_curve_changes_nothing(executor: Executor, ttrl: Path, tmp_path: Pat
 
 def test_holdout_parts_are_disjoint(executor: Executor, tmp_path: Path) -> None:
     spec = make_spec("aqa_ttrl", "votes=4,steps=1", holdout=0.5)
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
+    row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     adapted = {record["id"] for record in lines(tmp_path / "x", "adapt/votes.jsonl")}
     scored = {record["id"] for record in lines(tmp_path / "x", "scores.jsonl")}
     assert adapted and scored and not adapted & scored
@@ -228,4 +230,4 @@ def test_seldom_checkpoints_cost_only_time(executor: Executor, tmp_path: Path, m
     assert len(calls) == 3 + 4, "the steps without a checkpoint were done again"
     assert adapter(tmp_path / "seldom") == adapter(tmp_path / "plain")
     assert lines(tmp_path / "seldom", "metrics.jsonl") == lines(tmp_path / "plain", "metrics.jsonl")
-    assert result["audio_eval"]["accuracy"] == plain["audio_eval"]["accuracy"]
+    assert result.audio_eval.accuracy == plain.audio_eval.accuracy

@@ -21,7 +21,7 @@ from audio_eval.plugins import registered
 from audio_eval.questions import Question
 from audio_eval.registry import method_class
 from audio_eval.runlog.spec import RunSpec
-from audio_eval.runs import execute
+from audio_eval.runs import inputs
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import configure, plan
 from audio_eval.task import Task, load_task
@@ -108,16 +108,16 @@ def spec_of(method: str, settings: dict[str, Any], task: str) -> RunSpec:
 def poisoner(executor: Executor) -> Iterator[Executor]:
     """An executor for which every scored task is poisoned; it shares the loaded model."""
     other = Executor()
-    other._load = executor._load  # type: ignore[method-assign]
+    other.loader.policy = executor.loader.policy  # type: ignore[method-assign]
     with pytest.MonkeyPatch.context() as patch:
-        loaded = other._loaded
+        loaded = other.loader._recorded
 
         def load(*args: Any, **kwargs: Any) -> Task:
             with pytest.MonkeyPatch.context() as inner:
-                inner.setattr(execute, "load_task", poisoned)
+                inner.setattr(inputs, "load_task", poisoned)
                 return loaded(*args, **kwargs)
 
-        patch.setattr(other, "_loaded", load)
+        patch.setattr(other.loader, "_recorded", load)
         yield other
 
 
@@ -132,8 +132,8 @@ def adapted(folder: Path) -> dict[str, bytes]:
 
 def check_wall(executor: Executor, poisoner: Executor, spec: RunSpec, folder: Path) -> None:
     """The run and the poisoned run differ in their scores and in nothing else."""
-    clean = executor.run(spec, folder / "clean")["audio_eval"]
-    poison = poisoner.run(spec, folder / "poisoned")["audio_eval"]
+    clean = executor.run(spec, folder / "clean").audio_eval.model_dump()
+    poison = poisoner.run(spec, folder / "poisoned").audio_eval.model_dump()
     assert clean["data_revision"] != poison["data_revision"], "the poison has reached the scorer"
     learnt, learnt_of_wrong = adapted(folder / "clean"), adapted(folder / "poisoned")
     assert set(learnt) == set(learnt_of_wrong) and any(name.startswith("adapt/step-") for name in learnt)
@@ -180,11 +180,11 @@ def test_a_method_that_peeks_does_not_pass(
 ) -> None:
     """The poison test can fail: aqa_ttrl, which is told the scored answers by way of a global, is found out."""
     leaked: dict[str, str] = {}
-    parts, vote = Executor._parts, test_time.vote_labels
+    scored_on, vote = inputs.Loader.scored_on, test_time.vote_labels
 
-    def leaking(self: Executor, spec: RunSpec, task: Task) -> Any:
-        leaked.update(task.answers)
-        return parts(self, spec, task)
+    def leaking(self: inputs.Loader, spec: RunSpec) -> Any:
+        leaked.update(self.task(spec).answers)
+        return scored_on(self, spec)
 
     def cheating(policy: Any, questions: Any, c: Any, run: Any) -> Any:
         labels = vote(policy, questions, c, run)
@@ -194,7 +194,7 @@ def test_a_method_that_peeks_does_not_pass(
             if q.id in labels
         }
 
-    monkeypatch.setattr(Executor, "_parts", leaking)
+    monkeypatch.setattr(inputs.Loader, "scored_on", leaking)
     spec = spec_of("aqa_ttrl", {"group_size": 8, "batch_size": 8}, NAME)
     check_wall(executor, poisoner, spec, tmp_path / "leaked alone")  # what leaks and is not looked at changes nothing
     monkeypatch.setattr(test_time, "vote_labels", cheating)
@@ -207,7 +207,7 @@ def test_poison_is_seen_by_a_method_that_does_take_the_answers(
 ) -> None:
     """With --train-task same the weights do change, and the table says why."""
     spec = make_spec("sft", "labels=gold,epochs=1", train_task="same")
-    row = executor.run(spec, tmp_path / "clean")["audio_eval"]
+    row = executor.run(spec, tmp_path / "clean").audio_eval.model_dump()
     poisoner.run(spec, tmp_path / "poisoned")
     assert adapter(tmp_path / "clean") != adapter(tmp_path / "poisoned")
     assert row["trained_on"] == NAME and row["tags"] == ["gold labels"]
@@ -251,7 +251,7 @@ def test_labels_are_those_of_a_training_task(method: str, args: str, executor: E
         executor.run(make_spec(method, args), tmp_path / "none")
     spec = make_spec(method, args + (",epochs=1" if method == "sft" else ",batch_size=4"),
                      train_task="synth_aqa:train", train_limit=8)  # fmt: skip
-    row = executor.run(spec, tmp_path / "train")["audio_eval"]
+    row = executor.run(spec, tmp_path / "train").audio_eval.model_dump()
     assert row["trained_on"] == "synth_aqa:train" and "transductive" not in row["tags"]
     assert not (tmp_path / "train" / "adapt" / "votes.jsonl").exists()
     assert row["samples"] == 16 + (4 * 8 if method == "grpo" else 0)

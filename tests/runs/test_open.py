@@ -64,7 +64,7 @@ def server() -> Iterator[OpenAIServer]:
 
 def run(executor: Executor, folder: Path, **flags: Any) -> dict[str, Any]:
     (spec,) = plan({"method": "direct", **flags})
-    return executor.run(spec, folder)["audio_eval"]
+    return executor.run(spec, folder).audio_eval.model_dump()
 
 
 def test_open_answers_without_and_with_a_judge(

@@ -6,20 +6,23 @@ from typing import Any
 import pytest
 
 from audio_eval.errors import UserError
+from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.models import catalog
 from audio_eval.models.catalog import ModelEntry
-from audio_eval.runlog.spec import RunSpec
+from audio_eval.runlog import RunLog, RunSpec
+from audio_eval.runs import plan as plans
 from audio_eval.runs.plan import listed, parse_args, plan, run_folder
-from audio_eval.store import write_json
 
+ENTRY = ModelEntry(source="x", summary="x", preset="small")
 BASE = {"model": "tiny-omni", "tasks": "synth_aqa"}
 
 
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """tiny-omni's own settings, whatever they are tuned to at the moment."""
-    entry = ModelEntry(source="x", summary="x", method_args={"aqa_ttrl": {"votes": 16, "steps": 20, "lr": 1e-4}})
-    monkeypatch.setattr(catalog, "named", lambda group, what, name: entry)
+    monkeypatch.setattr(catalog, "find_model", lambda model: ENTRY)
+    monkeypatch.setattr(plans, "find_model", lambda model: ENTRY)
+    monkeypatch.setattr(AqaTtrl, "presets", {"small": {"votes": 16, "steps": 20, "lr": 1e-4}})
 
 
 def one(method: str = "aqa_ttrl", config: str | None = None, **flags: Any) -> RunSpec:
@@ -162,13 +165,13 @@ def test_an_equal_spec_finds_its_folder_and_a_different_one_gets_another(tmp_pat
     folder = run_folder(spec, tmp_path)
     assert folder == tmp_path / "tiny-omni-aqa_ttrl-synth_aqa-seed0" and not folder.exists()
     folder.mkdir()
-    write_json(folder / "spec.json", spec.model_dump())
+    RunLog(folder).write_spec(spec)
     assert run_folder(spec, tmp_path) == folder
     other = one(method_args="votes=4")
     second = run_folder(other, tmp_path)
     assert second == folder.with_name(folder.name + "-2")
     second.mkdir()
-    write_json(second / "spec.json", other.model_dump())
+    RunLog(second).write_spec(other)
     assert [run_folder(s, tmp_path) for s in (spec, other)] == [folder, second]
     assert run_folder(one(method_args="votes=5"), tmp_path).name == folder.name + "-3"
 

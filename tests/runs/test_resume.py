@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -19,12 +18,10 @@ from audio_eval.store import JsonLines, read_json
 DRIVER = """
 import json, os, shutil, signal, sys
 import torch
+from audio_eval import store
 from audio_eval.cli.main import main
 from audio_eval.models.hf.policy import HFPolicy
-from audio_eval.runs import execute, result, session
 from audio_eval.store import JsonLines
-
-
 
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
@@ -35,7 +32,7 @@ def arm(what, n, fraction):
         nonlocal calls
         calls += seen == what
         return seen == what and calls == n
-    append, write_json = JsonLines.append, session.write_json
+    append, write_atomic = JsonLines.append, store.write_atomic
     train_step, rmtree = HFPolicy.train_step, shutil.rmtree
     def dying_append(self, records):
         records = list(records)
@@ -45,11 +42,11 @@ def arm(what, n, fraction):
                 stream.write(text[: int(len(text) * fraction)])
             die()
         append(self, records)
-    def dying_write_json(path, value):
+    def dying_write_atomic(path, content):
         if due(path.name):
-            path.with_name(path.name + ".tmp").write_text(json.dumps(value)[:9])
+            path.with_name(f".{path.name}.{os.getpid()}.tmp").write_bytes(content[: int(len(content) * fraction)])
             die()
-        write_json(path, value)
+        write_atomic(path, content)
     def dying_train_step(self, *args):
         if due("train_step"):
             die()
@@ -59,7 +56,7 @@ def arm(what, n, fraction):
             die()
         rmtree(path, **options)
     JsonLines.append, HFPolicy.train_step, shutil.rmtree = dying_append, dying_train_step, dying_rmtree
-    execute.write_json = result.write_json = session.write_json = dying_write_json
+    store.write_atomic = dying_write_atomic
 
 for argv, kill in json.load(sys.stdin):
     pid = os.fork()
@@ -86,13 +83,13 @@ KILLS = {
     "voting, a record torn": ("votes.jsonl", 2, 0.6),
     "voting, between two records": ("votes.jsonl", 3, 0.0),
     "a training step": ("train_step", 2, 0),
-    "a checkpoint": ("state.json", 2, 0),
+    "a checkpoint": ("state.json", 2, 0.1),
     "the log of a step": ("metrics.jsonl", 2, 0.5),
     "the removal of the checkpoint before": ("rmtree", 1, 0),
     "the curve": ("curve.jsonl", 2, 0.5),
     "answering": ("responses.jsonl", 2, 0.7),
-    "the notes": ("notes.json", 1, 0),
-    "the scores": ("scores.jsonl.tmp", 1, 0.5),
+    "the notes": ("notes.json", 1, 0.1),
+    "the scores": ("scores.jsonl", 1, 0.5),
     "right before result.json": ("result.json", 1, 0),
 }
 
@@ -102,7 +99,6 @@ def drive(jobs: list[tuple[list[str], tuple[str, int, float] | None]]) -> list[i
     done = subprocess.run(
         [sys.executable, "-c", DRIVER],
         input=json.dumps(jobs), capture_output=True, text=True, check=False,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     codes = [int(line) for line in done.stdout.split()]

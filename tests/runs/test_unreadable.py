@@ -32,7 +32,7 @@ def test_one_unreadable_recording_is_wrong_named_and_does_not_stop_the_run(
 ) -> None:
     data = str(write_mmar(tmp_path / "data"))
     spec = make_spec(method, args, tasks="mmar", data_dir=data, limit=None, batch_size=2, **more)
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
+    row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     assert row["n"] == ITEMS and row["unparsable_n"] >= 1
     (score,) = [record for record in lines(tmp_path / "x", "scores.jsonl") if record["id"] == BROKEN]
     assert (score["outcome"], score.get("choice")) == ("wrong", None)
@@ -45,13 +45,13 @@ def test_an_interrupted_run_still_names_what_it_could_not_read(
 ) -> None:
     data = str(write_mmar(tmp_path / "data"))
     spec = make_spec("direct", "", tasks="mmar", data_dir=data, limit=None, batch_size=2)
-    whole = executor.run(spec, tmp_path / "whole")["audio_eval"]
+    whole = executor.run(spec, tmp_path / "whole").audio_eval.model_dump()
     monkeypatch.setattr(Direct, "predict", interrupting(Direct.predict, at=3))
     with pytest.raises(KeyboardInterrupt):
         executor.run(spec, tmp_path / "x")
     monkeypatch.undo()
     assert len(lines(tmp_path / "x", "responses.jsonl")) == 4
-    row = executor.run(spec, tmp_path / "x")["audio_eval"]
+    row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     assert row["notes"] == whole["notes"] and BROKEN in row["notes"]["unreadable"]
     assert len(lines(tmp_path / "x", "sessions.jsonl")) == 2
 
@@ -95,6 +95,6 @@ def test_a_training_task_without_answers_is_a_mistake(executor: Executor, tmp_pa
         with pytest.raises(UserError, match="training task"):
             executor.run(spec, tmp_path / method)
     hidden = executor.run(make_spec("direct", "", tasks="mmau_test", data_dir=str(data), limit=None), tmp_path / "x")
-    assert hidden["audio_eval"]["accuracy"] is None and hidden["audio_eval"]["n"] == 1
+    assert hidden.audio_eval.accuracy is None and hidden.audio_eval.n == 1
     (filled,) = read_json(tmp_path / "x" / "submission.json")
     assert filled["id"] == "m1" and "model_output" in filled

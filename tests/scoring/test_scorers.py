@@ -242,7 +242,7 @@ def test_a_users_rule_and_scorer_in_a_run(tmp_path: Path, capsys: pytest.Capture
     assert "100.00 % by data:rule" in capsys.readouterr().out
     flags = {"tasks": "mine", "include_path": named[2], "data_dir": named[4], "max_tokens": 16}
     (spec,) = plan({"model": "tiny-omni", "method": "direct", **flags})
-    row = Executor().run(spec, tmp_path / "run")["audio_eval"]
+    row = Executor().run(spec, tmp_path / "run").audio_eval.model_dump()
     assert (row["scorer"], row["official"]) == ("mine@3", None), "the scorer asks no official rule"
     assert row["metrics"]["words"]["n"] == row["n"] == 6 and row["groups"]["modality"]
 

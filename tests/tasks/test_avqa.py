@@ -13,6 +13,7 @@ from audio_eval.cli.main import main
 from audio_eval.errors import UserError
 from audio_eval.methods.grpo import Grpo
 from audio_eval.runs.execute import Executor
+from audio_eval.runs.inputs import Loader
 from audio_eval.task import Task, load_task
 from tests.runs.conftest import lines, make_spec
 from tests.tasks.official import AVQA, write
@@ -124,7 +125,7 @@ def test_grpo_trains_on_it_from_a_folder_of_its_own(tmp_path: Path) -> None:
     data = write_tones(tmp_path / "data", 6)
     args = "steps=1,group_size=4,batch_size=4"
     spec = make_spec("grpo", args, train_task="avqa", train_data_dir=str(data), train_limit=4)
-    row = Executor().run(spec, tmp_path / "run")["audio_eval"]
+    row = Executor().run(spec, tmp_path / "run").audio_eval.model_dump()
     assert row["trained_on"] == "avqa:train", "under the name of its only split"
     assert row["samples"] == 4 * 4 + 16 and row["n"] == 16
     assert [record["step"] for record in lines(tmp_path / "run", "metrics.jsonl")] == [1]
@@ -134,6 +135,6 @@ def test_grpo_trains_on_it_from_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_scoring_on_the_items_of_the_training_is_said(tmp_path: Path) -> None:
     data = str(write_tones(tmp_path))
     spec = make_spec("grpo", "steps=1", tasks="avqa", train_task="avqa:train", data_dir=data, limit=None)
-    executor = Executor()
-    training = executor._training(spec, Grpo())
-    assert training is not None and training.label == executor._task(spec, "avqa").label == "avqa:train"
+    loader = Loader()
+    training = loader.training(spec, Grpo())
+    assert training is not None and training.label == load_task("avqa", data_dir=data).label == "avqa:train"
