@@ -21,9 +21,9 @@ import json, os, shutil, signal, sys
 import torch
 from audio_eval.cli.main import main
 from audio_eval.models.hf.policy import HFPolicy
-from audio_eval.runs import execute, result, session
+from audio_eval.rl import session
+from audio_eval.runs import execute, result
 from audio_eval.store import JsonLines
-
 
 
 def die():
