@@ -7,14 +7,14 @@ TTRL (PRIME-RL/TTRL)
 2.3.1  Samples that cannot be parsed are dropped before the vote; where none is left it crashes, or a letter is drawn.
        tests/rl/test_votes.py::test_where_nobody_named_an_option_there_is_no_label
        tests/methods/test_ttrl.py::test_a_step_in_which_nobody_names_an_option
-       tests/methods/test_methods.py::test_aqa_ttrl_skips_what_has_no_label_and_counts_it
+       tests/methods/test_aqa_ttrl.py::test_it_skips_what_has_no_label_and_counts_it
 2.3.2  A leaked loop variable writes every rollout's reward to the place of the last one.
        tests/test_known_defects.py::test_an_advantage_reaches_its_own_completion_alone
        tests/models/test_training.py::test_the_gradient_is_that_of_repeated_prompts
 2.3.3  Of a tie the answer that came first wins.
        tests/rl/test_votes.py::test_a_tie_does_not_depend_on_the_order_of_the_samples
        tests/rl/test_votes.py::test_a_tie_depends_on_seed_and_id_and_is_even
-       tests/rl/test_semantic.py::test_a_tie_does_not_depend_on_the_order_of_drawing
+       tests/rl/consensus/test_semantic.py::test_a_tie_does_not_depend_on_the_order_of_drawing
 2.3.4  The reward knows its data sets by name and refuses others.
        tests/test_known_defects.py::test_a_task_of_any_name_can_be_adapted_on
 2.3.5  A script without a number of rollouts makes a mini-batch of size 0.
@@ -26,23 +26,23 @@ TTRL (PRIME-RL/TTRL)
 OP-TTRAV (mvideet/OP-TTRAV)
 3.7.1  multi_attempt is accepted and ignored.
        tests/rl/test_attempts.py::test_at_most_max_attempts_and_the_last_group_is_kept
-       tests/methods/test_methods.py::test_aqa_ttrl_draws_groups_without_contrast_again
+       tests/methods/test_aqa_ttrl.py::test_it_draws_groups_without_contrast_again
        tests/methods/test_op_ttrl.py::test_attempts_are_no_setting
        tests/methods/test_ttrl.py::test_attempts_are_no_setting
        tests/test_known_defects.py::test_attempts_are_seen_in_the_log
 3.7.2  Confidences are dealt out by the order of random ids, not to the question that they belong to.
-       tests/methods/test_methods.py::test_aqa_ttrl_scales_advantages_by_the_confidence_of_the_vote
+       tests/methods/test_aqa_ttrl.py::test_it_scales_advantages_by_the_confidence_of_the_vote
        tests/test_known_defects.py::test_a_confidence_goes_with_its_question_in_any_order
 3.7.3  Left padding and the sum of the mask find a token that is not the last one.
-       tests/rl/test_encoders.py::test_the_mask_sum_is_not_the_last_token_under_left_padding
-       tests/rl/test_encoders.py::test_a_short_text_alone_is_the_short_text_beside_a_long_one
+       tests/rl/consensus/test_encoders.py::test_the_mask_sum_is_not_the_last_token_under_left_padding
+       tests/rl/consensus/test_encoders.py::test_a_short_text_alone_is_the_short_text_beside_a_long_one
 3.7.4  What cannot be parsed becomes a random letter, in the label, the reward and the score.
        tests/scoring/test_choice.py::test_names_no_single_option
-       tests/methods/test_op_ttrl.py::test_silence_elects_nothing_and_is_counted
+       tests/methods/test_op_ttrl.py::test_silence_does_not_vote_and_is_counted
        tests/test_known_defects.py::test_what_names_no_option_earns_nothing
 3.7.5  The judge gets bare text without the chat template, and its score is the first number anywhere.
-       tests/rl/test_judging.py::test_a_reply_is_a_score_or_none
-       tests/rl/test_judging.py::test_the_policy_is_asked_greedily_without_audio_through_its_template
+       tests/rl/consensus/test_judging.py::test_a_reply_is_a_score_or_none
+       tests/rl/consensus/test_judging.py::test_the_policy_is_asked_greedily_without_audio_through_its_template
        tests/methods/test_op_ttrl.py::test_a_score_that_cannot_be_read_is_no_reward
 3.7.6  The audio was taken out of the batch before the training forward; clips under a second crash the tower.
        tests/test_known_defects.py::test_the_gradient_hears_the_recording
@@ -65,9 +65,9 @@ R1-AQA (xiaomi-research/r1-aqa), src/trainer/grpo_trainer.py and src/test_mmau.p
        tests/test_audio.py::test_channels_are_averaged
        tests/test_known_defects.py::test_what_only_the_right_channel_holds_is_heard
 4.5.14 The loss is near 0 throughout and says nothing of the progress (issue #14): rewards are logged beside it.
-       tests/methods/test_methods.py::test_aqa_ttrl_logs_what_it_learns_from
+       tests/methods/test_aqa_ttrl.py::test_it_logs_what_it_learns_from
 4.4    Greedy decoding is left to the checkpoint's generation_config.
-       tests/methods/test_methods.py::test_direct_is_one_greedy_response_a_question
+       tests/methods/test_direct.py::test_direct_is_one_greedy_response_a_question
        tests/models/test_generation.py::test_greedy_tokens_are_those_of_transformers_generate
 """
 

@@ -365,9 +365,9 @@ def test_confidence_goes_with_the_question_not_with_its_place(order: tuple[str, 
 
 @given(st.permutations([id_ for id_ in SHARES if id_ != "mute"]))
 def test_a_shuffled_batch_learns_the_same(order: list[str]) -> None:
-    labels = {id_: Vote(1, n / 4, {1: n}, 4 - n) for id_, n in SHARES.items() if n}
     method = AqaTtrl(AqaTtrlConfig(votes=4))
-    found = method.learn(FakePolicy(unsure), [NAMED[id_] for id_ in order], labels, 0)
+    method.labels = {id_: Vote(1, n / 4, {1: n}, 4 - n) for id_, n in SHARES.items() if n}
+    found = method.learn(FakePolicy(unsure), [NAMED[id_] for id_ in order], 0)
     assert [group.question.id for group in found.groups] == order
     for group, advantages in zip(found.groups, found.advantages, strict=True):
         assert advantages == pytest.approx(math.exp(SHARES[group.question.id] / 4) * UNIT)
