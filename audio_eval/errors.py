@@ -27,8 +27,6 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> User
 
 
 def explain(error: ValidationError) -> str:
-    """A pydantic error as one line: each field, what is wrong with it, and what was given."""
-    return (
-        "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']})" for e in error.errors())
-        + "."
-    )
+    """What pydantic found wrong, as one line."""
+    found = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']})" for e in error.errors())
+    return "; ".join(found) + "."

@@ -21,7 +21,7 @@ from audio_eval.audio import AudioRef
 from audio_eval.cli.run import quiet_libraries
 from audio_eval.models.catalog import TINY_OMNI, load_policy
 from audio_eval.models.policy import Policy, Sampling
-from audio_eval.prompts import EmbeddedPrompt, find
+from audio_eval.prompts import PromptTemplate, find
 from audio_eval.questions import Question
 from audio_eval.scoring import parse_choice
 from audio_eval.tasks.synth_aqa.dataset import recording
@@ -31,10 +31,10 @@ matplotlib.use("svg")
 SPLITS = {"clean, seed 1": (1, "train", 400), "validation": (0, "validation", 400), "test": (0, "test", 600)}
 PROMPTS = {
     "standard (never trained on)": find("r1_aqa"),
-    "tags, trained wording": EmbeddedPrompt(
+    "tags, trained wording": PromptTemplate(
         "tags", "{{ question }} Pick one of {{ choices }}. Put your answer in <answer> </answer>."
     ),
-    "option text, trained wording": EmbeddedPrompt(
+    "option text, trained wording": PromptTemplate(
         "text", "{{ question }} Pick one of {{ choices }}. Give only the answer."
     ),
 }
@@ -49,7 +49,7 @@ def questions(seed: int, split: str, n: int) -> list[tuple[Question, str]]:
     ]
 
 
-def measure(policy: Policy, items: Sequence[tuple[Question, str]], prompt: EmbeddedPrompt) -> tuple[float, float]:
+def measure(policy: Policy, items: Sequence[tuple[Question, str]], prompt: PromptTemplate) -> tuple[float, float]:
     """Greedy accuracy and unparsable share, in percent."""
     asked = [replace(q, prompt=prompt.render(q.question, q.choices)) for q, _ in items]
     named = [parse_choice(g.best(), g.question.choices) for g in policy.generate(asked, Sampling())]

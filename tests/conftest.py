@@ -6,6 +6,7 @@ import os
 # number of threads, and pytest's workers already fill the cores.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["COLUMNS"] = "120"  # tables and help texts are wrapped at the width of the terminal
 
 from hypothesis import settings
 

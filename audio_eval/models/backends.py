@@ -1,11 +1,10 @@
-"""Backends: what turns a model entry into a policy; registered by entry point ``audio_eval.backends``."""
+"""Backends: what loads a model as a Policy. Registered by entry point ``audio_eval.backends``; "hf" is the first."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -16,62 +15,94 @@ from audio_eval.plugins import named
 
 
 class BackendConfig(BaseModel):
-    """Base of every backend's settings (``--model-args``); an unknown key is an error."""
+    """Base class of a backend's settings (``--model-args``). Every field has a default and a description."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a run asks of any backend: questions sampled together, longest completion, device (None: it chooses)."""
+    """What a run allows its policy."""
 
-    batch_size: int = 32
-    max_tokens: int = 64
-    device: str | None = None
+    batch_size: int = 32  # questions that are sampled together
+    max_tokens: int = 64  # longest completion, where the sampling does not say
+    device: str | None = None  # "cpu", "cuda"; None: the backend chooses
 
 
+@runtime_checkable
 class Backend(Protocol):
-    """Makes policies. Importing a backend must be cheap: ``load`` imports what is heavy."""
+    """The registered class is instantiated without arguments. Importing it loads nothing heavy.
 
-    name: ClassVar[str]
-    Config: ClassVar[type[BackendConfig]]
-    can_train: ClassVar[bool]
+    Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's.
+    """
+
+    name: str
+    Config: type[BackendConfig]
+    can_train: bool  # whether its policies are TrainablePolicy
 
     def locate(self, entry: ModelEntry) -> str:
-        """What ``load`` will read (a folder, a URL), nothing fetched; ``NotHere`` where it is not on this machine."""
+        """What ``load`` would read, such as a folder. ``NotHere`` if that is not on this machine; no download."""
         ...
 
-    def load(self, name: str, entry: ModelEntry, config: Any, limits: Limits) -> Policy:
-        """The policy; ``name`` is what results call it, ``config`` an instance of ``Config``."""
+    def load(self, entry: ModelEntry, config: Any, limits: Limits) -> Policy:
+        """The model as a policy called ``entry.name``. ``config`` is a ``Config``."""
         ...
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A model with the backend that loads it, and the backend's settings."""
+
+    entry: ModelEntry
+    backend: Backend
+    config: BackendConfig
+
+    def locate(self) -> str:
+        """``Backend.locate`` of the model."""
+        return self.backend.locate(self.entry)
+
+    def load(self, limits: Limits) -> Policy:
+        """``Backend.load`` of the model."""
+        return self.backend.load(self.entry, self.config, limits)
 
 
 def find_backend(name: str) -> Backend:
-    """A registered backend; ``UserError`` where it is unknown or cannot be loaded."""
-    found = named("backends", "backend", name)
-    backend: Backend = found() if isinstance(found, type) else found
-    missing = [part for part in ("name", "Config", "can_train", "locate", "load") if not hasattr(backend, part)]
-    if missing:
-        raise UserError(f"backend '{name}' is none: it lacks {', '.join(missing)} (see audio_eval.models.backends).")
-    return backend
-
-
-def configure(backend: Backend, settings: Mapping[str, Any]) -> BackendConfig:
-    """``--model-args`` as the backend's checked settings."""
-    for key in settings:
-        if key not in backend.Config.model_fields:
-            raise unknown("setting", key, backend.Config.model_fields, f" of backend '{backend.name}' (--model-args)")
+    """A registered backend; what cannot work as one is a ``UserError``."""
     try:
-        return backend.Config(**settings)
+        found = named("backends", "backend", name)()
+    except TypeError as error:
+        raise UserError(f"backend '{name}' cannot be made: {error}.") from error
+    config = getattr(found, "Config", None)
+    if not (isinstance(found, Backend) and isinstance(config, type) and issubclass(config, BackendConfig)):
+        raise UserError(f"backend '{name}' does not have what audio_eval.models.backends.Backend asks for.")
+    if found.name != name:
+        raise UserError(f"backend '{name}' is registered under this name but its class says name = '{found.name}'.")
+    return found
+
+
+def choose(model: str, backend: str | None = None, model_args: Mapping[str, Any] | None = None) -> Chosen:
+    """Resolve a model's name, backend (None: the model entry's) and settings; nothing is loaded."""
+    entry = find_model(model)
+    found = find_backend(backend or entry.backend)
+    config = configure(found, model_args or {})
+    if revision := getattr(config, "revision", None):
+        entry = entry.model_copy(update={"revision": revision})
+    return Chosen(entry, found, config)
+
+
+def configure(backend: Backend, model_args: Mapping[str, Any]) -> BackendConfig:
+    """The backend's settings, checked."""
+    for key in model_args:
+        if key not in backend.Config.model_fields:
+            raise unknown("setting", str(key), backend.Config.model_fields, f" of backend '{backend.name}'")
+    try:
+        return backend.Config(**model_args)
     except ValidationError as error:
-        raise UserError(f"--model-args of backend '{backend.name}': {explain(error)}") from None
+        raise UserError(f"backend '{backend.name}': {explain(error)}") from None
 
 
 def load_policy(
     model: str, limits: Limits | None = None, backend: str | None = None, model_args: Mapping[str, Any] | None = None
 ) -> Policy:
-    """Load a named model, a hub id or a folder as a policy, by its entry's backend unless another is named."""
-    entry = find_model(model)
-    chosen = find_backend(backend or entry.backend)
-    name = Path(model).name if Path(model).is_dir() else model
-    return chosen.load(name, entry, configure(chosen, model_args or {}), limits or Limits())
+    """Load a model, given by name, hub id or folder, as a policy."""
+    return choose(model, backend, model_args).load(limits or Limits())

@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from audio_eval.errors import UserError
 from audio_eval.plugins import named
 
 
 class ModelEntry(BaseModel):
-    """A named model. ``preset`` names the preset that methods take with it unless told otherwise."""
+    """A named model: where its backend finds it, and which preset of each method suits it, if the method has one."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    source: str
+    source: str  # a folder, a hub id, or whatever else its backend takes
     summary: str
     backend: str = "hf"
     preset: str | None = None
-    revision: str | None = None
+    revision: str | None = None  # commit, branch or tag; None: the latest
+    name: str = ""  # the name it was asked for by, filled in by ``find_model``
+
+    def usual(self, presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+        """Of a method's presets, the settings of the one for this model; empty where the method has none."""
+        return dict(presets.get(self.preset or "", {}))
 
 
 TINY_OMNI = ModelEntry(
@@ -34,7 +42,9 @@ QWEN2_AUDIO = ModelEntry(source="Qwen/Qwen2-Audio-7B-Instruct", summary="Qwen2-A
 def find_model(model: str) -> ModelEntry:
     """A named model, or an entry for a folder or a hub id (anything with a slash)."""
     if "/" in model or Path(model).expanduser().is_dir():
-        return ModelEntry(source=model, summary="given by path or hub id")
+        name = Path(model).name if Path(model).is_dir() else model
+        return ModelEntry(source=model, summary="given by path or hub id", name=name)
     entry = named("models", "model", model)
-    assert isinstance(entry, ModelEntry)
-    return entry
+    if not isinstance(entry, ModelEntry):
+        raise UserError(f"model '{model}' is registered, but not as an audio_eval.models.catalog.ModelEntry.")
+    return entry.model_copy(update={"name": model})

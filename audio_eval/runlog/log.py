@@ -168,7 +168,7 @@ class RunLog:
         try:
             record = read_json(path)
         except FileNotFoundError:
-            raise UserError(f"'{self.folder}' is no run directory, or not finished: it has no {name}.") from None
+            raise UserError(f"'{self.folder}' has no {name}: it is no run directory, or not finished.") from None
         except ValueError as error:
             raise UserError(f"'{path}' is damaged: {error}.") from None
         version = record.pop("version", 1) if isinstance(record, dict) else None

@@ -10,8 +10,7 @@ from typing import Any
 from audio_eval.audio import AudioRef
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Cost, Method
-from audio_eval.models.backends import find_backend
-from audio_eval.models.catalog import find_model
+from audio_eval.models.backends import choose
 from audio_eval.models.policy import MeasuresPrompts, Policy
 from audio_eval.questions import Example, Question
 from audio_eval.runlog.spec import RunSpec
@@ -124,8 +123,7 @@ class Counter:
     @staticmethod
     def locate(spec: RunSpec) -> str:
         """Where the model is; ``NotHere`` where it is not on this machine: a dry run downloads nothing."""
-        entry = find_model(spec.model)
-        return find_backend(spec.backend or entry.backend).locate(entry)
+        return choose(spec.model, spec.backend, spec.model_args).locate()
 
     def _judge_calls(self, spec: RunSpec, scored: Part, judged: int | None) -> int | None:
         """The method's, and one a response where a judge grades the task."""

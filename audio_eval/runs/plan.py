@@ -13,8 +13,7 @@ from pydantic import ValidationError
 from audio_eval import prompts
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.method import Method
-from audio_eval.models.backends import configure as configure_backend
-from audio_eval.models.backends import find_backend
+from audio_eval.models.backends import choose
 from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
@@ -35,11 +34,10 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         if not merged.get(key):
             raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
     model, methods = str(merged["model"]), listed(merged.get("method", "direct"))
-    entry = find_model(model)
     model_args = {**_mapping(file.get("model_args", {}), "--model-args"),
                   **parse_args(flags.get("model_args") or "", "--model-args")}  # fmt: skip
-    backend = find_backend(str(merged.get("backend") or entry.backend))
-    configure_backend(backend, model_args)
+    chosen_model = choose(model, merged.get("backend"), model_args)
+    entry, backend = chosen_model.entry, chosen_model.backend
     classes = {name: method_class(name) for name in methods}
     typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
     own, asked = per_method(typed, {name: cls.name for name, cls in classes.items()}, classes)
@@ -61,7 +59,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
             if cls.trains and not backend.can_train:
                 raise UserError(f"method '{name}' trains, and backend '{backend.name}' can only generate.")
             preset = _preset(cls, name, chosen.pop("preset", None))
-            resolved = configure(cls, name, {**cls.presets.get(entry.preset or "", {}), **preset, **chosen})
+            resolved = configure(cls, name, {**entry.usual(cls.presets), **preset, **chosen})
             if cls(cls.Config(**resolved)).needs_labels and not rest.get("train_task"):
                 raise UserError(NO_TRAIN_TASK.format(name))
             for seed in listed(merged.get("seed", 0)):
@@ -162,7 +160,7 @@ def configure(cls: type[Method], name: str, settings: dict[str, Any]) -> dict[st
 
 def usual_settings(cls: type[Method], model: str) -> dict[str, Any]:
     """The settings of a method with this model where the user says nothing: its defaults, and the model's preset."""
-    return cls.Config(**cls.presets.get(find_model(model).preset or "", {})).model_dump()
+    return cls.Config(**find_model(model).usual(cls.presets)).model_dump()
 
 
 def _mapping(value: Any, flag: str = "--method-args") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How long a run will take: its method is run for moments on a few of its items, timed, and scaled up."""
+"""How long a run will take: its method is run briefly on a few of its items, timed, and scaled up."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from audio_eval.runs.cost import NO_ITEMS, Figures
 
 T = TypeVar("T")
 
-FIRST = 4  # questions that warm up; what they take says whether a whole batch can be afforded
-ENOUGH = 2.0  # seconds of measuring
-PATIENCE = 20.0  # seconds a part of the probe may take beyond what it cannot do without
-BATCHES = 4  # to answer at most
-STEPS = 5  # the first of which warms up
-_SAVED = 500_000_000  # trained weights above which the probe writes no checkpoint: gigabytes in a temporary folder
+FIRST = 4  # questions to warm up with; their time shows whether a whole batch is affordable
+ENOUGH = 2.0  # seconds of measuring that suffice
+PATIENCE = 20.0  # seconds that a part of the probe may take beyond its minimum
+BATCHES = 4  # batches to answer at most
+STEPS = 5  # training steps to run at most; the first one warms up
+_SAVED = 500_000_000  # with more trained weights the probe writes no checkpoint: it would be gigabytes
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Timing:
 
 
 def probe(policy: Policy, figures: Figures) -> Timing:
-    """Time the method on a few questions. A policy that was trained is reset: its weights are as before.
+    """Time the method on a few questions. Afterwards the policy is reset to its unadapted weights.
 
     Raises what the method raises.
     """
@@ -54,10 +54,10 @@ def probe(policy: Policy, figures: Figures) -> Timing:
     if scored is None or adapted is None or figures.labelled.questions is None:
         raise NotHere(NO_ITEMS)
     server = getattr(figures.method.config, "judge_url", None) or spec.judge
-    if figures.method.needs_judge and server:  # it may cost money; the policy as its own judge is part of the probe
+    if figures.method.needs_judge and server:  # asking it may cost money; a policy that judges itself is probed
         raise NotHere("a dry run does not ask the judge that the method learns from")
     few = spread(adapted, FIRST + spec.batch_size)
-    # a step shall meet items it has not heard, as it does in a run
+    # enough items that every step meets new ones, as in a run
     many = spread(figures.examples, max(spec.batch_size, STEPS * getattr(figures.method.config, "batch_size", 0)))
     try:
         with TemporaryDirectory(prefix="audio-eval-") as folder:
@@ -69,7 +69,7 @@ def probe(policy: Policy, figures: Figures) -> Timing:
         if isinstance(policy, TrainablePolicy):
             policy.reset()
     if session.loops and figures.cost["steps"] is None:
-        session.remarks.append("steps as the few items make them, for the method has no cost()")
+        session.remarks.append("the number of steps follows from the few probed items: the method has no cost()")
     labelled = {example.question.id for example in many}
     of_examples, of_adapted = len(figures.examples) / max(1, len(many)), len(adapted) / len(few)
     return Timing(
@@ -85,7 +85,7 @@ def probe(policy: Policy, figures: Figures) -> Timing:
 
 
 def spread(items: Sequence[T], most: int) -> list[T]:
-    """At most so many items, at even distances."""
+    """At most ``most`` of the items, evenly spaced."""
     count = min(len(items), most)
     return [items[i * len(items) // count] for i in range(count)]
 
@@ -93,8 +93,10 @@ def spread(items: Sequence[T], most: int) -> list[T]:
 def paced(
     ask: Callable[[Sequence[Question]], Sequence[Any]], questions: Sequence[Question], size: int
 ) -> tuple[list[Any], float]:
-    """What ``ask`` gives for the first few questions, then for batches of ``size`` until they took long enough to be
-    told from noise or the next would ask for ``PATIENCE``; and seconds a question, of the batches where there are any.
+    """The results of ``ask``, and seconds per question.
+
+    The first few questions warm up. Then batches of ``size`` follow until they took ``ENOUGH`` seconds, or until the
+    next one would take more than ``PATIENCE``. The seconds are the batches', or the first questions' if there are none.
     """
     began = time.perf_counter()
     found = list(ask(questions[:FIRST])) if questions else []
@@ -109,14 +111,14 @@ def paced(
 
 @dataclass
 class Loop:
-    """A loop of ``total`` steps, of which some were done."""
+    """A loop of ``total`` steps, and the seconds of those that were done."""
 
     total: int
     seconds: list[float] = field(default_factory=list)
 
     @property
     def each(self) -> float:
-        """Seconds a step; the first warms up and counts only where it is alone."""
+        """Seconds per step. The first step warms up and counts only if it is the only one."""
         measured = self.seconds[1:] or self.seconds
         return sum(measured) / len(measured) if measured else 0.0
 
@@ -126,15 +128,15 @@ class ProbeSession(Session):
 
     def __init__(self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int) -> None:
         super().__init__(folder, seed, batch_size, examples, save_every=save_every)
-        self.drawn: list[tuple[float, set[str]]] = []  # seconds of each call of ``generate``, and its questions' ids
+        self.drawn: list[tuple[float, set[str]]] = []  # for each call of ``generate``: seconds, and its questions' ids
         self.loops: list[Loop] = []
         self.remarks: list[str] = []
         self._saving: float | None = None  # seconds of a checkpoint
-        self._apart = 0.0  # seconds of the step at hand that do not come again with each step
+        self._apart = 0.0  # seconds of the current step that are not spent in every step
         self._scratch = folder / "checkpoint"
 
     def generate(self, name: str, policy: Policy, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
-        """Groups for as many questions as there is patience for; the others' are empty, as of unreadable audio."""
+        """Groups for as many questions as there is time for; the others are empty, as for unreadable audio."""
         began = time.perf_counter()
         groups, each = paced(lambda part: policy.generate(part, sampling), questions, self._batch_size)
         self.drawn.append((each * len(questions), {question.id for question in questions}))
@@ -142,7 +144,7 @@ class ProbeSession(Session):
         return groups + [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]
 
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
-        """A few steps from the first to the last: they may differ, and any may come next, as in a resumed run."""
+        """A few steps between the first and the last. Steps may differ, and any may come next, as in a resumed run."""
         self.loops.append(loop := Loop(total))
         for step in (0, *spread(range(1, total), STEPS - 1)) if total else ():
             self._apart, began = 0.0, time.perf_counter()
@@ -163,9 +165,9 @@ class ProbeSession(Session):
             self._apart += self._saving
 
     def seconds_of_steps(self, steps: int | None) -> float:
-        """Seconds of all loops with their checkpoints; ``steps`` is their number where the method says it.
+        """Seconds of all loops with their checkpoints. ``steps`` is their number where the method says it.
 
-        A loop's own number may follow from the items it was given, which were a few.
+        The loops' own numbers of steps may follow from the few items of the probe.
         """
         total = sum(loop.total for loop in self.loops)
         scale = steps / total if steps and total else 1.0

@@ -1,4 +1,4 @@
-"""A judge: a language model behind any OpenAI-compatible server. Replies are kept, so no question is paid for twice."""
+"""A judge: a language model behind an OpenAI-compatible server. Replies are cached, so none is paid for twice."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from threading import Lock
 from typing import Any, NamedTuple
 
 from audio_eval.errors import UserError
-from audio_eval.openai_client import Client, Messages
+from audio_eval.openai_client import OpenAIClient
 from audio_eval.store import JsonLines
+
+Messages = Sequence[Mapping[str, str]]
 
 TOP_LOGPROBS = 5  # as AlpacaEval 2 asks for; every server that has log probabilities gives five
 
 
 class Reply(NamedTuple):
-    """What came of one request: ``text`` as it came, or ``error`` in one line; exactly one of the two is None.
+    """The result of one request: the judge's ``text``, or an ``error`` in one line; exactly one of the two is None.
 
-    ``top_logprobs`` maps the likeliest first tokens to their natural log probabilities; None where the server gives
-    none or was not asked. ``cached``: read from the cache, the server was not asked.
+    ``top_logprobs`` maps the most probable first tokens to their natural log probabilities; None where the server gives
+    none or was not asked for them. ``cached``: the reply comes from the cache, and the server was not asked.
     """
 
     text: str | None
@@ -39,45 +41,34 @@ class Reply(NamedTuple):
 class Judge:
     """Asks one model on one server, at temperature 0, with ``workers`` requests at a time.
 
-    ``url`` is the server's base URL ("http://localhost:8000/v1"). The key is read from the environment variable
-    ``key_env``; where it is not set, "none" is sent, which local servers take. The key is sent to ``url`` and written
-    nowhere. ``timeout`` is in seconds a try; ``retries`` more tries follow a failed connection and HTTP 408, 409, 429
-    and 5xx, with growing pauses (the client's own).
+    ``url``, ``key_env``, ``timeout`` and ``retries`` are those of ``OpenAIClient``. ``cache`` is a folder:
+    ``<cache>/<model>.jsonl`` keeps the replies by the sha256 of (model, messages, parameters). The URL does not count:
+    the same model on another server is the same judge. Errors are never cached.
 
-    ``cache`` is a folder: ``<cache>/<model>.jsonl`` holds the replies by the sha256 of (model, messages, parameters).
-    The URL is not in the key: the same model on another server is the same judge. Errors are never kept.
-
-    Raises ``UserError`` when the client is not installed, or the URL is not one, or the cache is damaged.
+    Raises ``UserError`` as ``OpenAIClient`` does, and if the cache is damaged.
     """
 
     def __init__(
-        self,
-        url: str,
-        model: str,
-        *,
-        key_env: str = "OPENAI_API_KEY",
-        cache: Path | None,
-        workers: int = 8,
-        timeout: float = 60.0,
-        retries: int = 3,
-    ) -> None:
+        self, url: str, model: str, *, key_env: str = "OPENAI_API_KEY", cache: Path | None, workers: int = 8,
+        timeout: float = 60.0, retries: int = 3,
+    ) -> None:  # fmt: skip
         self.model, self.workers = model, workers
-        self._client = Client(url, "judge", key_env, timeout, retries)
+        self._client = OpenAIClient(url, "judge", key_env=key_env, timeout=timeout, retries=retries)
         self._file = JsonLines(cache / f"{re.sub(r'[^A-Za-z0-9._-]', '_', model)}.jsonl") if cache else None
         self._kept = _load(self._file)
         self._lock = Lock()
 
     @property
     def name(self) -> str:
-        """``model@host``: who graded, for the provenance of a number."""
+        """``model@host``: who graded. It is recorded with every number."""
         return f"{self.model}@{self._client.host}"
 
     def ask(self, prompts: Sequence[Messages], max_tokens: int, logprobs: bool = False) -> list[Reply]:
-        """A reply to each prompt, in order; equal prompts are asked once.
+        """A reply to each prompt, in order. Equal prompts are asked once.
 
-        A request that fails is data: its reply carries the error. Each reply is on the disk as soon as it is here, so
-        a kill loses the requests under way and no more. Raises ``UserError`` when no request gets through to the
-        model (no connection, a refused key, an unknown model): found out on the first ``workers`` requests.
+        A request that fails is data: its reply carries the error. Each reply is written to the disk as soon as it
+        arrives, so a killed run loses only the requests under way. Raises ``UserError`` when no request reaches the
+        model (no connection, a refused key, an unknown model), after the first ``workers`` requests.
         """
         parameters: dict[str, Any] = {"max_tokens": max_tokens, "temperature": 0}
         if logprobs:
@@ -91,7 +82,7 @@ class Judge:
 
     def _ask_all(self, missing: Mapping[str, Messages], parameters: dict[str, Any]) -> dict[str, Reply]:
         replies: dict[str, Reply] = {}
-        through = False
+        reached = False
         pool = ThreadPoolExecutor(self.workers)
         try:
             requests = {pool.submit(self._ask, messages, parameters): key for key, messages in missing.items()}
@@ -99,25 +90,25 @@ class Judge:
                 reply, mend = request.result()
                 replies[requests[request]] = reply
                 self._keep(requests[request], reply)
-                through = through or not mend
-                if not through and len(replies) >= min(self.workers, len(missing)):
+                reached = reached or not mend
+                if not reached and len(replies) >= min(self.workers, len(missing)):
                     raise UserError(mend)
         finally:
             pool.shutdown(cancel_futures=True)
         return replies
 
     def _ask(self, messages: Messages, parameters: dict[str, Any]) -> tuple[Reply, str]:
-        """The reply, and what the user has to mend where the request did not get through to the model ("": it did)."""
-        answer = self._client.chat(self.model, messages, parameters)
-        if answer.error is not None:
-            return Reply(None, None, answer.error, False), answer.mend
+        """The reply, and what the user has to mend where the request did not reach the model ("" where it did)."""
+        outcome = self._client.chat(model=self.model, messages=list(messages), **parameters)
+        if outcome.error is not None:
+            return Reply(None, None, outcome.error, False), outcome.mend
         clean = self._client.clean
         try:
-            choice = answer.completion.choices[0]  # type: ignore[union-attr]
+            choice = outcome.completion.choices[0]
             text = clean(choice.message.content or "")
             first = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
             top = {clean(token.token): float(token.logprob) for token in first}
-        except (AttributeError, IndexError, TypeError, ValueError):  # the client does not check what it is sent
+        except (AttributeError, IndexError, TypeError, ValueError):  # the client does not check what it receives
             return Reply(None, None, "the server's reply is not a chat completion", False), ""
         return Reply(text, top or None, None, False), ""
 
@@ -135,7 +126,9 @@ def _load(file: JsonLines | None) -> dict[str, Reply]:
     try:
         return {line["key"]: Reply(line["text"], line["top_logprobs"], None, True) for line in file.read()}
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"the judge's cache {file.path} is damaged: delete it, and the judge is asked anew.") from error
+        raise UserError(
+            f"the judge's cache {file.path} is damaged: delete it, and the judge is asked again."
+        ) from error
 
 
 def _digest(model: str, messages: Messages, parameters: Mapping[str, Any]) -> str:

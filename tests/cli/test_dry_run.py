@@ -113,7 +113,7 @@ def test_prompt_tokens_are_those_the_model_reads(methods: Path) -> None:
     figures, policy = counter.figures(spec), counter.policy(spec)
     from audio_eval.runs.cost import count_tokens
 
-    tokens = count_tokens(policy.encoder, figures)  # type: ignore[attr-defined]
+    tokens = count_tokens(policy, figures)  # type: ignore[attr-defined]
     with torch.no_grad():
         read = [len(p.embeds) for p in policy.encoder.prompts(figures.questions)]  # type: ignore[attr-defined]
     assert (tokens.total, tokens.longest, tokens.prompts) == (sum(read), max(read), 8)
@@ -202,7 +202,7 @@ def test_a_hub_model_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_pa
         return str(tmp_path)
 
     monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot)
-    with pytest.raises(NotHere, match=r"not whole on this machine \(model\.safetensors is missing\)"):
+    with pytest.raises(NotHere, match=r"not complete on this machine \(model\.safetensors is missing\)"):
         HF().locate(ModelEntry(source="some/model", summary=""))
     (tmp_path / "model.safetensors").touch()
     assert HF().locate(ModelEntry(source="some/model", summary="")) == str(tmp_path)

@@ -131,7 +131,7 @@ def test_a_method_with_every_setting(name: str, capsys: pytest.CaptureFixture[st
     assert sorted(re.findall(r"^    (\w+)=\S", listed, re.MULTILINE)) == sorted(cls.Config.model_fields)
     for field in cls.Config.model_fields.values():
         assert field.description.split()[0] in out
-    assert ("with tiny-omni: tune=full lr=0.0003" in out) == cls.trains
+    assert ("with tiny-omni: preset=small" in out) == cls.trains
 
 
 def test_what_a_plugin_can_say(register: Any, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from audio_eval.errors import UserError
 from audio_eval.methods.aqa_ttrl import AqaTtrl
-from audio_eval.models import catalog
+from audio_eval.models import backends
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.runs import plan as plans
@@ -20,8 +20,8 @@ BASE = {"model": "tiny-omni", "tasks": "synth_aqa"}
 @pytest.fixture(autouse=True)
 def own_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """tiny-omni's own settings, whatever they are tuned to at the moment."""
-    monkeypatch.setattr(catalog, "find_model", lambda model: ENTRY)
-    monkeypatch.setattr(plans, "find_model", lambda model: ENTRY)
+    for module in (backends, plans):
+        monkeypatch.setattr(module, "find_model", lambda model: ENTRY)
     monkeypatch.setattr(AqaTtrl, "presets", {"small": {"votes": 16, "steps": 20, "lr": 1e-4}})
 
 

@@ -1,4 +1,4 @@
-"""What is trained: LoRA adapters or the model's own weights; saved as safetensors together with the optimizer."""
+"""The trained weights, LoRA adapters or the model's own, and the optimizer: set up, saved and loaded."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FULL = "adapter_full.safetensors"
 
 
 def attach_lora(checkpoint: Checkpoint, training: Training, seed: int) -> Any:
-    """Wrap the model with adapters on every linear layer of its language model; ``seed`` initialises them."""
+    """Put adapters on every linear layer of the language model. ``seed`` decides their initial values."""
     config = LoraConfig(
         r=training.lora_r,
         lora_alpha=training.lora_alpha,
@@ -34,16 +34,15 @@ def attach_lora(checkpoint: Checkpoint, training: Training, seed: int) -> Any:
 
 
 def unfreeze(checkpoint: Checkpoint, training: Training) -> None:
-    """Make the language model and the head trainable, with ``train_tower`` the audio part as well, in float32."""
-    parts = ("language", "audio") if training.train_tower else ("language",)
+    """Make the language model and the head trainable, in float32; with ``train_tower`` the audio modules as well."""
     for name, parameter in checkpoint.model.named_parameters():
-        if checkpoint.family.part(name) in parts:
+        if checkpoint.family.is_trained(name, training.train_tower):
             parameter.data = parameter.data.float()
             parameter.requires_grad_(True)
 
 
 def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -> None:
-    """Write the trained weights: in peft's layout, and again under vLLM's names; full weights under the model's own."""
+    """Write adapters in peft's layout and once more under vLLM's names, or full weights under the model's own names."""
     model, family = checkpoint.model, checkpoint.family
     if peft_model is None:
         trained = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
@@ -52,11 +51,11 @@ def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -
     tensors = {n: t.detach().cpu().contiguous() for n, t in get_peft_model_state_dict(peft_model).items()}
     config = peft_model.peft_config["default"].to_dict()
     config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
-    # vLLM matches modules by plain names: an adapter whose names it does not know is ignored without a word
+    # vLLM matches modules by plain names and silently ignores an adapter whose names it does not know
     plain = sorted(
         {name.split(".")[-1] for name, _ in model.named_modules() if re.fullmatch(family.lora_targets, name)}
     )
-    vllm_config = {**config, "target_modules": plain or ["q_proj", "k_proj", "v_proj", "o_proj"]}
+    vllm_config = {**config, "target_modules": plain}
     renamed = {family.vllm_name(name): tensor for name, tensor in tensors.items()}
     for place, named, settings in ((folder, tensors, config), (folder / "vllm", renamed, vllm_config)):
         place.mkdir(exist_ok=True)
@@ -76,7 +75,7 @@ def load_adapter(folder: Path, model: Any, peft_model: Any | None) -> None:
 
 
 def save_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]) -> None:
-    """AdamW's moments and step counts under the parameters' names."""
+    """Write AdamW's moments and step counts under the parameters' names."""
     tensors = {
         f"{name}|{key}": value.detach().cpu().contiguous()
         for parameter, name in names.items()
@@ -91,5 +90,5 @@ def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[tor
     for key, tensor in load_file(path).items():
         name, part = key.rsplit("|", 1)
         parameter = by_name[name]
-        # the step count stays where AdamW keeps it, on the CPU
+        # AdamW keeps the step count on the CPU
         optimizer.state[parameter][part] = tensor if part == "step" else tensor.to(parameter.device)

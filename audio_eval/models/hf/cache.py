@@ -1,4 +1,4 @@
-"""Encoded clips, kept up to a bound in bytes: the one that was used longest ago goes first."""
+"""A cache of encoded clips, bounded in bytes. The least recently used clip is evicted first."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 from audio_eval.models.hf.tower import CHANGED
 from audio_eval.store import write_atomic
 
-Key = tuple[str, str]  # sha256 of the recording's file, revision of the tower that heard it
+Key = tuple[str, str]  # sha256 of the recording's file, revision of the tower that encoded it
 
 
 @dataclass
@@ -30,20 +30,18 @@ class EncodedClip:
     truncated: bool
 
 
-@dataclass(frozen=True)
-class CacheSettings:
-    """Where encoded clips are kept. A clip takes 25 tokens a second: 10 s of a 2048-wide model in bf16 are 1 MB."""
-
-    max_bytes: int = 2 << 30
-    place: Literal["device", "host"] = "device"  # host: pinned memory where the model is on CUDA
-    folder: Path | None = None  # clips that must go are written here and read back; None: they are encoded again
-
-
 class ClipCache:
-    """Clips by key. ``bytes`` of embeddings are held and never more than the bound, not for a moment."""
+    """Clips by key, for a model on ``device``. ``bytes`` of embeddings are held, never more than ``max_bytes``.
 
-    def __init__(self, settings: CacheSettings, device: torch.device) -> None:
-        self._settings, self._device = settings, device
+    A clip takes 25 tokens per second: 10 s for a 2048-wide model in bfloat16 are 1 MB. ``place``: on the device, or in
+    host memory (pinned for CUDA). Evicted clips are written to ``folder`` and read back; None: they are dropped.
+    """
+
+    def __init__(
+        self, device: torch.device, max_bytes: int, place: Literal["device", "host"] = "device",
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
+        self._device, self._max_bytes, self._place, self._folder = device, max_bytes, place, folder
         self._clips: OrderedDict[Key, EncodedClip] = OrderedDict()
         self._lock = threading.Lock()  # decoding threads ask for keys while the main thread puts clips in
         self.bytes = 0
@@ -52,7 +50,7 @@ class ClipCache:
         return len(self._clips)
 
     def __contains__(self, key: Key) -> bool:
-        """Whether ``get`` is likely to find the clip; a damaged file is found out when it is read."""
+        """Whether ``get`` is likely to find the clip. Whether its file is damaged shows only when it is read."""
         with self._lock:
             if key in self._clips:
                 return True
@@ -60,7 +58,7 @@ class ClipCache:
         return path is not None and path.is_file()
 
     def get(self, key: Key) -> EncodedClip | None:
-        """The clip on the model's device, as the one used last; None where it is not held, or its file is damaged."""
+        """The clip on the model's device; None where it is not held or its file is damaged."""
         with self._lock:
             clip = self._clips.get(key)
             if clip is not None:
@@ -73,16 +71,16 @@ class ClipCache:
         return EncodedClip(clip.embeds.to(self._device, non_blocking=True), clip.seconds, clip.truncated)
 
     def put(self, key: Key, clip: EncodedClip) -> None:
-        """Keep ``clip``; a clip larger than the bound is not kept in memory."""
+        """Keep ``clip``. One that is larger than the bound is not kept in memory."""
         evicted: list[tuple[Key, EncodedClip]] = []
         size = clip.embeds.nbytes
         with self._lock:
             old = self._clips.pop(key, None)
             self.bytes -= old.embeds.nbytes if old else 0
-            while self._clips and self.bytes + size > self._settings.max_bytes:
+            while self._clips and self.bytes + size > self._max_bytes:
                 evicted.append(self._clips.popitem(last=False))
                 self.bytes -= evicted[-1][1].embeds.nbytes
-            if size <= self._settings.max_bytes:
+            if size <= self._max_bytes:
                 self._clips[key] = EncodedClip(self._placed(clip.embeds), clip.seconds, clip.truncated)
                 self.bytes += size
             else:
@@ -91,8 +89,8 @@ class ClipCache:
             self._write(*pair)
 
     def _placed(self, embeds: torch.Tensor) -> torch.Tensor:
-        """On the device, or in host memory from which a copy does not block."""
-        if self._settings.place == "device":
+        """On the device, or in host memory that is pinned so that copying back does not block."""
+        if self._place == "device":
             return embeds.to(self._device)
         host = embeds.to("cpu")
         return host.pin_memory() if self._device.type == "cuda" else host
@@ -100,11 +98,11 @@ class ClipCache:
     # --- the folder ------------------------------------------------------------------------------------------------
 
     def _path(self, key: Key) -> Path | None:
-        """``<folder>/<tower>/<recording>.safetensors``; None where there is no folder, or the tower is a run's own."""
-        if self._settings.folder is None or CHANGED in key[1]:
+        """``<folder>/<tower>/<recording>.safetensors``; None without a folder, or where the tower is a run's own."""
+        if self._folder is None or CHANGED in key[1]:
             return None
         tower = hashlib.sha256(key[1].encode()).hexdigest()[:16]
-        return self._settings.folder / tower / f"{key[0]}.safetensors"
+        return self._folder / tower / f"{key[0]}.safetensors"
 
     def _write(self, key: Key, clip: EncodedClip) -> None:
         path = self._path(key)

@@ -17,13 +17,13 @@ from transformers import AutoConfig, AutoTokenizer
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families import Family, family_of
 
-_ENDS = 16 << 20  # bytes of a weight file's head and tail that its fingerprint reads
+_ENDS = 16 << 20  # the fingerprint reads this many bytes at both ends of a weight file
 FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # never *.pt, *.bin
 
 
 @dataclass
 class Checkpoint:
-    """A loaded model with its tokenizer and feature extractor; the engine asks here for the parts of the model."""
+    """A loaded checkpoint. Its parts are looked up through the family, which alone knows where they are."""
 
     family: Family
     model: Any
@@ -33,7 +33,7 @@ class Checkpoint:
 
     @property
     def language_model(self) -> Any:
-        """The decoder: input embeddings to hidden states."""
+        """The decoder without its head."""
         return self.family.language_model(self.model)
 
     @property
@@ -43,17 +43,17 @@ class Checkpoint:
 
     @property
     def embed(self) -> Any:
-        """Token ids to input embeddings."""
-        return self.model.get_input_embeddings()
+        """The embedding of token ids."""
+        return self.family.embeddings(self.model)
 
     @property
     def device(self) -> torch.device:
-        """Where the model is."""
+        """Where the head is, and with it the whole model."""
         return self.head.weight.device
 
 
-def locate(source: str, revision: str | None = None) -> Path:
-    """The folder of a checkpoint: itself if it is one, else a hub snapshot of the files that are read."""
+def fetch(source: str, revision: str | None = None) -> Path:
+    """The folder of a checkpoint: ``source`` itself, or a hub snapshot of the files that are read."""
     folder = Path(source).expanduser()
     if folder.is_dir():
         if not (folder / "config.json").is_file():
@@ -69,8 +69,8 @@ def locate(source: str, revision: str | None = None) -> Path:
 
 
 def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revision: str | None = None) -> Checkpoint:
-    """Load ``source`` onto ``device``; only the family's part of a joint checkpoint is read."""
-    folder = locate(source, revision)
+    """Load ``source`` onto ``device``. Of a joint checkpoint only the family's part is read."""
+    folder = fetch(source, revision)
     try:
         return _load(source, folder, device, dtype)
     except (OSError, ValueError, SafetensorError) as error:
@@ -93,17 +93,18 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
         raise UserError(
             f"'{source}' has no chat template that takes audio: chat_template.json or chat_template.jinja is missing."
         )
-    # without its files transformers makes an empty tokenizer and says nothing
+    # where the tokenizer's files are missing, transformers silently makes an empty one
     if tokenizer.convert_tokens_to_ids(family.audio_token) != config.audio_token_id:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
     return Checkpoint(family, model, tokenizer, family.extractor(folder), revision_of(folder))
 
 
 def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
-    """The first template that writes the audio placeholder: the processor's, the tokenizer's ``own``, the family's.
+    """The first of these templates that writes the audio placeholder: the processor's, the tokenizer's ``own``, the
+    family's.
 
-    AutoTokenizer reads chat_template.jinja but not the hub's chat_template.json, and a tokenizer_config.json may still
-    hold the language model's template, which drops audio.
+    AutoTokenizer reads chat_template.jinja but not the hub's chat_template.json, and tokenizer_config.json may hold the
+    language model's template, which drops audio.
     """
     legacy = folder / "chat_template.json"
     processor = json.loads(legacy.read_text())["chat_template"] if legacy.is_file() else None
@@ -112,7 +113,7 @@ def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
 
 
 def revision_of(folder: Path) -> str:
-    """The hub's commit for a snapshot; else a fingerprint: config, and size, head and tail of each weight file."""
+    """The hub's commit for a snapshot; else a fingerprint of the config and of each weight file's size and ends."""
     if folder.parent.name == "snapshots":
         return folder.name
     digest = sha256((folder / "config.json").read_bytes())

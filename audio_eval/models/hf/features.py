@@ -1,9 +1,9 @@
 """Log-mel features of one clip at its true length, the same bits as the transformers processor's own.
 
 The Omni processor pads every clip to 300 s before the short-time Fourier transform: 100 ms and 15 MB for a clip of
-10 s. An STFT frame sees ``n_fft`` samples, so the few hundred zeros that the last valid frames can see are enough;
-what is cropped afterwards never reached a valid frame. At the end of the extractor's window there are no zeros: there
-the transform mirrors the signal, and so does ours.
+10 s. An STFT frame sees ``n_fft`` samples, so it is enough to pad by the few hundred zeros that the last valid frames
+see; what is cropped afterwards influences no valid frame. A clip that fills the extractor's window gets no zeros: the
+transform mirrors the signal there, and so does ours.
 """
 
 from __future__ import annotations
@@ -16,24 +16,24 @@ from transformers import WhisperFeatureExtractor
 
 from audio_eval.audio import AudioRef
 
-MIN_SAMPLES = 1600  # a tenth of a second: below it the towers pool everything away
+MIN_SAMPLES = 1600  # a tenth of a second; the towers pool a shorter clip to nothing
 
 
 @dataclass
 class Features:
-    """A clip that is yet to be encoded: log-mel (mels, frames and the family's tail), seconds of the recording."""
+    """The input of the audio tower: log-mel features (mels, frames and the family's tail) of a clip."""
 
     mel: np.ndarray
     frames: int
-    seconds: float
-    truncated: bool  # longer than the model's window, and cut
+    seconds: float  # of the recording
+    truncated: bool  # the recording is longer than the model's window and was cut
 
 
 def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0) -> np.ndarray:
     """Features of a mono waveform (samples,) float32: shape (mels, frames), frames = ceil(samples / hop).
 
-    With ``tail``, as many frames of what follows, as far as the extractor's window goes; the third and later ones have
-    heard nothing but the zeros.
+    ``tail`` adds as many frames from after the end, within the extractor's window; from the third on they see nothing
+    but zeros.
     """
     hop = extractor.hop_length
     frames = min(-(-len(wave) // hop) + tail, extractor.nb_max_frames)
@@ -46,24 +46,24 @@ def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0)
 
 
 def features_of(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float, tail: int) -> Features:
-    """Decode ``audio`` and compute its features; what is longer than ``max_seconds`` is cut and says so.
+    """Decode ``audio`` and compute its features. A longer clip is cut at ``max_seconds`` and marked ``truncated``.
 
     Raises ``AudioError`` as ``AudioRef.load`` does.
     """
     rate = extractor.sampling_rate
     wave = audio.load(rate)
     window = int(max_seconds * rate)
-    heard = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
-    frames = -(-len(heard) // extractor.hop_length)
-    return Features(log_mel(extractor, heard, tail), frames, len(wave) / rate, len(wave) > window)
+    clip = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
+    frames = -(-len(clip) // extractor.hop_length)
+    return Features(log_mel(extractor, clip, tail), frames, len(wave) / rate, len(wave) > window)
 
 
 def frames_by_header(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float) -> int:
-    """Mel frames as the file's header promises them, without decoding; 0 where it cannot be read."""
+    """The number of mel frames according to the file's header; 0 where it cannot be read."""
     import soundfile
 
     try:
         info = soundfile.info(audio.path if audio.data is None else io.BytesIO(audio.data))
     except (soundfile.SoundFileError, RuntimeError, OSError, TypeError):
-        return 0  # decoding will say what is wrong
+        return 0  # decoding will report what is wrong
     return round(min(max(info.duration, 0.1), max_seconds) * extractor.sampling_rate / extractor.hop_length)

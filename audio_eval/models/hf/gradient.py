@@ -1,4 +1,4 @@
-"""Log-probabilities of unique completions, each question's prompt forwarded once and with its gradient."""
+"""Log-probabilities of unique completions, with gradient; each question's prompt is forwarded once."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.head import self_certainty, token_logprobs
 from audio_eval.models.hf.layout import Packed, SharedPrefix, pack
 
-FULL_ATTENTION = "full_attention"  # transformers' name of the layer type, under which a layer looks for its mask
+FULL_ATTENTION = "full_attention"  # transformers' name for the layer type; a layer looks up its mask under it
 
 
 @dataclass
@@ -37,8 +37,8 @@ def score_rows(
 ) -> Scored:
     """Forward ``rows``; the head runs on at most ``chunk`` completion positions at a time.
 
-    ``checkpointing`` keeps only the input of each layer and computes the rest again in the backward; the language model
-    must have been prepared by ``activation_checkpointing_enable``. The entropy carries a gradient only if asked to.
+    ``checkpointing`` keeps only the input of each layer and computes the rest again in the backward pass; call the
+    language model's ``activation_checkpointing_enable`` first. ``entropy_gradient``: the entropy carries a gradient.
     """
     packed, predicting_NH = _forward(checkpoint, rows, checkpointing)
     logprobs_N, entropy_N = token_logprobs(checkpoint.head, predicting_NH, packed.targets_N, chunk, entropy_gradient)
@@ -57,7 +57,7 @@ def certainty_rows(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], chunk: 
 
 
 def _forward(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
-    """The rows laid out, and the hidden states (N, hidden) that predict their N completion tokens."""
+    """The rows' layout, and the hidden states (N, hidden) that predict their N completion tokens."""
     language_model = checkpoint.language_model
     packed = pack(rows, checkpoint.embed)
     with _checkpointed(language_model, checkpointing and torch.is_grad_enabled()):
@@ -72,10 +72,10 @@ def _forward(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], checkpointing
 
 @contextmanager
 def _checkpointed(language_model: Any, on: bool) -> Iterator[None]:
-    """Let the layers checkpoint, which transformers does for layers in training mode only.
+    """Turn checkpointing on for the layers; transformers does it for layers in training mode only.
 
-    The flag is set on the layers alone: what is inside of them stays in evaluation mode, without dropout. Outside they
-    are as before, since a checkpointing layer ignores the cache that sampling needs.
+    Only the layers' own flag is set: the modules inside stay in evaluation mode, without dropout. It is set back
+    afterwards, since a checkpointing layer ignores the key-value cache that sampling needs.
     """
     for layer in language_model.layers if on else ():
         layer.training = True

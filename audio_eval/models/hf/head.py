@@ -1,4 +1,4 @@
-"""The language model's head on completion positions only, a bounded number of them at a time."""
+"""The language model's head, applied to completion positions only and to a bounded number of them at a time."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from torch.utils.checkpoint import checkpoint
 def token_logprobs(
     head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, chunk: int, entropy_gradient: bool = False
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability (N,) of each target and the entropy (N,) in nats of the distribution it comes from.
+    """Log-probability (N,) of each target and the entropy (N,) in nats of its distribution.
 
-    Logits are float32. Of N positions at most ``chunk`` have their (chunk, vocabulary) logits in memory: with more of
-    them, the backward computes each chunk's again instead of keeping it. The entropy carries a gradient only where
-    that is asked for: it would keep the probabilities beside the logits.
+    Logits are float32. At most ``chunk`` of the N positions have their logits (chunk, vocabulary) in memory: where N is
+    larger, the backward pass computes each chunk's again. ``entropy_gradient``: the entropy carries a gradient, which
+    keeps the probabilities in memory beside the logits.
     """
     score = partial(_score, entropy_gradient=entropy_gradient)
     if len(targets_N) <= chunk:
@@ -43,10 +43,10 @@ def _score(
 
 @torch.no_grad()
 def self_certainty(head: Any, hidden_NH: torch.Tensor, chunk: int) -> torch.Tensor:
-    """KL(uniform || p) (N,) in nats of the distribution at each position, ``chunk`` of them at a time.
+    """KL(uniform || p) (N,) in nats of the distribution at each position, ``chunk`` positions at a time.
 
-    logsumexp(logits) - mean(logits) - log V, over all V rows of the head, those that no token uses as well: zero where
-    every token is as probable as any other. INTUITOR, arXiv 2505.19590; its code leaves out log V.
+    logsumexp(logits) - mean(logits) - log V over all V rows of the head, unused ones included; zero for the uniform
+    distribution. INTUITOR, arXiv 2505.19590; its code leaves out log V.
     """
     return torch.cat([_certainty(head(hidden).float()) for hidden in hidden_NH.split(chunk)])
 

@@ -1,4 +1,4 @@
-"""From a Question to embeddings: chat template, audio placeholder, and clips that are encoded once."""
+"""From a Question to embeddings: the chat template, the audio placeholder, and clips that are encoded once."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ import torch
 from audio_eval.audio import AudioError, AudioRef
 from audio_eval.models.hf.cache import ClipCache, EncodedClip
 from audio_eval.models.hf.checkpoint import Checkpoint
-from audio_eval.models.hf.features import Features, features_of, frames_by_header
+from audio_eval.models.hf.features import Features
 from audio_eval.models.hf.prefetch import ahead
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.hf.tower import TowerRevision
@@ -34,7 +35,10 @@ Stream = Generator[list[EmbeddedPrompt | str], None, None]
 
 @dataclass
 class TokenizedPrompt:
-    """A question as token ids, its clip one placeholder, with the tokens and seconds of audio its header promises."""
+    """A question as token ids, in which one placeholder stands for the clip.
+
+    ``tokens`` is the length with the clip and ``seconds`` the clip's, both according to its file's header.
+    """
 
     question: Question
     ids: list[int]
@@ -44,7 +48,7 @@ class TokenizedPrompt:
 
 @dataclass
 class DecodedClip:
-    """A recording that was looked at: its sha256, and its features unless its embeddings are kept."""
+    """A decoded recording: its sha256, and its features unless its embeddings are in the cache."""
 
     digest: str
     features: Features | None
@@ -54,38 +58,42 @@ Coming = Iterator[tuple[AudioRef, DecodedClip | str]]
 
 
 class QuestionEncoder:
-    """Turns questions into embeddings. A clip goes through the tower once for each state of the tower's weights."""
+    """Turns questions into embeddings. Each clip is encoded once for each state of the tower's weights."""
 
     def __init__(self, checkpoint: Checkpoint, settings: EngineSettings | None = None) -> None:
         self.checkpoint, self._settings = checkpoint, settings or EngineSettings()
         self.calls = 0  # clips that went through the audio tower
         self.frozen = True
-        device = checkpoint.device
-        self.cache = ClipCache(self._settings.cache, device)
-        asked = self._settings.threads
-        self._threads = asked if asked is not None else 2 if device.type == "cuda" else 0
+        device, folder = checkpoint.device, self._settings.cache_dir
+        self.cache = ClipCache(
+            device, int(self._settings.cache_gb * (1 << 30)), self._settings.cache_on, Path(folder) if folder else None
+        )
+        threads = self._settings.prefetch_threads
+        # beside a GPU two threads decode; on a CPU the model needs all cores
+        self._threads = threads if threads is not None else 2 if device.type == "cuda" else 0
         self._tower = TowerRevision()
 
     def ask(self, question: Question) -> TokenizedPrompt:
-        """Ids and lengths: a function of the question alone, whatever is in the cache."""
+        """Ids and lengths. They depend on the question only, not on the cache."""
         ids = self._ids(question)
         if question.audio is None:
             return TokenizedPrompt(question, ids, len(ids))
         family = self.checkpoint.family
-        frames = frames_by_header(question.audio, self.checkpoint.extractor, family.max_seconds)
+        frames = family.frames(self.checkpoint.extractor, question.audio)
         tokens = family.audio_tokens(self.checkpoint.model, frames) if frames else 0
         seconds = frames * self.checkpoint.extractor.hop_length / self.checkpoint.extractor.sampling_rate
         return TokenizedPrompt(question, ids, len(ids) + tokens, seconds)
 
     def prompts(self, questions: Sequence[Question]) -> list[EmbeddedPrompt | str]:
-        """For each question an EmbeddedPrompt, or the reason why there is none."""
+        """For each question an EmbeddedPrompt, or the reason why there is none (a text)."""
         [prompts] = self.stream([[TokenizedPrompt(question, self._ids(question)) for question in questions]], threads=0)
         return prompts
 
     def stream(self, batches: Sequence[Sequence[TokenizedPrompt]], threads: int | None = None) -> Stream:
-        """``prompts`` batch by batch, while threads prepare the audio of batches to come; 0: when it is needed.
+        """``prompts`` batch by batch, while ``threads`` prepare the audio of later batches; 0: each when it is needed.
 
-        Close it when it is left early. An error that is no ``AudioError`` is a RuntimeError that names the question.
+        Close the generator when leaving it early. An error other than ``AudioError`` becomes a RuntimeError that names
+        the question.
         """
         keep = self.frozen or not torch.is_grad_enabled()  # a clip that carries a graph belongs to one step
         tower = self._tower.of(self.checkpoint, self.frozen)
@@ -93,12 +101,14 @@ class QuestionEncoder:
         heard: dict[AudioRef, DecodedClip | str] = {}
         threads = self._threads if threads is None else threads
         hear = partial(self._hear, tower=tower if keep else None)
-        with closing(ahead(list(seconds), hear, seconds.__getitem__, self._settings.ahead_seconds, threads)) as coming:
+        with closing(
+            ahead(list(seconds), hear, seconds.__getitem__, self._settings.prefetch_seconds, threads)
+        ) as coming:
             for batch in batches:
                 yield self._join(batch, heard, coming, tower, keep)
 
     def _hear(self, audio: AudioRef, tower: str | None) -> DecodedClip | str:
-        """Called in threads. The features of a clip that is not kept for ``tower``, or what is wrong with it."""
+        """Decode a clip, unless the cache has it for ``tower``; or say why that fails. Called in threads."""
         try:
             digest = audio.digest()
             held = tower is not None and (digest, tower) in self.cache
@@ -107,8 +117,7 @@ class QuestionEncoder:
             return str(error)
 
     def _features(self, audio: AudioRef) -> Features:
-        family = self.checkpoint.family
-        return features_of(audio, self.checkpoint.extractor, family.max_seconds, family.tail)
+        return self.checkpoint.family.features(self.checkpoint.extractor, audio)
 
     def _join(
         self,
@@ -118,7 +127,7 @@ class QuestionEncoder:
         tower: str,
         keep: bool,
     ) -> list[EmbeddedPrompt | str]:
-        """Each clip goes through the tower as soon as its features are there: the next ones are made meanwhile."""
+        """Encode each clip as soon as its features are there, while threads prepare the next ones."""
         clips: dict[str, EncodedClip] = {}
         prompts: list[EmbeddedPrompt | str] = []
         for asked in batch:
@@ -133,18 +142,18 @@ class QuestionEncoder:
                 clip = self.cache.get((found.digest, tower)) if keep else None
                 try:
                     clips[found.digest] = clip or self._encode(found.features or self._features(audio))
-                except AudioError as error:  # gone since it was read first
+                except AudioError as error:  # the file is gone since it was read first
                     found = str(error)
                 else:
                     if keep and clip is None:
                         self.cache.put((found.digest, tower), clips[found.digest])
                     found = DecodedClip(found.digest, None)
-                heard[audio] = found  # the features are let go
+                heard[audio] = found  # frees the features
             prompts.append(found if isinstance(found, str) else self._prompt(asked, clips[found.digest]))
         return prompts
 
     def _encode(self, features: Features) -> EncodedClip:
-        """One by one: beside a longer clip the last bits of a shorter one's embeddings differ."""
+        """Clips are encoded one by one: in a batch with a longer clip the last bits of the embeddings would differ."""
         self.calls += 1
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             [embeds] = self.checkpoint.family.encode(self.checkpoint.model, [features.mel], [features.frames])
@@ -155,7 +164,7 @@ class QuestionEncoder:
     def _ids(self, question: Question) -> list[int]:
         tokenizer = self.checkpoint.tokenizer
         parts: list[dict[str, Any]] = [{"type": "audio", "audio_url": ""}] if question.audio is not None else []
-        # a question that spells out a special token must not become one
+        # special tokens written out in a question must stay text
         parts.append({"type": "text", "text": question.prompt.replace("<|", "< |")})
         text = tokenizer.apply_chat_template(
             [{"role": "user", "content": parts}], tokenize=False, add_generation_prompt=True
@@ -172,7 +181,7 @@ class QuestionEncoder:
 
 
 def _next(coming: Coming, question: Question) -> DecodedClip | str:
-    """What the threads found for ``question``, whose recording is the next one."""
+    """The decoded recording of ``question``, which is the next one to come."""
     try:
         return next(coming)[1]
     except Exception as error:
@@ -180,7 +189,7 @@ def _next(coming: Coming, question: Question) -> DecodedClip | str:
 
 
 def right_pad(rows: Sequence[torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Stack embeddings (P_i, hidden) to (R, P, hidden) with a mask (R, P) of what is real."""
+    """Stack embeddings (P_i, hidden) to (R, P, hidden), with a mask (R, P) that is 1 at real tokens."""
     lengths = torch.tensor([len(row) for row in rows], device=rows[0].device)
     mask = torch.arange(int(lengths.max()), device=rows[0].device)[None, :] < lengths[:, None]
     return torch.nn.utils.rnn.pad_sequence(list(rows), batch_first=True), mask.long()

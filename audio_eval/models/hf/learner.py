@@ -1,4 +1,4 @@
-"""One step's learning signal: which completions are scored, and the gradient of their loss in micro-batches."""
+"""The gradient of a training step: which completions are scored, and their loss in micro-batches."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METRICS = ("loss", "kl", "clipped", "entropy")
 class Step:
     """A step's batch, with an advantage and a count for each of its completions (U).
 
-    ``totals`` are of all the step's completions, skipped ones too; ``truncated`` is the share of them that were cut.
+    ``totals`` are over all completions of the step, skipped ones included; ``truncated`` is the share that was cut.
     """
 
     batch: Batch
@@ -32,7 +32,7 @@ class Step:
 
 
 class Learner:
-    """Accumulates gradients in ``parameters``; when to step is the policy's business."""
+    """Accumulates gradients in ``parameters``. The policy decides when the optimizer steps."""
 
     def __init__(
         self, scorer: LogprobEngine, training: Training, parameters: Sequence[torch.nn.Parameter], max_tokens: int
@@ -42,8 +42,8 @@ class Learner:
             scorer.checkpoint.language_model.activation_checkpointing_enable({"use_reentrant": False})
 
     def gather(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> Step:
-        """Leave out what cannot have a gradient, before any forward; without a KL or an entropy bonus that is every
-        advantage of zero, with ``mask_truncated`` every completion that was cut.
+        """Leave out the completions that have no gradient before any forward pass: without a KL or an entropy bonus
+        those with advantage zero, with ``mask_truncated`` those that were cut.
         """
         chosen = [
             [u for u, (c, a) in enumerate(zip(group.completions, of_group, strict=True)) if self._matters(c, a)]
@@ -63,7 +63,7 @@ class Learner:
     def backward(
         self, step: Step, old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None
     ) -> dict[str, float]:
-        """Leave the gradient of the step's loss in the parameters; ``old`` None: the model as it stands.
+        """Leave the gradient of the step's loss in the parameters. ``old`` None: the ratios are 1.
 
         Metrics: ``loss``; ``kl`` and ``clipped``, means over all completions of their token means, whatever the loss;
         ``entropy`` in nats, the mean over the tokens that were scored.
@@ -117,6 +117,6 @@ class Learner:
         return self.training.mask_truncated and not completion.finished
 
     def _matters(self, completion: Completion, advantage: float) -> bool:
-        """Whether it can have a gradient: under a KL or an entropy bonus an advantage of zero has one too."""
+        """Whether it can have a gradient. With a KL or an entropy bonus even an advantage of zero has one."""
         regularised = self.training.beta > 0 or self.training.entropy_coef > 0
         return not self._masked(completion) and (regularised or advantage != 0)

@@ -1,4 +1,4 @@
-"""Completions scored by the model as it stands, in micro-batches: what a learner builds on, and what needs none."""
+"""LogprobEngine: scores completions with the current weights in micro-batches, with or without gradient."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ T = TypeVar("T")
 class Batch:
     """What is scored: questions with their prompts' lengths in tokens, and unique completions (U) of them.
 
-    ``owners`` is the question of each completion, ``places`` its group and its index there.
+    For each completion ``owners`` has the index of its question, ``places`` its group and its index in the group.
     """
 
     questions: list[Question] = field(default_factory=list)
@@ -37,22 +37,17 @@ class Batch:
 
 
 class LogprobEngine:
-    """Of ``training`` it heeds ``token_budget``, ``logits_chunk``, ``checkpointing`` and whether there is an
-    ``entropy_coef``.
-    """
+    """Of ``training`` it uses ``token_budget``, ``logits_chunk``, ``checkpointing`` and ``entropy_coef``."""
 
     def __init__(
-        self,
-        encoder: QuestionEncoder,
-        training: Training,
-        precision: Callable[[], AbstractContextManager[Any]],
+        self, encoder: QuestionEncoder, training: Training, precision: Callable[[], AbstractContextManager[Any]]
     ) -> None:
         self.encoder, self.training, self.precision = encoder, training, precision
         self.checkpoint = encoder.checkpoint
         self.budget = Budget(training.token_budget)
 
     def batch(self, groups: Sequence[Group], chosen: Sequence[Sequence[int]]) -> Batch:
-        """The ``chosen`` completions (indices) of each group; a group of which none is chosen costs nothing."""
+        """The ``chosen`` completions (indices) of each group. A group without chosen ones costs nothing."""
         batch = Batch()
         pairs = list(zip(groups, chosen, strict=True))
         kept = [[u for u in of_group if group.completions[u].token_ids] for group, of_group in pairs]
@@ -61,7 +56,7 @@ class LogprobEngine:
             prompts = self.encoder.prompts([groups[g].question for g in asked]) if asked else []
         for g, prompt in zip(asked, prompts, strict=True):
             question = groups[g].question
-            if isinstance(prompt, str):  # a training item whose audio is unreadable teaches nothing, and is named
+            if isinstance(prompt, str):  # its recording cannot be read: it is left out and named
                 batch.failed[question.id] = prompt
                 continue
             batch.owners += [len(batch.questions)] * len(kept[g])
@@ -82,7 +77,7 @@ class LogprobEngine:
         return self._each(batch, score)
 
     def self_certainty(self, batch: Batch) -> list[float]:
-        """The mean over each completion's tokens of what ``head.self_certainty`` gives, without gradient."""
+        """``head.self_certainty`` averaged over each completion's tokens, without gradient."""
 
         def score(pieces: list[Piece]) -> list[torch.Tensor]:
             with self.precision():
@@ -91,19 +86,19 @@ class LogprobEngine:
         return [float(value) for value in self._each(batch, score)]
 
     def forward(self, batch: Batch, pieces: list[Piece]) -> Scored:
-        """A micro-batch, with its gradient where gradients are enabled."""
+        """Score a micro-batch, with gradient where gradients are enabled."""
         t = self.training
         with self.precision():
             rows = self._rows(batch, pieces)
             return score_rows(self.checkpoint, rows, t.logits_chunk, t.checkpointing, t.entropy_coef > 0)
 
     def in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
-        """``work`` on the batch's micro-batches, with smaller ones where memory runs out."""
+        """Run ``work`` on the batch's micro-batches, and again on smaller ones where memory runs out."""
         lengths = [len(tokens) for tokens in batch.tokens]
         return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget), work)
 
     def _rows(self, batch: Batch, pieces: list[Piece]) -> list[SharedPrefix]:
-        """A micro-batch's own prompts are embedded here, so that their graph, if they have one, is used once."""
+        """A micro-batch's prompts are embedded here, so that their graph, if they have one, is used once."""
         prompts = self.encoder.prompts([batch.questions[piece.question] for piece in pieces])
         rows = []
         for piece, prompt in zip(pieces, prompts, strict=True):
@@ -113,7 +108,7 @@ class LogprobEngine:
         return rows
 
     def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:
-        """What ``score`` gives for every completion, in the order of the batch."""
+        """The results of ``score`` for all completions, in the order of the batch."""
 
         def work(micro: list[list[Piece]]) -> list[torch.Tensor]:
             found: dict[int, torch.Tensor] = {}

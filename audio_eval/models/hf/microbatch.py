@@ -1,4 +1,4 @@
-"""Micro-batches by token budget, and what happens when the device has less memory than the budget."""
+"""Micro-batches by token budget, and smaller ones where the device runs out of memory."""
 
 from __future__ import annotations
 

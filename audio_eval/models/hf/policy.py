@@ -40,22 +40,21 @@ class HFPolicy:
         max_tokens: int = 64,
         revision: str | None = None,
         engine: EngineSettings | None = None,
-        dtype: str = "auto",
     ) -> None:
         self.name, self.batch_size, self.max_tokens = name, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        usual = "bfloat16" if self.device.type == "cuda" else "float32"
-        self._dtype: torch.dtype = getattr(torch, usual if dtype == "auto" else dtype)
-        self._precision = partial(_precision, self.device)  # no bound method: an unused model is freed at once
         self._source, self._pinned, self._engine = source, revision, engine or EngineSettings()
+        self._dtype = _dtype(self._engine.dtype, self.device)
+        # no bound method: without a reference cycle an unused model is freed at once
+        self._precision = partial(_precision, self.device, self._dtype)
         self._load()
 
     def _load(self, encoder: QuestionEncoder | None = None) -> None:
         """The unadapted model; ``encoder`` keeps the clips it has."""
-        self._checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
-        self.model, self.tokenizer = self._checkpoint.model, self._checkpoint.tokenizer
-        self.encoder = encoder or QuestionEncoder(self._checkpoint, self._engine)
-        self.encoder.checkpoint = self._checkpoint
+        self.checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
+        self.model, self.tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
+        self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine)
+        self.encoder.checkpoint = self.checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
         self._end_ids = self._find_end_ids()
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
@@ -78,7 +77,7 @@ class HFPolicy:
         device = f"cpu ({torch.get_num_threads()} threads)"
         if self.device.type == "cuda":
             device = f"cuda ({torch.cuda.get_device_name(self.device)})"
-        return PolicyInfo(self.name, self._checkpoint.revision, "hf", device, trainable=True)
+        return PolicyInfo(self.name, self.checkpoint.revision, "hf", device, trainable=True)
 
     @property
     def trained_parameters(self) -> int:
@@ -112,8 +111,8 @@ class HFPolicy:
         usable = [p for p in prompts if isinstance(p, EmbeddedPrompt)]
         drawn: Iterator[Group] = iter(())
         if usable:
-            prefill, asked = self._prefills.of(self._checkpoint, usable), [p.question for p in usable]
-            drawn = iter(sample(self._checkpoint, self._end_ids, asked, prefill, sampling))
+            prefill, asked = self._prefills.of(self.checkpoint, usable), [p.question for p in usable]
+            drawn = iter(sample(self.checkpoint, self._end_ids, asked, prefill, sampling))
         return [
             _heard(next(drawn), prompt) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
             for question, prompt in zip(questions, prompts, strict=True)
@@ -142,9 +141,9 @@ class HFPolicy:
         """Attach adapters, whose start depends on ``seed``, or unfreeze weights; and set up AdamW."""
         self._training = training
         if training.tune == "lora":
-            self._peft = adapters.attach_lora(self._checkpoint, training, seed)
+            self._peft = adapters.attach_lora(self.checkpoint, training, seed)
         else:
-            adapters.unfreeze(self._checkpoint, training)
+            adapters.unfreeze(self.checkpoint, training)
             self.encoder.frozen = not training.train_tower
             if training.beta > 0:
                 self._reference = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
@@ -202,7 +201,7 @@ class HFPolicy:
     def save(self, folder: Path) -> None:
         """Trained weights (``adapter*.safetensors``) and ``optimizer.safetensors``."""
         folder.mkdir(parents=True, exist_ok=True)
-        adapters.save_adapter(folder, self._checkpoint, self._peft)
+        adapters.save_adapter(folder, self.checkpoint, self._peft)
         if self._optimizer is not None:
             adapters.save_optimizer(folder / "optimizer.safetensors", self._optimizer, self._names)
 
@@ -225,7 +224,13 @@ def _heard(group: Group, prompt: EmbeddedPrompt) -> Group:
     return group if clip is None else replace(group, truncated=clip.truncated, audio_seconds=clip.seconds)
 
 
-def _precision(device: torch.device) -> AbstractContextManager[Any]:
-    if device.type == "cuda":
-        return torch.autocast("cuda", dtype=torch.bfloat16)
-    return nullcontext()
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    """The dtype of that name; "auto" is bfloat16 on a GPU and float32 on a CPU."""
+    if name == "auto":
+        name = "bfloat16" if device.type == "cuda" else "float32"
+    return getattr(torch, name)
+
+
+def _precision(device: torch.device, dtype: torch.dtype) -> AbstractContextManager[Any]:
+    """Autocast to the weights' dtype; weights in training are float32."""
+    return nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype=dtype)

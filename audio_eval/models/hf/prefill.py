@@ -1,7 +1,6 @@
-"""The prompts' forward pass: done once for a batch, and not again while the weights stay as they are.
+"""The prompts' forward pass, done once for a batch and kept until the weights change.
 
-Multiple-attempt sampling asks the same questions up to three times between two updates; a vote and a greedy answer are
-asked of the same weights as well.
+Multiple-attempt sampling samples the same questions up to three times between two updates.
 """
 
 from __future__ import annotations
@@ -23,14 +22,14 @@ Layer = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Prefill:
-    """Keys and values (Q, kv heads, P, head dim) a layer, what is real (Q, P), and each prompt's last state (Q, H)."""
+    """Keys and values (Q, kv heads, P, head dim) of each layer, the padding mask (Q, P), last hidden states (Q, H)."""
 
     layers: list[Layer]
     mask_QP: torch.Tensor
     hidden_QH: torch.Tensor
 
     def select(self, index: Sequence[int]) -> Prefill:
-        """Of these questions alone."""
+        """The part that belongs to these questions."""
         if list(index) == list(range(len(self.mask_QP))):
             return self
         at = torch.tensor(index, device=self.mask_QP.device)
@@ -52,24 +51,24 @@ def prefill(language_model: Any, prompts: Sequence[torch.Tensor]) -> Prefill:
 
 
 class Prefills:
-    """Keeps the last batch's prefill, if it has at most ``tokens`` of them after padding."""
+    """Keeps the last batch's prefill, if it has at most ``tokens`` tokens with padding."""
 
     def __init__(self, tokens: int) -> None:
         self.tokens, self.computed = tokens, 0
         self.drop()
 
     def drop(self) -> None:
-        """Let go of it: before an update, which makes it stale and wants the memory."""
+        """Free what is kept: before an update, which makes it stale and needs the memory."""
         self._of: dict[Question, int] = {}
         self._weights: tuple[tuple[int, int], ...] = ()
         self._kept: Prefill | None = None
 
     def of(self, checkpoint: Checkpoint, prompts: Sequence[EmbeddedPrompt]) -> Prefill:
-        """The prefill of ``prompts``: the kept one where it holds all of them and no weight has changed."""
+        """The prefill of ``prompts``: the kept one where it has all of them and no weight has changed."""
         weights = writes(checkpoint.model.parameters())
         if self._kept is not None and weights == self._weights and all(p.question in self._of for p in prompts):
             return self._kept.select([self._of[p.question] for p in prompts])
-        self.drop()  # before the forward: two of them need not fit
+        self.drop()  # before the forward pass: there may not be memory for two
         self.computed += len(prompts)
         fresh = prefill(checkpoint.language_model, [prompt.embeds for prompt in prompts])
         if fresh.mask_QP.numel() <= self.tokens:

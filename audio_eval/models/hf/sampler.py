@@ -33,7 +33,7 @@ def sample(
 
     Random numbers are keyed by (sampling.seed, question id, sampling.stream), so the rest of the batch does not matter.
     """
-    limit, head = sampling.max_tokens, checkpoint.head
+    head, limit = checkpoint.head, sampling.max_tokens
     vocabulary = head.weight.shape[0]
     assert limit is not None, "the policy has filled in its own limit"
     drawn, copies = (1, sampling.n) if sampling.temperature == 0 else (sampling.n, 1)  # greedy samples are all alike

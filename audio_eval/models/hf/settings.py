@@ -1,19 +1,36 @@
-"""Settings of the engine that change its speed and memory, never a result."""
+"""Settings of the hf backend (``--model-args``)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from typing import Literal
 
-from audio_eval.models.hf.cache import CacheSettings
+from pydantic import Field
+
+from audio_eval.models.backends import BackendConfig
 
 
-@dataclass(frozen=True)
-class EngineSettings:
-    """How generation is cut and prepared."""
+class EngineSettings(BackendConfig):
+    """``dtype`` and ``revision`` decide what the model computes; all others change speed and memory only."""
 
-    cache: CacheSettings = field(default_factory=CacheSettings)
-    prefill_tokens: int = 8192  # of the last batch that are kept until the weights change: 300 MB of a 3B model
-    token_budget: int = 32768  # prompt tokens of a batch after padding: 1.2 GB of keys and values of a 3B model
-    # that decode audio and compute features; None: two beside a GPU, none on a CPU, whose cores the model wants
-    threads: int | None = None
-    ahead_seconds: float = 900.0  # of audio that is decoded before it is needed: 100 MB
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="precision of the weights; auto: bfloat16 on a GPU, float32 on a CPU"
+    )
+    revision: str | None = Field(default=None, description="commit, branch or tag on the hub; null: the latest")
+    cache_gb: float = Field(default=2.0, ge=0, description="GiB of encoded clips that are kept to be used again")
+    cache_on: Literal["device", "host"] = Field(
+        default="device", description="where these clips are kept; host: CPU memory"
+    )
+    cache_dir: str | None = Field(
+        default=None,
+        description="folder for encoded clips that do not fit; null: they are encoded again",
+    )
+    prefetch_threads: int | None = Field(
+        default=None, ge=0, description="threads that decode audio ahead of the model; null: 2 with a GPU, 0 on a CPU"
+    )
+    prefetch_seconds: float = Field(default=900.0, gt=0, description="seconds of audio decoded ahead (900: 100 MB)")
+    token_budget: int = Field(default=32768, ge=1, description="prompt tokens of a generation batch, with padding")
+    prefill_tokens: int = Field(
+        default=8192,
+        ge=0,
+        description="prompt tokens whose keys and values are kept for the next call (8192 of a 3B: 300 MB)",
+    )

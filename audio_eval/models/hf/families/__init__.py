@@ -1,4 +1,4 @@
-"""Model families: what differs between checkpoints, one file for each."""
+"""Model families: what differs between checkpoints, one file each. Nothing outside this folder names one."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.omni import Omni
 from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
 
-__all__ = ["FAMILIES", "Family", "family_of"]
-
 FAMILIES: tuple[Family, ...] = (Omni(), Qwen2Audio())
 
 
 def family_of(model_type: str, where: str) -> Family:
-    """The family that reads checkpoints of ``model_type``; ``UserError`` where none does."""
+    """The family that reads checkpoints of ``model_type``; ``where`` is the checkpoint's name, for the error."""
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
     known = ", ".join(t for family in FAMILIES for t in family.model_types)
-    raise UserError(f"{where} holds a model of type '{model_type}', which no family here reads. Readable: {known}.")
+    raise UserError(f"{where} holds a model of type '{model_type}', which is not supported. Supported: {known}.")

@@ -1,70 +1,91 @@
-"""Family: what the engine must know of a model class; the defaults are transformers' usual layout."""
+"""Family: all that is known about one model class. The defaults hold for transformers' Qwen-style audio models."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor
 
-Part = Literal["language", "audio", "other"]
+from audio_eval.audio import AudioRef
+from audio_eval.models.hf.features import Features, features_of, frames_by_header
 
 
 class Family:
-    """One model class and how audio enters it. ``model`` below is an instance of ``model_class()``."""
+    """One model class and how audio enters it. ``model`` below is an instance of ``model_class()``.
 
+    A new family is a subclass in a file of its own, listed in ``FAMILIES``.
+    """
+
+    name: str  # as its makers write it
     model_types: tuple[str, ...]  # of config.json
-    audio_token: str  # the placeholder that the chat template writes once per clip
-    chat_template: str | None = None  # for a checkpoint that brings none
     max_seconds: float  # the window: longer audio is cut, flagged and counted
     tail: int = 0  # mel frames after a clip's end that ``encode`` needs
-    # every linear layer of the language model gets a LoRA adapter
-    lora_targets = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
-    audio_modules: tuple[str, ...] = ("audio_tower", "multi_modal_projector")  # of ``model.model``, where it has them
+    audio_token: str = "<|AUDIO|>"  # the placeholder that the chat template writes for each clip
+    chat_template: str | None = None  # for a checkpoint that brings none
+    lora_targets: str = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+    never_trained: str | None = None  # regular expression of parameters that no audio or text ever reaches
 
     def model_class(self) -> Any:
         """The transformers class."""
         raise NotImplementedError
 
     def config(self, raw: Any) -> Any:
-        """The configuration of ``model_class`` inside the checkpoint's; by default all of it."""
+        """The configuration of ``model_class``, which may be a part of the checkpoint's."""
         return raw
 
-    def extractor(self, folder: Path) -> Any:
-        """What computes log-mel features, made from the checkpoint's files."""
-        return WhisperFeatureExtractor.from_pretrained(folder)
+    # --- parts of the model ----------------------------------------------------------------------------------------
 
     def language_model(self, model: Any) -> Any:
-        """The decoder: input embeddings to hidden states."""
+        """The decoder without its head: takes ``inputs_embeds``, returns ``last_hidden_state``."""
         return model.model.language_model
 
     def head(self, model: Any) -> Any:
-        """The linear layer from hidden states to logits; its weight is (vocabulary, hidden)."""
+        """The linear layer from hidden states to logits."""
         return model.lm_head
 
-    def audio_weights(self, model: Any) -> list[torch.nn.Parameter]:
-        """The weights that turn features into embeddings."""
-        modules = (getattr(model.model, name, None) for name in self.audio_modules)
-        return [weight for module in modules if module is not None for weight in module.parameters()]
+    def embeddings(self, model: Any) -> Any:
+        """The embedding of token ids."""
+        return model.get_input_embeddings()
 
-    def part(self, name: str) -> Part:
-        """What a parameter belongs to, by its name; "other" is never trained."""
-        if ".language_model." in name or name.startswith("lm_head"):
-            return "language"
-        return "audio" if any(f"{module}." in name for module in self.audio_modules) else "other"
+    def audio_modules(self, model: Any) -> tuple[Any, ...]:
+        """The modules that turn features into embeddings, the tower first."""
+        return (model.model.audio_tower,)
+
+    def is_trained(self, parameter: str, train_tower: bool) -> bool:
+        """Whether ``tune=full`` trains the parameter of this name: language model and head, with the tower or not."""
+        if ".language_model." in parameter or parameter.startswith("lm_head"):
+            return True
+        return train_tower and not (self.never_trained and re.search(self.never_trained, parameter))
+
+    def vllm_name(self, name: str) -> str:
+        """A parameter's peft name ("model.language_model.layers") as vLLM has it ("language_model.model.layers")."""
+        return name.replace("model.language_model.", "language_model.model.")
+
+    # --- audio -----------------------------------------------------------------------------------------------------
+
+    def extractor(self, folder: Path) -> Any:
+        """The feature extractor of a checkpoint."""
+        return WhisperFeatureExtractor.from_pretrained(folder)
+
+    def features(self, extractor: Any, audio: AudioRef) -> Features:
+        """Decode a clip and compute its features. Raises ``AudioError``."""
+        return features_of(audio, extractor, self.max_seconds, self.tail)
+
+    def frames(self, extractor: Any, audio: AudioRef) -> int:
+        """How many feature frames a clip has, from its header; 0 where the header cannot be read."""
+        return frames_by_header(audio, extractor, self.max_seconds)
 
     def audio_tokens(self, model: Any, frames: int) -> int:
-        """Tokens that a clip of so many mel frames takes."""
-        _, tokens = model.model.audio_tower._get_feat_extract_output_lengths(torch.tensor([frames]))
+        """Embeddings that a clip of so many frames takes in the prompt: 25 per second."""
+        tower = self.audio_modules(model)[0]
+        _, tokens = tower._get_feat_extract_output_lengths(torch.tensor([frames]))
         return int(tokens)
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """Audio embeddings (tokens, hidden) of each clip's features (mels, frames and ``tail``)."""
         raise NotImplementedError
-
-    def vllm_name(self, name: str) -> str:
-        """A parameter's peft name under the name that vLLM looks for (``language_model.model.layers``)."""
-        return name.replace("model.language_model.", "language_model.model.")

@@ -14,9 +14,10 @@ from audio_eval.models.hf.families.base import Family
 class Omni(Family):
     """``Qwen2_5OmniThinkerForConditionalGeneration``; talker, token2wav and spk_dict.pt are never read."""
 
+    name = "Qwen2.5-Omni"
     model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
-    audio_token = "<|AUDIO|>"
     max_seconds = 300.0
+    never_trained = r"(^|\.)visual\."
 
     def model_class(self) -> Any:
         """The thinker's class."""
@@ -30,7 +31,7 @@ class Omni(Family):
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """The tower takes all clips laid end to end, without padding."""
-        tower = model.model.audio_tower
+        [tower] = self.audio_modules(model)
         device = tower.conv1.weight.device
         flat = torch.from_numpy(np.concatenate(mels, axis=1)).to(device)
         lens = torch.tensor(frames, device=device)

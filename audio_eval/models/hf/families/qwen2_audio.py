@@ -10,7 +10,7 @@ import torch
 
 from audio_eval.models.hf.families.base import Family
 
-# the same text as Qwen2AudioProcessor's own default, which stands in for a repository without a template
+# Qwen2AudioProcessor's own default, for a repository without a template
 CHAT_TEMPLATE = (
     "{% set heard = namespace(n=0) %}{% for message in messages %}{% if loop.first and message['role'] != 'system' %}"
     "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n{% endif %}"
@@ -25,8 +25,8 @@ CHAT_TEMPLATE = (
 class Qwen2Audio(Family):
     """``Qwen2AudioForConditionalGeneration``."""
 
+    name = "Qwen2-Audio"
     model_types = ("qwen2_audio",)
-    audio_token = "<|AUDIO|>"
     chat_template = CHAT_TEMPLATE
     max_seconds = 30.0
     tail = 3
@@ -37,13 +37,17 @@ class Qwen2Audio(Family):
 
         return Qwen2AudioForConditionalGeneration
 
-    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
-        """Every clip is padded to the tower's window; attention is kept off the padding.
+    def audio_modules(self, model: Any) -> tuple[Any, ...]:
+        """The tower, and the projector to the language model's width."""
+        return model.model.audio_tower, model.model.multi_modal_projector
 
-        The convolutions look past the clip's end, so the padding is silence as the extractor renders it (the last frame
-        of the tail), not zeros.
+    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
+        """Every clip is padded to the tower's window, and the padding is masked in the attention.
+
+        The convolutions look past the clip's end, so the padding is not zeros but the extractor's features of silence:
+        the last frame of the tail.
         """
-        tower = model.model.audio_tower
+        tower, projector = self.audio_modules(model)
         device, dtype = tower.conv1.weight.device, tower.conv1.weight.dtype
         window = tower.config.max_source_positions * tower.conv1.stride[0] * tower.conv2.stride[0]
         lens = torch.tensor(frames, device=device)
@@ -51,9 +55,9 @@ class Qwen2Audio(Family):
         after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
         positions = tower.config.max_source_positions
         visible = torch.arange(positions, device=device)[None, :] < after_cnn[:, None]
-        # (clips, 1, query, key): a key past the clip's end is seen by no query
+        # (clips, 1, query, key): no query sees a key past the clip's end
         mask = visible[:, None, None, :].expand(-1, 1, positions, -1)
         bias = torch.zeros(mask.shape, device=device, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
         out = tower(torch.from_numpy(batch).to(device), attention_mask=bias).last_hidden_state
-        embeds = model.model.multi_modal_projector(out)
+        embeds = projector(out)
         return [embeds[i, :n] for i, n in enumerate(tokens.tolist())]
