@@ -69,9 +69,6 @@ def run_seed(seed: int, place: int, part: str, task: str, output: str, asked: st
     ``asked``: "all", "quick", or "finished": run nothing, and tell of what has ended.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
-    import torch
-
-    torch.set_num_threads(1)
     from audio_eval.cli.run import quiet_libraries
     from audio_eval.registry import method_class
     from audio_eval.runs.execute import Executor
@@ -90,8 +87,8 @@ def run_seed(seed: int, place: int, part: str, task: str, output: str, asked: st
         folder = run_folder(spec, Path(output))
         if asked == "finished" and not (folder / "result.json").is_file():
             continue
-        result = executor.run(spec, folder)["audio_eval"]
-        print(f"seed {seed} {part}: {arm.name}: {result['accuracy']:.1f} %, {result['wall_s']:.0f} s", flush=True)
+        result = executor.run(spec, folder).audio_eval
+        print(f"seed {seed} {part}: {arm.name}: {result.accuracy:.1f} %, {result.wall_s:.0f} s", flush=True)
         done.append({"part": part, "arm": arm.name, "seed": seed, "folder": str(folder)})
     return done
 

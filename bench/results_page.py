@@ -1,4 +1,4 @@
-"""docs/results.md from finished runs: tables, what each part of view_ttrl brings, curves, the reliability plot."""
+"""docs/results.md, its details and the README's table from finished runs."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from typing import Any
 import matplotlib
 from tabulate import tabulate
 
-from audio_eval.leaderboard import Row, Run, aggregate, load_runs, task_table
+from audio_eval.leaderboard import Row, Run, aggregate, load_runs
 from audio_eval.leaderboard.cells import signed
 from audio_eval.leaderboard.columns import notes
+from audio_eval.leaderboard.render.markdown import details, summary_table
 from audio_eval.scoring.statistics import Comparison, compare
 from audio_eval.store import JsonLines, read_json
 
@@ -58,6 +59,10 @@ class Arms:
         return [arm, f"{self.mean(arm):.1f}", other, span(c), f"{c.p_value:.3f}", str(len(self.folders[arm]))]
 
 
+DETAILS = (
+    "Accuracy by group, adapters and run names of each row, and every run: [results-details.md](results-details.md)."
+)
+README_ROWS = ("view_ttrl", "majority_vote +views", "aqa_ttrl", "majority_vote", "grpo", "direct")
 DIFFERENCES = ["arm", "accuracy", "against", "difference [95 % CI]", "p", "seeds"]
 
 
@@ -77,7 +82,7 @@ def write(found: Runs, args: argparse.Namespace) -> dict[str, Any]:
     docs = Path(args.docs)
     docs.mkdir(parents=True, exist_ok=True)
     main, summary = Arms(found["main"]), {}
-    text = [_head(main, found, args), task_table(main.rows())]
+    text = [_head(main, found, args), summary_table(main.rows()), _fewer_seeds(main.rows()), DETAILS]
     if "view_ttrl" in main.folders:
         best = max(("majority_vote", "aqa_ttrl"), key=main.mean)
         gain = main.against("view_ttrl", best)
@@ -88,8 +93,8 @@ def write(found: Runs, args: argparse.Namespace) -> dict[str, Any]:
     opened = Arms(found["open"]) if found.get("open") else None
     if opened:
         text.append(_opened(opened))
-    text.append(_each(found))
     (docs / "results.md").write_text("\n\n".join(text) + "\n")
+    (docs / "results-details.md").write_text(_details(found, main, opened))
     fill_readme(Path(args.readme), main.rows())
     means = {arm: round(main.mean(arm), 2) for arm in main.folders}
     return {"ratio": None, **summary, **means, "machine": platform.machine()} | (
@@ -219,8 +224,23 @@ def _opened(opened: Arms) -> str:
         "synth_aqa without its options (`synth_aqa_open`), contains-exact-match; op_ttrl at its default for\n"
         f"this model in each of its reward modes, encoder minilm. `direct`: {opened.mean('direct'):.1f} %.\n"
         f"Modes whose interval is above zero: {said}. The others do not raise it.\n\n"
-        f"{tabulate(lines, headers=DIFFERENCES, tablefmt='github')}\n\n{task_table(opened.rows())}"
+        f"{tabulate(lines, headers=DIFFERENCES, tablefmt='github')}\n\n{summary_table(opened.rows())}"
     )
+
+
+def _fewer_seeds(rows: Sequence[Row]) -> str:
+    most = max(len(row.seeds) for row in rows)
+    fewer = [f"{row.label} ({len(row.seeds)})" for row in rows if len(row.seeds) < most]
+    return f"Fewer seeds: {', '.join(fewer)}." if fewer else ""
+
+
+def _details(found: Runs, main: Arms, opened: Arms | None) -> str:
+    """The second page: what stands behind each number of the first one."""
+    parts = [("All methods and controls", main), *([("Open-ended", opened)] if opened else [])]
+    text = ["# Details of the results", "What stands behind each number of [results.md](results.md)."]
+    for title, arms in parts:
+        text += [f"## {title}", details(arms.rows()).replace("\n## ", "\n### ")]
+    return "\n\n".join([*text, _each(found)]) + "\n"
 
 
 def _each(found: Runs) -> str:
@@ -259,7 +279,8 @@ def fill_readme(path: Path, rows: Sequence[Row]) -> None:
     cells = [
         [_method(row, most), f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]", *_gain(row),
          f"{row.unparsable:.1f}", f"{row.samples:,.0f}", ", ".join(notes(row))]
-        for row in rows if row.accuracy is not None and row.interval is not None
+        for row in rows
+        if row.label in README_ROWS and row.accuracy is not None and row.interval is not None
     ]  # fmt: skip
     headers = [f"synth_aqa test, {most} seeds", "accuracy [95 % CI]", "Δ direct", "format / answers",
                "unparsable %", "samples", "notes"]  # fmt: skip

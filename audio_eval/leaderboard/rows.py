@@ -105,9 +105,11 @@ def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
             continue
         try:
             run = _load_run(folder, resolved.name)
-        except (UserError, ValueError, OSError) as error:
+        except UserError as error:  # it names the file
+            messages.append(f"{' '.join(str(error).split())} Left out.")
+        except (ValueError, OSError) as error:
             reason = " ".join(str(error).split())
-            messages.append(f"{folder}: cannot be read, left out ({reason[:300]}).")
+            messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
         else:
             same = (_key(run), run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
             if (first := runs.setdefault(same, run)) is not run:

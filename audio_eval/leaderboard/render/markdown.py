@@ -17,11 +17,21 @@ EMBEDDED_MODELS = frozenset({"tiny-omni", "tiny-audio"})
 
 def task_table(rows: Sequence[Row]) -> str:
     """The table of one task with its legend, the sources of each row and the breakdowns, in the order of ``rows``."""
+    return f"{summary_table(rows)}\n\n{details(rows)}"
+
+
+def summary_table(rows: Sequence[Row]) -> str:
+    """The table of one task with its legend."""
     shown = in_table(rows)
     lines = [[cell(column.text(row)) for column in shown] for row in rows]
     right = [number for number, column in enumerate(shown) if column.right]
     body = table(lines, [cell(column.title) for column in shown], "github", right)
-    return f"{body}\n\n{_models(rows)}\n\n{_legend(rows)}\n\n{_sources(rows)}\n{breakdowns(rows)}"
+    return f"{body}\n\n{_models(rows)}\n\n{_legend(rows)}"
+
+
+def details(rows: Sequence[Row]) -> str:
+    """The sources of each row, and the accuracy by each kind of group."""
+    return f"{_sources(rows)}\n{breakdowns(rows)}"
 
 
 def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
