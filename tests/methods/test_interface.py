@@ -29,8 +29,8 @@ def test_the_fakes_are_policies() -> None:
 
 
 def test_a_metered_policy_is_of_the_same_kind() -> None:
-    assert isinstance(metered(FakePolicy(script), Meter()), TrainablePolicy)
-    generator = metered(FakeGenerator(script), Meter())
+    assert isinstance(metered(FakePolicy(script), Meter(), 0), TrainablePolicy)
+    generator = metered(FakeGenerator(script), Meter(), 0)
     assert isinstance(generator, Policy) and not isinstance(generator, TrainablePolicy)
 
 

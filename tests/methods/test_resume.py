@@ -86,7 +86,7 @@ def run(name: str, folder: Path, policy: Mortal, save_every: int) -> tuple[dict[
     chosen = {key: value for key, value in {**SMALL, **settings}.items() if key in cls.Config.model_fields}
     meter = Meter()
     session = Session(folder, 0, 2, save_every=save_every, meter=meter)
-    cls(cls.Config(**chosen)).adapt(metered(policy, meter), QUESTIONS, session)
+    cls(cls.Config(**chosen)).adapt(metered(policy, meter, 0), QUESTIONS, session)
     return session.notes, meter
 
 

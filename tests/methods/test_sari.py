@@ -219,7 +219,7 @@ def run(folder: Path, policy: Mortal, save_every: int, **settings: Any) -> Meter
     config = Config(**{**SMALL, "chains": "structured", "chain_epochs": 3, "steps": 5, **settings})
     meter = Meter()
     session = Session(folder, 0, 2, EXAMPLES, save_every=save_every, meter=meter)
-    Sari(config).adapt(metered(policy, meter), QUESTIONS, session)
+    Sari(config).adapt(metered(policy, meter, 0), QUESTIONS, session)
     return meter
 
 

@@ -33,7 +33,7 @@ def test_it_is_a_policy_that_cannot_be_trained() -> None:
 
 def test_it_runs_direct() -> None:
     meter = Meter()
-    predictions = make("direct").predict(metered(TextOnly(script), meter), QUESTIONS)
+    predictions = make("direct").predict(metered(TextOnly(script), meter, 0), QUESTIONS)
     assert texts(predictions) == [f"greedy {question.id}" for question in QUESTIONS] and meter.samples == 4
 
 

@@ -61,7 +61,7 @@ def test_without_views_the_item_is_asked_as_it_is() -> None:
     questions = [make_question("a"), make_question("b")]
     ((views, sampling),) = ballots(questions, Voting(), seed=0)
     assert views == [plain_view(question) for question in questions]
-    assert sampling == Sampling(n=64, temperature=1.0, stream="vote")
+    assert sampling == Sampling(n=64, temperature=1.0, stream="vote", seed=0)
 
 
 def test_unknown_views_are_told_of_before_anything_is_asked() -> None:
@@ -134,7 +134,7 @@ def test_an_interrupted_vote_over_views_asks_for_the_rest_alone(kill_at: int, tm
     assert not (tmp_path / "killed" / "adapt" / "labels.jsonl").exists()
     again, meter = FakePolicy(answers), Meter()
     session = Session(tmp_path / "killed", 0, 4, meter=meter)
-    assert vote_labels(metered(again, meter), ITEMS, VIEWS, session) == labels
+    assert vote_labels(metered(again, meter, 0), ITEMS, VIEWS, session) == labels
     # a view is 9 questions, a batch of it 4: what was whole is not asked again
     done = kill_at // 9 * 9 + kill_at % 9 // 4 * 4
     assert again.asked == whole.asked[done:]

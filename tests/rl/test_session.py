@@ -62,7 +62,7 @@ def test_neither_paraphrases_nor_template_tell_the_answer() -> None:
 def generate(folder: Path, policy: FakePolicy, questions: list[Question] = QUESTIONS) -> tuple[list[Group], Meter]:
     meter = Meter()
     session = Session(folder, 0, 3, meter=meter)
-    return session.generate("votes", metered(policy, meter), questions, SAMPLING), meter
+    return session.generate("votes", metered(policy, meter, 0), questions, SAMPLING), meter
 
 
 def test_generate_keeps_what_was_sampled_batch_by_batch(tmp_path: Path) -> None:
@@ -110,7 +110,7 @@ def test_samples_that_a_checkpoint_has_counted_are_not_counted_again(tmp_path: P
         meter, policy = Meter(), Hearing(script)
         session = Session(tmp_path, 0, 3, meter=meter)
         for step in session.steps(policy, 2 if resumed else 1):
-            session.generate("rates", metered(policy, meter), QUESTIONS, SAMPLING)
+            session.generate("rates", metered(policy, meter, 0), QUESTIONS, SAMPLING)
             session.step_done(policy, step + 1, 2, {})
         assert meter == Meter(24, 12.0, set("012345"), {"6": "gone"}), "but what was wrong with them is known"
 
