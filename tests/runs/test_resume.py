@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -35,7 +34,7 @@ def arm(what, n, fraction):
         nonlocal calls
         calls += seen == what
         return seen == what and calls == n
-    append, write_json = JsonLines.append, session.write_json
+    append, keep, write_json = JsonLines.append, JsonLines.keep, session.write_json
     train_step, rmtree = HFPolicy.train_step, shutil.rmtree
     def dying_append(self, records):
         records = list(records)
@@ -45,9 +44,12 @@ def arm(what, n, fraction):
                 stream.write(text[: int(len(text) * fraction)])
             die()
         append(self, records)
+    def dying_keep(self, records):
+        if due("all of " + self.path.name):
+            die()
+        keep(self, records)
     def dying_write_json(path, value):
         if due(path.name):
-            path.with_name(path.name + ".tmp").write_text(json.dumps(value)[:9])
             die()
         write_json(path, value)
     def dying_train_step(self, *args):
@@ -58,6 +60,7 @@ def arm(what, n, fraction):
         if not str(path).endswith(".tmp") and os.path.exists(path) and due("rmtree"):
             die()
         rmtree(path, **options)
+    JsonLines.keep = dying_keep
     JsonLines.append, HFPolicy.train_step, shutil.rmtree = dying_append, dying_train_step, dying_rmtree
     execute.write_json = result.write_json = session.write_json = dying_write_json
 
@@ -92,7 +95,7 @@ KILLS = {
     "the curve": ("curve.jsonl", 2, 0.5),
     "answering": ("responses.jsonl", 2, 0.7),
     "the notes": ("notes.json", 1, 0),
-    "the scores": ("scores.jsonl.tmp", 1, 0.5),
+    "the scores": ("all of scores.jsonl", 1, 0),
     "right before result.json": ("result.json", 1, 0),
 }
 
@@ -114,9 +117,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     """Every file that must come out the same, by its path in the run directory."""
     apart = {"result.json", "env.json", "sessions.jsonl"}  # times, the command, the name of the folder
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in apart]
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    # how much audio this process has heard is for the progress bar
-    return {p: re.sub(rb'"audio_seconds": [\d.]+', b"", c) if p.endswith("state.json") else c for p, c in found.items()}
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def row(folder: Path) -> dict[str, Any]:
