@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from audio_eval.audio import AudioRef
 
-if TYPE_CHECKING:
-    from audio_eval.prompts import PromptTemplate
+
+class Template(Protocol):
+    """Makes prompts; see audio_eval/prompts."""
+
+    def render(self, question: str, choices: Sequence[str]) -> str:
+        """The user turn of a question with these options."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ class Question:
     prompt: str
     groups: dict[str, str] = field(default_factory=dict, compare=False)
     paraphrases: tuple[str, ...] = field(default=(), compare=False)
-    template: PromptTemplate | None = field(default=None, compare=False, repr=False)
+    template: Template | None = field(default=None, compare=False, repr=False)
 
     def worded(self, question: str, choices: Sequence[str]) -> Question:
         """The same item in other words or with its options in another order, with a prompt from the same template."""
