@@ -1,4 +1,4 @@
-"""Audio by reference: a path or bytes, decoded by content to a mono waveform only where a model needs it."""
+"""Audio by reference: a path or bytes, which are decoded to a mono waveform only when a model needs it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     import numpy as np
 
 RATE = 16_000
-# A few kilobytes of a compressed file can claim days of silence: the header is checked against these before decoding.
+# Limits that are checked in the header, before decoding: a few kilobytes of a compressed file can be days of silence.
 MAX_SECONDS = 600
 MAX_BYTES = 256 * 2**20
 
-# Writers round the size of a WAV's last chunk; a difference below this is no truncation.
+# Some programs round the size of a WAV's last chunk, so a smaller difference is not a truncation.
 _SLACK_BYTES = 4096
 
 
 class AudioError(UserError):
-    """Audio that cannot be used: which, why, and how to mend it."""
+    """Audio that cannot be used: which, why, and what to do about it."""
 
 
 @dataclass(frozen=True)
 class AudioRef:
-    """A recording: exactly one of ``path`` and ``data`` (an encoded file's bytes), and its sha256 where it is known.
+    """A recording: either a ``path`` or ``data`` (the bytes of an encoded file), and its sha256 if it is known.
 
-    A recording whose bytes do not have the given ``sha256`` is refused when it is loaded. ``edit`` is what is done to
-    its samples after that: a view of the same recording.
+    Loading fails if the bytes do not have this ``sha256``. ``edit`` is applied to the samples, for a view of the same
+    recording.
     """
 
     path: str | None = None
@@ -48,11 +48,11 @@ class AudioRef:
 
     @property
     def name(self) -> str:
-        """What messages call it: the path, or the number of bytes."""
+        """Its name in messages: the path, or the number of bytes."""
         return self.path if self.path is not None else f"<{len(self.data or b'')} bytes of audio>"
 
     def read(self) -> bytes:
-        """The encoded file's bytes; ``AudioError`` where it cannot be read or is larger than ``MAX_BYTES``."""
+        """The bytes of the encoded file; ``AudioError`` if it cannot be read or is larger than ``MAX_BYTES``."""
         if self.data is not None:
             return self.data
         path = Path(self.path or "")
@@ -70,12 +70,12 @@ class AudioRef:
             ) from None
 
     def edited(self, edit: AudioEdit) -> AudioRef:
-        """The same recording with another edit; one that was silenced stays silent, whatever view is drawn of it."""
+        """The same recording with another edit. A silenced recording stays silent in every view."""
         silent = self.edit is not None and self.edit.gain == 0.0
         return replace(self, edit=replace(edit, gain=0.0) if silent else edit)
 
     def digest(self) -> str:
-        """What tells recordings apart: the sha256 of the encoded file's bytes, in hex; with an edit, of both."""
+        """A fingerprint: sha256 of the bytes of the encoded file, in hex; with an edit, of both."""
         whole = self.sha256 or self._digest
         return whole if self.edit is None else hashlib.sha256(f"{whole} {self.edit}".encode()).hexdigest()
 
@@ -86,9 +86,9 @@ class AudioRef:
     def load(self, rate: int = RATE) -> np.ndarray:
         """The whole recording as float32 mono at ``rate`` Hz, shape (samples,).
 
-        The format is told by content, not by name. Channels are averaged, another rate is resampled with soxr's HQ
-        filter; the same samples as ``librosa.load(path, sr=rate)``. Raises ``AudioError`` for a recording that is
-        missing, corrupt, truncated, empty, not finite, or above ``MAX_SECONDS`` or ``MAX_BYTES``: never cut to fit.
+        The content tells the format, not the name. Channels are averaged, and another rate is resampled with soxr's HQ
+        filter; the samples are those of ``librosa.load(path, sr=rate)``. Raises ``AudioError`` for a recording that is
+        missing, corrupt, truncated, empty, not finite, or longer than ``MAX_SECONDS`` or ``MAX_BYTES``.
         """
         wave = self._at(rate)
         return wave if self.edit is None else self.edit.apply(wave, rate)
@@ -141,9 +141,9 @@ class AudioRef:
 
 
 def _missing_bytes(data: bytes) -> int:
-    """By how many bytes a WAV is shorter than its header says; 0 for other formats and for a length left open.
+    """By how many bytes a WAV is shorter than its header says; 0 for other formats and for an open length.
 
-    libsndfile shortens such a file without a word.
+    libsndfile reads such a file without an error.
     """
     if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
         return 0
@@ -151,16 +151,16 @@ def _missing_bytes(data: bytes) -> int:
     while at + 8 <= len(data):
         size = int.from_bytes(data[at + 4 : at + 8], "little")
         if data[at : at + 4] == b"data":
-            streamed = size >= 0x7FFFF000  # ffmpeg and sox write such a size into a pipe: they do not know it yet
+            streamed = size >= 0x7FFFF000  # written by ffmpeg and sox into a pipe, where the size is not known yet
             return 0 if streamed else max(0, at + 8 + size - len(data))
         at += 8 + size + size % 2
     return 0
 
 
 def resolve_under(root: Path, relative: str) -> Path:
-    """``relative`` below ``root``, as an absolute path; ``AudioError`` where it leads out of it.
+    """``relative`` below ``root`` as an absolute path; ``AudioError`` if it leads out of ``root``.
 
-    Links are not followed: a data folder may link to another disk, but no line of metadata may point out of the folder.
+    Links are not resolved: a data folder may link to another disk, but metadata may not point out of the folder.
     """
     top = os.path.abspath(root)
     joined = os.path.normpath(os.path.join(top, relative))

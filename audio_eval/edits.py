@@ -1,4 +1,4 @@
-"""Edits of a waveform that leave its length alone: what a view hears, and the silence of a control arm."""
+"""Edits of a waveform that keep its length: for views of an item, and for the silent control."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class AudioEdit:
-    """Applied in this order. ``gain`` 0 is silence; the noise is a function of ``seed`` alone."""
+    """The edits, applied in this order. ``gain`` 0 is silence. The noise depends on ``seed`` only."""
 
-    rate: int | None = None  # Hz: resampled to this rate and back, which takes away what is above half of it
+    rate: int | None = None  # Hz: resampled to this rate and back, which removes frequencies above half of it
     shift_s: float = 0.0  # seconds later (silence in front) or earlier (silence behind)
     gain: float = 1.0
-    snr_db: float | None = None  # white noise this far below the signal's own power
+    snr_db: float | None = None  # white noise at this distance below the power of the signal
     seed: int = 0
 
     def apply(self, samples: np.ndarray, rate: int) -> np.ndarray:
-        """Mono float32 samples (n,) at ``rate`` Hz -> as many edited ones."""
+        """Edit mono float32 samples (n,) at ``rate`` Hz; the result has the same shape."""
         import numpy as np
 
         wave = samples

@@ -1,24 +1,29 @@
-"""Question: what a method may see of an item. It has no answer field; the answers stay with the harness."""
+"""Question: the part of an item that a method may see. It has no answer; the harness keeps the answers."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from audio_eval.audio import AudioRef
 
-if TYPE_CHECKING:
-    from audio_eval.prompts import PromptTemplate
+
+class Template(Protocol):
+    """Makes prompts; see audio_eval/prompts."""
+
+    def render(self, question: str, choices: Sequence[str]) -> str:
+        """The user turn of a question with these options."""
+        ...
 
 
 @dataclass(frozen=True)
 class Question:
     """One item without its answer.
 
-    ``prompt`` is the full user turn, ``choices`` the options in the order shown (empty: open-ended), ``groups`` the
-    labels that accuracy is broken down by, such as {"task": "music", "difficulty": "easy"}. ``paraphrases`` are other
-    wordings of ``question`` where the task has some; ``template`` is what made the prompt.
+    ``prompt`` is the full user turn. ``choices`` are the options in the order shown; an open question has none.
+    ``groups`` are the categories for breakdowns of accuracy, such as {"task": "music", "difficulty": "easy"}.
+    ``paraphrases`` are other wordings of ``question``, if the task has any. ``template`` made the prompt.
     """
 
     id: str
@@ -28,21 +33,21 @@ class Question:
     prompt: str
     groups: dict[str, str] = field(default_factory=dict, compare=False)
     paraphrases: tuple[str, ...] = field(default=(), compare=False)
-    template: PromptTemplate | None = field(default=None, compare=False, repr=False)
+    template: Template | None = field(default=None, compare=False, repr=False)
 
     def worded(self, question: str, choices: Sequence[str]) -> Question:
-        """The same item in other words, or with its options in another order, asked by the same template."""
+        """The same item in other words or with its options in another order, with a prompt from the same template."""
         if self.template is None:
-            raise ValueError(f"question '{self.id}' has no template: its prompt cannot be made anew.")
+            raise ValueError(f"question '{self.id}' has no template: its prompt cannot be rendered again.")
         prompt = self.template.render(question, choices)
         return replace(self, question=question, choices=tuple(choices), prompt=prompt)
 
 
 @dataclass(frozen=True)
 class Example:
-    """A question of a *training* task with its gold answer: what ``needs_labels`` methods are given.
+    """A question of a *training* task with its gold answer, for methods with ``needs_labels``.
 
-    ``rationale`` holds the segments of a written chain of thought by name, where the task has one.
+    ``rationale`` has the segments of a written chain of thought by name, if the task has one.
     """
 
     question: Question
