@@ -146,7 +146,7 @@ def said(choices: Sequence[str]) -> Iterator[Said]:
 
 
 def tally(items: Iterable[Item], form: Callable[[Said], str], rule: str = "choice") -> Tally:
-    """Say every option of every item in one form and score it by a rule, as ``scoring/scorers/choice.py`` does."""
+    """Write every option of every item in one form and score it by a rule, as ``scoring/scorers/choice.py`` does."""
     count = Tally()
     for item in items:
         gold, gold_was_said = normalise(item.answer), False
