@@ -1,12 +1,12 @@
-r"""How the ``choice`` rule and the benchmarks' own rules read each form of a response, on the real options.
+r"""How well the ``choice`` rule and the benchmarks' own rules read each form of a response, on the real options.
 
     python bench/choice_forms.py --data-dir DIR
 
-DIR holds mmau/mmau-test-mini.json, mmau_original/mmau-test-mini.json and mmar/MMAR-meta.jsonl. Every option of every
-item is said in every form. "gold %" is the percentage of all items whose answer, so said, is scored correct. "passed"
-counts the wrong options, so said, that are scored correct; an option with the gold's text is not a wrong one. "same"
-are wrong options said by a letter that is the gold's text ("C" for the third of "G", "D", "E", "C"): the response is
-the gold, character for character, and is counted apart.
+DIR has mmau/mmau-test-mini.json, mmau_original/mmau-test-mini.json and mmar/MMAR-meta.jsonl. Every option of every item
+is written in every form and scored. "gold %" is the percentage of items whose gold option is scored correct in that
+form. "passed" counts the wrong options that are scored correct; an option with the text of the gold one is not wrong.
+"same" counts, apart from these, wrong options named by a letter that is the text of the gold one ("C" for the third of
+"G", "D", "E", "C"): there the response equals the gold answer character for character.
 
 The last line printed is one JSON object.
 """
@@ -34,14 +34,14 @@ OFFICIAL = {"mmau": "mmau_official", "mmau_original": "mmau_official", "mmar": "
 
 
 class Item(NamedTuple):
-    """An item as far as scoring sees it."""
+    """The part of an item that scoring uses."""
 
     choices: tuple[str, ...]
     answer: str
 
 
 class Said(NamedTuple):
-    """What a response says: the option, its letter, and the item's other options with theirs."""
+    """The option that a response names, and its letter; ``others`` are the other options as (letter, text)."""
 
     text: str
     letter: str
@@ -49,7 +49,7 @@ class Said(NamedTuple):
 
 
 def _musing(said: Said) -> str:
-    """Reasoning that names other options, two at most, by text and by letter, and none of them as the answer."""
+    """Reasoning that names at most two other options, by text and by letter, but not as the answer."""
     lines = [f"Option {letter} ({text}) is possible at first." for letter, text in said.others[:2]]
     return " ".join(["Let me listen to the clip step by step.", *lines, "The end of the clip decides it."])
 
@@ -117,7 +117,7 @@ FORMS: dict[str, Callable[[Said], str]] = {
 
 @dataclass
 class Tally:
-    """What became of the responses of one form: ``missed`` has the items whose gold was not read."""
+    """Verdicts on the responses of one form; ``missed`` has the items whose gold option was not scored correct."""
 
     items: int = 0
     right: int = 0
@@ -128,17 +128,17 @@ class Tally:
 
     @property
     def share(self) -> float:
-        """Percent of the items whose gold was read."""
+        """Percent of items whose gold option was scored correct."""
         return 100.0 * self.right / self.items if self.items else 0.0
 
     def add(self, other: Tally) -> None:
-        """Count the other's responses too."""
+        """Add the counts of another tally."""
         for name in ("items", "right", "wrong", "passed", "same"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
 
 def said(choices: Sequence[str]) -> Iterator[Said]:
-    """Every option of an item that has a text, with its letter."""
+    """Every option of an item, with its letter; options without a text are left out."""
     lettered = [(string.ascii_uppercase[i], choice) for i, choice in enumerate(choices) if choice.strip()]
     for letter, text in lettered:
         others = tuple(pair for pair in lettered if normalise(pair[1]) != normalise(text))
@@ -146,7 +146,7 @@ def said(choices: Sequence[str]) -> Iterator[Said]:
 
 
 def tally(items: Iterable[Item], form: Callable[[Said], str], rule: str = "choice") -> Tally:
-    """Say every option of every item in one form and score it by a rule, as ``scoring/scorers/choice.py`` does."""
+    """Write every option of every item in one form and score it by a rule, as ``scoring/scorers/choice.py`` does."""
     count = Tally()
     for item in items:
         gold, gold_was_said = normalise(item.answer), False
@@ -171,7 +171,7 @@ def tally(items: Iterable[Item], form: Callable[[Said], str], rule: str = "choic
 
 
 def read_items(path: Path) -> list[Item]:
-    """The items of a benchmark's official metadata, JSON or JSON lines."""
+    """The items of a benchmark's official metadata file, JSON or JSON lines."""
     text = path.read_text(encoding="utf-8")
     lines = [line for line in text.split("\n") if line.strip()] if path.suffix == ".jsonl" else []
     rows = [json.loads(line) for line in lines] or json.loads(text)
@@ -181,8 +181,8 @@ def read_items(path: Path) -> list[Item]:
 def main() -> None:
     """Print the table and the JSON line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data-dir", type=Path, required=True, help="the folder with the official metadata")
-    parser.add_argument("--show", type=int, default=0, metavar="N", help="print N missed items of each form")
+    parser.add_argument("--data-dir", type=Path, required=True, help="folder with the official metadata")
+    parser.add_argument("--show", type=int, default=0, metavar="N", help="print N missed items per form")
     args = parser.parse_args()
     counts: dict[str, dict[str, dict[str, Tally]]] = {
         form: {name: {} for name in FILES} for form in [*FORMS, "all forms"]

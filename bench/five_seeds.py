@@ -1,10 +1,11 @@
-"""The main result: every method and control on the embedded benchmark, five seeds, all at their defaults.
+"""The main result: every method and control on the embedded benchmark, with five seeds, at the default settings.
 
     python bench/five_seeds.py --output runs/five-seeds --docs docs
 
-Interrupted, the same command goes on. ``--jobs`` runs that many seeds side by side, one thread each. Writes
-``<docs>/results.md`` (tables, the parts of view_ttrl, curves, reliability of labels, every run), ``<docs>/curve.svg``
-and ``<docs>/reliability.svg``, and the table of the README; the last line printed is one JSON object.
+After an interruption, the same command continues. ``--jobs`` seeds run at the same time, with one thread each. Writes
+``<docs>/results.md`` (table, comparisons, labels, curves), ``<docs>/results-details.md`` (all columns, sources, groups,
+every run), ``<docs>/curve.svg``, ``<docs>/reliability.svg`` and the table of the README. The last line printed is one
+JSON object.
 """
 
 from __future__ import annotations
@@ -22,41 +23,44 @@ TRAIN = {"train_task": "synth_aqa:train"}
 GOLD = "labels=gold"
 
 
-class Arm(NamedTuple):
-    """One row: a method, its settings as --method-args takes them, and further flags."""
+class Variant(NamedTuple):
+    """One row: a method, its settings in the form of --method-args, and further flags."""
 
     method: str
     args: str = ""
     flags: dict[str, Any] = {}  # noqa: RUF012 (a default of a NamedTuple, never changed)
-    seeds: int | None = None  # only the first so many
+    seeds: int | None = None  # how many of the seeds; None: all
 
     @property
     def name(self) -> str:
-        """What the page calls it."""
-        audio = f"audio={self.flags['audio']}" if "audio" in self.flags else ""
-        return " ".join(filter(None, [self.method, *self.args.split(","), audio]))
+        """Its name on the page, such as ``majority_vote +views``, ``sft, gold labels``, ``direct, silence``."""
+        words = {f"views={VIEWS}": " +views", GOLD: ", gold labels", "": ""}
+        settings = (words.get(setting, f", {setting}") for setting in self.args.split(","))
+        audio = f", {self.flags['audio']}" if "audio" in self.flags else ""
+        return "".join([self.method, *settings, audio])
 
 
 CURVE = {"curve_every": 25}
-PARTS: dict[str, list[Arm]] = {
+PARTS: dict[str, list[Variant]] = {
     "main": [
-        Arm("direct"), Arm("majority_vote"), Arm("majority_vote", f"views={VIEWS}"), Arm("sft"),
-        Arm("sft", f"views={VIEWS}"), Arm("ttrl"), Arm("aqa_ttrl", flags=CURVE), Arm("view_ttrl", flags=CURVE),
-        Arm("random_reward"), Arm("format_reward"), Arm("wrong_majority"),
-        *(Arm("direct", flags={"audio": audio}) for audio in ("silence", "shuffled", "none")),
-        Arm("grpo", flags=TRAIN, seeds=2), Arm("sft", GOLD, TRAIN, seeds=2),
-        Arm("sari", "chains=none,format=answer", TRAIN, seeds=2),
+        Variant("direct"), Variant("majority_vote"), Variant("majority_vote", f"views={VIEWS}"), Variant("sft"),
+        Variant("sft", f"views={VIEWS}"), Variant("ttrl"), Variant("aqa_ttrl", flags=CURVE),
+        Variant("view_ttrl", flags=CURVE), Variant("random_reward"), Variant("format_reward"),
+        Variant("wrong_majority"),
+        *(Variant("direct", flags={"audio": audio}) for audio in ("silence", "shuffled", "none")),
+        Variant("grpo", flags=TRAIN, seeds=2), Variant("sft", GOLD, TRAIN, seeds=2),
+        Variant("sari", "chains=none,format=answer", TRAIN, seeds=2),
     ],
     "open": [
-        Arm("direct"), Arm("op_ttrl", "reward=medoid"), Arm("op_ttrl", "reward=cluster"),
-        Arm("op_ttrl", "reward=majority"), Arm("op_ttrl", "reward=empo"), Arm("op_ttrl", "reward=intuitor"),
-        *(Arm("op_ttrl", args, seeds=1)
+        Variant("direct"), Variant("op_ttrl", "reward=medoid"), Variant("op_ttrl", "reward=cluster"),
+        Variant("op_ttrl", "reward=majority"), Variant("op_ttrl", "reward=empo"), Variant("op_ttrl", "reward=intuitor"),
+        *(Variant("op_ttrl", args, seeds=1)
           for args in ("reward=evolrl", "reward=cluster,cluster_mode=kde", "reward=centroid", "reward=judge")),
     ],
     "views": [
-        *(Arm("majority_vote", f"views={kind}", seeds=1)
+        *(Variant("majority_vote", f"views={kind}", seeds=1)
           for kind in ("choices", "shift", "gain", "paraphrase", "noise", "resample")),
-        *(Arm("view_ttrl", args, seeds=1) for args in ("answer_views=1", "views=none")),
+        *(Variant("view_ttrl", args, seeds=1) for args in ("answer_views=1", "views=none")),
     ],
 }  # fmt: skip
 QUICK = {"steps": 2, "votes": 8, "epochs": 1, "samples": 2}
@@ -64,9 +68,10 @@ TASKS = {"main": "synth_aqa", "open": "synth_aqa_open", "views": "synth_aqa"}
 
 
 def run_seed(seed: int, place: int, part: str, task: str, output: str, asked: str) -> list[dict[str, Any]]:
-    """Every arm of a part with one seed; what is there already is not run again. Returns where each run is.
+    """Run every variant of a part with one seed; finished runs are not repeated. Returns where each run is.
 
-    ``asked``: "all", "quick", or "finished": run nothing, and tell of what has ended.
+    ``place`` is the seed's index in the list of seeds. ``asked``: "all", "quick", or "finished": run nothing, and
+    return the runs that have ended.
     """
     os.environ["OMP_NUM_THREADS"] = "1"
     from audio_eval.cli.run import quiet_libraries
@@ -76,20 +81,27 @@ def run_seed(seed: int, place: int, part: str, task: str, output: str, asked: st
 
     quiet_libraries()
     executor, done = Executor(), []
-    for arm in PARTS[part]:
-        if arm.seeds is not None and place >= arm.seeds:
+    for variant in PARTS[part]:
+        if variant.seeds is not None and place >= variant.seeds:
             continue
-        known = method_class(arm.method).Config.model_fields
-        args = {**{k: v for k, v in QUICK.items() if asked == "quick" and k in known}, **parse_args(arm.args)}
-        flags = {"model": "tiny-omni", "method": arm.method, "tasks": task, "seed": seed, "save_every": 50, **arm.flags}
+        known = method_class(variant.method).Config.model_fields
+        args = {**{k: v for k, v in QUICK.items() if asked == "quick" and k in known}, **parse_args(variant.args)}
+        flags = {
+            "model": "tiny-omni",
+            "method": variant.method,
+            "tasks": task,
+            "seed": seed,
+            "save_every": 50,
+            **variant.flags,
+        }
         flags |= {"limit": 8, "train_limit": 8} if asked == "quick" else {}
         (spec,) = plan({**flags, "method_args": ",".join(f"{key}={value}" for key, value in args.items())})
         folder = run_folder(spec, Path(output))
         if asked == "finished" and not (folder / "result.json").is_file():
             continue
         result = executor.run(spec, folder).audio_eval
-        print(f"seed {seed} {part}: {arm.name}: {result.accuracy:.1f} %, {result.wall_s:.0f} s", flush=True)
-        done.append({"part": part, "arm": arm.name, "seed": seed, "folder": str(folder)})
+        print(f"seed {seed} {part}: {variant.name}: {result.accuracy:.1f} %, {result.wall_s:.0f} s", flush=True)
+        done.append({"part": part, "variant": variant.name, "seed": seed, "folder": str(folder)})
     return done
 
 
@@ -104,7 +116,7 @@ def main() -> None:
     parser.add_argument("--split", default="test")
     parser.add_argument(
         "--runs", choices=("all", "quick", "finished"), default="all",
-        help="quick: 8 items, 2 steps, that it runs; finished: run nothing, write the page of what is there",
+        help="quick: 8 items and 2 steps, to see that it runs; finished: run nothing, write the pages of finished runs",
     )  # fmt: skip
     parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
@@ -123,7 +135,7 @@ def main() -> None:
     for run in runs:
         found[run["part"]].append(run)
     if "main" not in found:
-        parser.error("the page is about the main part: name it in --parts.")
+        parser.error("the pages need the main part: name it in --parts.")
     print(json.dumps(write(dict(found), args)))
 
 

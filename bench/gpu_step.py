@@ -1,12 +1,12 @@
-"""A step of AQA-TTRL at the published dimensions, with random weights: seconds, tokens a second, peak memory.
+"""A step of AQA-TTRL at the published dimensions, with random weights: seconds, tokens per second, peak memory.
 
     python bench/gpu_step.py --dims 3b [--tune lora|full] [--seconds 10] [--questions 8] [--votes 64] [--group 4]
 
 Nothing is downloaded: the Omni thinker is built from its configuration with random weights, in bfloat16 on a GPU, and
-the clips are noise. Random weights do not stop, so every answer has ``--answer`` tokens; nearly all samples of a group
-differ, which is the worst case. Printed beside each part is the time that its multiplications take at 40 % of the
-GPU's peak (2 x parameters x tokens forward, twice that backward; with LoRA once): shared/naive token counts as in
-docs/performance.md. ``--dims small --device cpu`` tries the script out.
+the clips are noise. With random weights no answer ends by itself, so every answer has ``--answer`` tokens. Nearly all
+samples of a group differ, which is the worst case. Beside each part the script prints how much fewer tokens it computes
+than with repeated prompts, and the time that its multiplications need at 40 % of the GPU's peak (2 x parameters x
+tokens forward, twice that backward; with LoRA once). ``--dims small --device cpu`` tries the script without a GPU.
 
 The last line is one JSON object.
 """
@@ -39,7 +39,7 @@ UTILISATION = 0.4
 
 
 def make_policy(dims: str, device: str, folder: Path, questions: int, answer: int) -> HFPolicy:
-    """The policy of a random checkpoint, saved and loaded as any other."""
+    """The policy of a random checkpoint, which is saved and loaded like any other."""
     dtype = torch.bfloat16 if device == "cuda" else torch.float32
     model = build_omni(dims, dtype, device)
     save_omni(model, folder)
@@ -51,7 +51,7 @@ def make_policy(dims: str, device: str, folder: Path, questions: int, answer: in
 
 
 def make_questions(count: int, seconds: float, folder: Path) -> list[Question]:
-    """Questions on clips of noise, each its own."""
+    """Questions about clips of noise, each with a clip of its own."""
     rng = np.random.default_rng(0)
     asked = []
     for i in range(count):
@@ -63,13 +63,13 @@ def make_questions(count: int, seconds: float, folder: Path) -> list[Question]:
 
 
 class Timer:
-    """Seconds of a part, with the device's work finished on both sides."""
+    """Measures seconds, and waits for the device before and after."""
 
     def __init__(self, device: str) -> None:
         self.device = device
 
     def __call__(self, work: Any) -> tuple[float, Any]:
-        """Seconds, and what the work returns."""
+        """The seconds that ``work`` takes, and its result."""
         self._wait()
         began = time.perf_counter()
         result = work()
@@ -82,7 +82,7 @@ class Timer:
 
 
 def advantages(groups: list[Group]) -> list[np.ndarray]:
-    """Given ones, with a zero mean: half of the completions up, half down."""
+    """Fixed advantages with zero mean: +1 for half of the completions, -1 for the others."""
     return [np.where(np.arange(len(g.counts)) % 2 == 0, 1.0, -1.0) for g in groups]
 
 
@@ -107,7 +107,7 @@ def measure(
 def report(
     found: dict[str, float], prompt: int, parameters: int, args: argparse.Namespace, device: str
 ) -> dict[str, Any]:
-    """Print a line a part; returns the figures."""
+    """Print one line per part; returns the figures."""
     passes = {"votes": 1, "rollouts": 1, "update": 2 if args.tune == "lora" else 3}
     rows = {"votes": args.votes, "rollouts": args.group, "update": args.group}
     peak = next((flops for name, flops in PEAK_FLOPS.items() if name in device), None)
@@ -130,12 +130,12 @@ def main() -> None:
     parser.add_argument("--dims", default="3b", help="small, wide, 3b, 7b")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--tune", default="lora", choices=("lora", "full"))
-    parser.add_argument("--seconds", type=float, default=10.0, help="of each clip")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds of each clip")
     parser.add_argument("--questions", type=int, default=8)
     parser.add_argument("--votes", type=int, default=64)
     parser.add_argument("--group", type=int, default=4)
-    parser.add_argument("--answer", type=int, default=8, help="tokens of an answer")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps, after one to warm up")
+    parser.add_argument("--answer", type=int, default=8, help="tokens per answer")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps, after one warm-up step")
     args = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as name:

@@ -1,17 +1,17 @@
-"""How time and peak memory grow with the samples of a question, the length of the audio, and the number of items.
+"""How time and peak memory grow with the samples per question, the length of the audio and the number of items.
 
     python bench/growth.py --out docs/growth.svg
 
-tiny-omni on the CPU, from files to answers, caches cold. Every point is a process of its own, so that its peak is its
-own. The time is the best of ``--rounds`` processes, ``--repeats`` times each; it leaves the start of the process and
-the loading of the model out.
+tiny-omni on the CPU, from files to answers, with cold caches. Every point is measured in a process of its own, so that
+it has a memory peak of its own. The time is the best of ``--rounds`` processes with ``--repeats`` repetitions each; the
+start of the process and the loading of the model are not included.
 
-``n``: 32 questions of synth_aqa, so many samples of each at temperature 1.
-``seconds``: 8 questions, greedy, clips of synth_aqa joined to this length; 8 tokens at most, for the model does not end
-its answers to clips longer than those it was trained on.
-``items``: greedy, in chunks of 32 as a run has them, every answer kept. 32 recordings of synth_aqa are used again and
-again under other ids, for rendering 10,000 takes longer than answering: what may grow is all but the cache of clips,
-which has its bound.
+``n``: 32 questions of synth_aqa with this many samples each, at temperature 1.
+``seconds``: 8 questions, greedy, with clips of synth_aqa joined to this length. At most 8 tokens, because the model
+does not end its answers to clips longer than those of its training.
+``items``: greedy, in chunks of 32 as in a run; every answer is kept. The same 32 recordings of synth_aqa are used under
+different ids, because rendering 10,000 recordings takes longer than answering. So this shows all growth except that of
+the clip cache, which has a limit of its own.
 
 Writes a CSV beside the figure; the last line printed is one JSON object.
 """
@@ -43,7 +43,7 @@ CHUNK = 32
 
 
 def measure(axis: str, value: int, repeats: int) -> Point:
-    """One point, in this process: seconds of wall time and the peak of resident memory in MB."""
+    """One point, measured in this process: seconds of wall time and peak resident memory in MB."""
     from audio_eval.cli.run import quiet_libraries
     from audio_eval.models.backends import Limits, load_policy
     from audio_eval.models.policy import Sampling
@@ -71,7 +71,7 @@ def measure(axis: str, value: int, repeats: int) -> Point:
 
 
 def _joined(asked: Sequence[Any], start: int, seconds: float, folder: Path) -> Any:
-    """Clips from number ``start`` on, joined to ``seconds``, as a WAV."""
+    """The clips from index ``start`` on, joined to a WAV file of this many seconds."""
     from scipy.io import wavfile
 
     from audio_eval.audio import RATE, AudioRef
@@ -85,7 +85,7 @@ def _joined(asked: Sequence[Any], start: int, seconds: float, folder: Path) -> A
 
 
 def _peak_mb() -> float:
-    """Of this process alone; getrusage would count what its parent held when it was forked."""
+    """Peak memory of this process alone; getrusage would include the memory of its parent at the fork."""
     status = Path("/proc/self/status")
     if status.is_file():
         return int(next(line for line in status.read_text().splitlines() if line.startswith("VmHWM")).split()[1]) / 1024
@@ -95,7 +95,7 @@ def _peak_mb() -> float:
 
 
 def in_fresh_process(axis: str, value: int, repeats: int) -> Point:
-    """The same, measured by a new interpreter."""
+    """The same point, measured in a new interpreter."""
     command = [sys.executable, __file__, "--point", axis, str(value), "--repeats", str(repeats)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
@@ -104,12 +104,12 @@ def in_fresh_process(axis: str, value: int, repeats: int) -> Point:
 
 
 def plot(points: dict[str, list[Point]], path: Path) -> None:
-    """Time and memory over each axis, to the same scales as a straight line has."""
+    """Time and memory over each axis; x is logarithmic, y starts at 0."""
     import matplotlib
     import matplotlib.pyplot as plt
 
     matplotlib.rcParams["svg.hashsalt"] = "audio-eval"
-    labels = {"n": "samples a question", "seconds": "seconds of audio", "items": "items"}
+    labels = {"n": "samples per question", "seconds": "seconds of audio", "items": "items"}
     figure, axes = plt.subplots(2, 3, figsize=(9.6, 5.0), sharex="col")
     for column, (axis, found) in enumerate(points.items()):
         for row, key in enumerate(("seconds", "peak_mb")):
@@ -128,15 +128,15 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", default="docs/growth.svg")
-    parser.add_argument("--repeats", type=int, default=3, help="in a process")
-    parser.add_argument("--rounds", type=int, default=3, help="over the points of an axis, but for items")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions per process")
+    parser.add_argument("--rounds", type=int, default=3, help="processes per point, except for items")
     parser.add_argument("--quick", action="store_true", help="few and small points: a smoke test")
     parser.add_argument("--point", nargs=2, metavar=("AXIS", "VALUE"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.point:
         print(json.dumps(measure(args.point[0], int(args.point[1]), args.repeats)))
         return
-    import matplotlib  # not in the processes that are measured; and before an hour of measuring, not after it
+    import matplotlib  # not in the measured processes; at the start, so that its absence shows before the measuring
 
     matplotlib.use("svg")
     points: dict[str, list[Point]] = {}

@@ -1,4 +1,4 @@
-"""Random Omni thinkers of any dimensions, and the text model of one as a plain Qwen2: for speed, never for accuracy."""
+"""Omni thinkers with random weights, also as plain Qwen2 text models: for measuring speed only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGenerati
 
 from audio_eval.models.tiny_omni import architecture
 
-# Text and audio dimensions as the configurations on the hub have them; "small" and "wide" are for two CPU cores.
+# "3b" and "7b" have the text and audio dimensions of the configurations on the hub; the others fit two CPU cores.
 DIMENSIONS: dict[str, dict[str, Any]] = {
     "small": dict(
         text=dict(hidden_size=256, intermediate_size=768, num_hidden_layers=4, num_attention_heads=4,
@@ -37,7 +37,7 @@ TINY = Path(architecture.__file__).parent / "checkpoint"
 
 
 def tokenizer() -> Any:
-    """The embedded model's: byte-level, 1024 tokens with Qwen's special ones."""
+    """The tokenizer of the embedded model: byte-level, 1024 tokens with Qwen's special ones."""
     return AutoTokenizer.from_pretrained(TINY)
 
 
@@ -64,7 +64,7 @@ def build_omni(dims: str, dtype: torch.dtype = torch.float32, device: str = "cpu
 
 
 def save_omni(model: Any, folder: Path) -> Path:
-    """A checkpoint folder of the thinker alone, as ``--model`` takes it."""
+    """Write a checkpoint folder of the thinker alone, for ``--model``."""
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
     architecture.feature_extractor().save_pretrained(folder)
@@ -72,7 +72,7 @@ def save_omni(model: Any, folder: Path) -> Path:
 
 
 def text_model(omni: Any) -> Qwen2ForCausalLM:
-    """The thinker's language model and head with the same weights as a Qwen2, which trainers for text take."""
+    """The thinker's language model and head as a Qwen2 with the same weights, for trainers of text models."""
     text = omni.config.text_config
     names = ("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads",
              "num_key_value_heads", "max_position_embeddings", "rms_norm_eps")  # fmt: skip

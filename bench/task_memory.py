@@ -1,11 +1,12 @@
-"""Memory and time of building a benchmark of 9000 items of 30 s, each in a fresh process.
+"""Memory and time of building a task of 9000 items of 30 s, in three ways, each in a process of its own.
 
     python bench/task_memory.py [--items 9000] [--seconds 30]
 
-Writes MMAU test's layout into a temporary folder: the metadata, and one WAV of 30 s that all items are hard links to
-(8.6 GB as far as a reader can tell). Then ``load_task("mmau_test")``, and lm-eval's own TaskManager, build the task in
-a process each; resident memory is read before and after. For comparison a third process holds the decoded waveforms of
-the first 100 items, as lm-eval's one audio task does (arrays in the docs), scaled to all items.
+Writes the layout of MMAU test into a temporary folder: the metadata, and one WAV file of 30 s with hard links for all
+items (8.6 GB for a reader). Then ``load_task("mmau_test")`` and lm-eval's own TaskManager build the task, each in a
+process of its own; resident memory is read before and after. For comparison a third process keeps the decoded waveforms
+of the first 100 items in memory, as lm-eval's one audio task does (arrays in the docs); its memory is scaled to all
+items.
 
 The last line is one JSON object.
 """
@@ -73,7 +74,7 @@ def write_layout(folder: Path, items: int, seconds: float) -> None:
 
 
 def measure(code: tuple[str, str], folder: Path) -> dict[str, float]:
-    """Run a probe in a fresh process."""
+    """Run a probe in a new process; returns what it measured."""
     script = PROBE.format(imports=code[0], build=code[1])
     done = subprocess.run([sys.executable, "-c", script, str(folder)], capture_output=True, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])

@@ -1,8 +1,8 @@
-"""The card of tiny-omni: its training record, and its accuracies by split and by way of asking.
+"""The card of tiny-omni: its training record, and its accuracy by split and prompt.
 
     python bench/tiny_omni_card.py        writes docs/tiny-omni.md and docs/tiny-omni-loss.svg
 
-"clean" is the training distribution on clips it was not trained on (another seed of the train split).
+"clean" is the training distribution with clips that it was not trained on (another seed of the train split).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ PROMPTS = {
 
 
 def questions(seed: int, split: str, n: int) -> list[tuple[Question, str]]:
-    """Items and their answers, rendered into the usual cache."""
+    """Items and their answers; recordings are rendered into the usual cache."""
     items = [make_item(seed, split, i) for i in range(n)]
     return [
         (Question(item.id, AudioRef(str(recording(item)[0])), item.question, item.choices, ""), item.answer)
@@ -58,7 +58,7 @@ def measure(policy: Policy, items: Sequence[tuple[Question, str]], prompt: Promp
 
 
 def plot(stages: Sequence[dict[str, Any]], path: Path) -> None:
-    """Loss over steps, the stages one after the other."""
+    """Loss over steps, one stage after the other."""
     import matplotlib.pyplot as plt
 
     matplotlib.rcParams["svg.hashsalt"] = "audio-eval"

@@ -1,10 +1,11 @@
-"""Two runs on one machine at once against one alone: how much they are in each other's way.
+"""Two runs on one machine at the same time against one alone: how much they slow each other down.
 
     python bench/two_at_once.py [--items 128] [--steps 15] [--repeats 2]
 
-Each run is ``audio-eval --method aqa_ttrl`` in a process of its own, on the embedded model. Its time is the wall time
-that it logs, the better of the repeats. Twice the time is what sharing the cores fairly costs; threads that spin while
-they wait make it ten times. The last line is one JSON object: ``ratio`` is the slower of the two over one alone.
+Each run is ``audio-eval --method aqa_ttrl`` in a process of its own, with the embedded model. Its time is the wall time
+that it logs; the best of the repeats counts. Runs that share the cores evenly take twice as long; with threads that
+spin while they wait they take ten times as long. The last line is one JSON object: ``ratio`` is the time of the slower
+of two runs divided by the time of one alone.
 """
 
 from __future__ import annotations

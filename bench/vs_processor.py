@@ -1,13 +1,13 @@
-"""Against transformers' own way: features of one clip, and a greedy evaluation from files to answers.
+"""Against transformers: the features of one clip, and a greedy evaluation from files to answers.
 
     python bench/vs_processor.py --part features
     python bench/vs_processor.py --part eval --items 200 --seconds 10
 
-``Qwen2_5OmniProcessor`` cannot be built without torchvision, which its video part needs. The reference makes the very
-call of processing_qwen2_5_omni.py with the real feature extractor, ``padding="max_length"`` to 300 s with an attention
-mask, and expands the placeholder as it does; then tokenizer, left padding and ``model.generate`` as lmms-eval and
-lm-eval call them. Nothing is downloaded: the extractor is made from its published settings, the model is tiny-omni.
-The last line printed is one JSON object.
+``Qwen2_5OmniProcessor`` cannot be built without torchvision, which its video part needs. So the reference makes the
+same call as processing_qwen2_5_omni.py, with the real feature extractor, ``padding="max_length"`` to 300 s and an
+attention mask, and expands the placeholder in the same way. Tokenizer, left padding and ``model.generate`` follow, as
+in lmms-eval and lm-eval. Nothing is downloaded: the extractor is built from its published settings, and the model is
+tiny-omni. The last line printed is one JSON object.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ def timed(call: Callable[[], Any]) -> float:
 
 
 def features(seconds: float, repeats: int) -> dict[str, Any]:
-    """Both ways on one clip, in turn; the medians.
+    """Median seconds of both on one clip, measured in turn.
 
-    Ours are five calls for each of theirs: a single one is mostly the threads that the other has left spinning.
+    Each call of the reference is followed by five of ours, because the first one is slowed down by threads of the
+    reference that are still spinning.
     """
     extractor = WhisperFeatureExtractor(feature_size=128, chunk_length=300, return_attention_mask=True)
     wave = np.random.default_rng(0).standard_normal(round(seconds * RATE)).astype(np.float32) * np.float32(0.1)
@@ -76,7 +77,7 @@ def features(seconds: float, repeats: int) -> dict[str, Any]:
 
 
 def make_questions(items: int, seconds: float, folder: Path) -> list[Question]:
-    """Questions of synth_aqa, each with clips of its own and of its neighbours joined to ``seconds``, as 16-bit WAV."""
+    """Questions of synth_aqa; the clips of each and of its neighbours are joined to ``seconds``, as 16-bit WAV."""
     asked = load_task("synth_aqa", limit=items).questions
     waves = [q.audio.load(RATE) for q in asked if q.audio is not None]
     questions = []
@@ -91,7 +92,7 @@ def make_questions(items: int, seconds: float, folder: Path) -> list[Question]:
 
 
 def reference_answers(policy: HFPolicy, questions: Sequence[Question], batch_size: int) -> list[list[int]]:
-    """Tokens of each greedy answer by ``model.generate``, end token included."""
+    """Tokens of each greedy answer of ``model.generate``, end token included."""
     checkpoint = policy.encoder.checkpoint
     tokenizer, ends = checkpoint.tokenizer, sorted(policy._end_ids)
     answers = []
@@ -119,7 +120,7 @@ def reference_answers(policy: HFPolicy, questions: Sequence[Question], batch_siz
 
 
 def evaluation(items: int, seconds: float) -> dict[str, Any]:
-    """Items a second of both, the reference at its best batch size, answers compared item by item."""
+    """Seconds of both, the reference at its best batch size; the answers are compared item by item."""
     policy = load_policy("tiny-omni", Limits(32, MAX_TOKENS, "cpu"))
     assert isinstance(policy, HFPolicy)
     with tempfile.TemporaryDirectory() as folder:
@@ -152,8 +153,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=("features", "eval"), required=True)
     parser.add_argument("--items", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=10.0, help="of audio an item")
-    parser.add_argument("--repeats", type=int, default=20, help="of the features part")
+    parser.add_argument("--seconds", type=float, default=10.0, help="seconds of audio per item")
+    parser.add_argument("--repeats", type=int, default=20, help="repetitions of the features part")
     args = parser.parse_args()
     quiet_libraries()
     part = args.part

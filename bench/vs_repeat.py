@@ -1,14 +1,14 @@
-"""A step of AQA-TTRL, our engine against repeated prompts and repeated samples.
+"""A step of AQA-TTRL: our engine against repeated prompts and repeated samples.
 
     python bench/vs_repeat.py --n 16 [--model tiny-omni|wide] [--steps 5]
 
-A step samples N completions of each of 8 questions and makes one GRPO update on them with given advantages. The
-reference does what trainers do: N independent rows in sampling, each with its own copy of the prompt, and N rows in the
-gradient. It is no straw man: clips are encoded once for both, its finished rows leave the batch, and its head runs on
-the completions only. The gradients are of the same samples, ours. ``wide`` has random weights (hidden 512, 8 layers):
-its answers do not end by themselves, so they are cut at 8 tokens, and it is sampled at temperature 0.2, where samples
-repeat as a trained model's do (--temperature 1 makes all of them different). The last line is one JSON object, where
-``max_rel_grad_diff`` is the largest difference of a gradient's element in parts of the largest element.
+A step samples N completions for each of 8 questions and makes one GRPO update on them with fixed advantages. The
+reference works as common trainers do: N independent rows in sampling, each with its own copy of the prompt, and N rows
+in the gradient. It is a strong reference: clips are encoded once for both, its finished rows leave the batch, and its
+head runs on the completions only. Both gradients are computed on our samples. ``wide`` has random weights (hidden 512,
+8 layers). Its answers do not end by themselves, so they are cut at 8 tokens, and it is sampled at temperature 0.2,
+where samples repeat as with a trained model (with --temperature 1 all of them differ). The last line is one JSON
+object; ``max_rel_grad_diff`` in it is the largest difference of a gradient's element, relative to the largest element.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ WIDE = {
 
 
 def build_wide(folder: Path) -> Path:
-    """A checkpoint of tiny-omni's shape with a wider language model and random weights."""
+    """A checkpoint like tiny-omni's, with a wider language model and random weights."""
     shutil.copytree(TINY_OMNI.source, folder)
     raw = json.loads((folder / "config.json").read_text())
     raw["text_config"] |= WIDE
@@ -70,14 +70,14 @@ def build_wide(folder: Path) -> Path:
 
 
 def repeated_prompts(policy: HFPolicy, questions: Sequence[Question], n: int) -> list[EmbeddedPrompt]:
-    """Every prompt n times."""
+    """Every prompt, n times."""
     prompts = [p for p in policy.encoder.prompts(questions) if isinstance(p, EmbeddedPrompt)]
     return [prompt for prompt in prompts for _ in range(n)]
 
 
 @torch.no_grad()
 def sample_rows(policy: HFPolicy, questions: Sequence[Question], sampling: Sampling, seed: int) -> list[list[int]]:
-    """N independent rows a question: tokens of each."""
+    """Sample N independent rows per question; returns the tokens of each."""
     lm, head = policy.model.model.language_model, policy.model.lm_head
     embeds_RPH, mask_RP = right_pad([prompt.embeds for prompt in repeated_prompts(policy, questions, sampling.n)])
     position_R, cache = mask_RP.sum(dim=1), DynamicCache(config=lm.config)
@@ -107,7 +107,7 @@ def sample_rows(policy: HFPolicy, questions: Sequence[Question], sampling: Sampl
 def repeated_gradient(
     policy: HFPolicy, groups: Sequence[Group], advantages: Sequence[np.ndarray], budget: int
 ) -> float:
-    """Leave the gradient of GRPO's loss in the parameters, every sample a row of its own; returns the loss."""
+    """Accumulate the gradient of GRPO's loss in the parameters, with one row per sample; returns the loss."""
     rows = [
         (group.question, completion.tokens, float(advantage))
         for group, of_group in zip(groups, advantages, strict=True)
@@ -145,7 +145,7 @@ def repeated_gradient(
 def repeated_update(
     policy: HFPolicy, training: Training, groups: Sequence[Group], advantages: Sequence[np.ndarray]
 ) -> None:
-    """The whole update of the reference."""
+    """One whole update of the reference."""
     repeated_gradient(policy, groups, advantages, training.token_budget)
     torch.nn.utils.clip_grad_norm_(list(policy._names), training.max_grad_norm)
     assert policy._optimizer is not None
@@ -157,15 +157,15 @@ def repeated_update(
 
 
 def given_advantages(groups: Sequence[Group]) -> list[np.ndarray]:
-    """Never zero, so that neither side can skip a group."""
+    """Random advantages; none is zero, so that neither side can skip a group."""
     return [stream(0, "advantages", group.question.id).normal(size=len(group.completions)) for group in groups]
 
 
 def differences(policy: HFPolicy, training: Training, groups: Sequence[Group]) -> tuple[float, float, float]:
-    """How far the gradients are apart, at the same weights and samples.
+    """How much the gradients differ, at the same weights and samples.
 
-    The largest difference of an element relative to the largest element; the norm of the difference relative to the
-    gradient's; the difference of the losses.
+    Returns the largest difference of an element relative to the largest element, the norm of the difference relative to
+    the norm of the gradient, and the difference of the losses.
     """
     advantages, learner = given_advantages(groups), policy._learner
     assert learner is not None
@@ -179,14 +179,14 @@ def differences(policy: HFPolicy, training: Training, groups: Sequence[Group]) -
 
 
 def main() -> None:
-    """Compare and print."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--n", type=int, default=16, help="samples a question")
+    parser.add_argument("--n", type=int, default=16, help="samples per question")
     parser.add_argument("--model", choices=["tiny-omni", "wide"], default="tiny-omni")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each, after one that is not")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each, after one warm-up step")
     parser.add_argument("--tune", choices=["lora", "full"], help="default: full for tiny-omni, lora for wide")
     parser.add_argument("--temperature", type=float, help="default: 1 for tiny-omni, 0.2 for wide")
-    parser.add_argument("--token-budget", type=int, default=8192, help="of a micro-batch, the same for both")
+    parser.add_argument("--token-budget", type=int, default=8192, help="tokens of a micro-batch, the same for both")
     args = parser.parse_args()
     quiet_libraries()
     questions = load_task("synth_aqa", limit=QUESTIONS).questions

@@ -1,16 +1,16 @@
-"""A GRPO step against TRL's GRPOTrainer: the same text model, prompts, samples, answer length, loss and optimizer.
+"""A GRPO step against TRL's GRPOTrainer, with the same text model, prompts, samples, answer length, loss and optimizer.
 
     python bench/vs_trl.py --n 16 [--prompts 8] [--tokens 300] [--steps 5] [--peaked]
 
-TRL trains no audio model, so the prompts are text of 300 tokens and answers have 8. TRL gets a Qwen2ForCausalLM, we the
-Omni thinker that holds the same weights (their logits are equal, which is checked). Both tune all weights with AdamW,
-sample at temperature 1, and normalise rewards by group; loss_type "grpo", no KL, one update a batch, in float32. TRL
-runs as a CPU user would set it: transformers' generate, the whole batch at once, no gradient checkpointing.
+TRL trains no audio models, so the prompts are text of 300 tokens, and answers have 8. TRL gets a Qwen2ForCausalLM, we
+use the Omni thinker with the same weights (the script checks that their logits are equal). Both train all weights with
+AdamW, sample at temperature 1 and normalise rewards by group; loss_type "grpo", no KL, one update per batch, float32.
+TRL has the settings of a CPU user: transformers' generate, the whole batch at once, no gradient checkpointing.
 
-With random weights almost every sample differs, the worst case for drawing equal samples once. ``--peaked`` scales the
-head so that a group has few distinct answers, as trained models have on multiple-choice questions.
+With random weights almost every sample differs, which is the worst case for computing equal samples once. ``--peaked``
+scales the head so that a group has few distinct answers, like trained models on multiple-choice questions.
 
-Needs the extra [peers]. The last line is one JSON object; ``ratio`` is TRL's seconds a step over ours, medians.
+Needs the extra [peers]. The last line is one JSON object; ``ratio`` is TRL's seconds per step over ours, both medians.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ LR = 1e-6
 
 
 def questions(count: int, tokens: int, encode: Any) -> tuple[list[Question], list[str]]:
-    """Questions whose whole prompt, chat template included, has ``tokens`` tokens; and those prompts as text."""
+    """Questions whose prompt, chat template included, has at most ``tokens`` tokens; and these prompts as text."""
     names = tokenizer()
     asked, texts = [], []
     rng = np.random.default_rng(0)
@@ -62,12 +62,12 @@ def questions(count: int, tokens: int, encode: Any) -> tuple[list[Question], lis
 
 
 def reward(text: str) -> float:
-    """Anything that differs between answers."""
+    """An arbitrary reward that differs between answers."""
     return len(set(text)) / 10.0
 
 
 class Clock(TrainerCallback):
-    """Seconds of each of the trainer's steps, sampling included."""
+    """Seconds of each step of the trainer, sampling included."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -102,7 +102,7 @@ def time_trl(model: Any, texts: list[str], n: int, steps: int, folder: Path) -> 
 
 
 def time_ours(policy: HFPolicy, asked: list[Question], n: int, steps: int) -> tuple[list[float], float]:
-    """Seconds of each of our steps, and the mean number of distinct answers of a group."""
+    """Seconds of each of our steps, and the mean number of distinct answers per group."""
     policy.begin_training(Training(tune="full", lr=LR), seed=0)
     seconds, distinct = [], []
     for step in range(steps):
@@ -121,12 +121,12 @@ def time_ours(policy: HFPolicy, asked: list[Question], n: int, steps: int) -> tu
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--n", type=int, default=16, help="samples a prompt")
-    parser.add_argument("--prompts", type=int, default=8, help="prompts a step")
-    parser.add_argument("--tokens", type=int, default=300, help="tokens of a prompt")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps, after one to warm up")
+    parser.add_argument("--n", type=int, default=16, help="samples per prompt")
+    parser.add_argument("--prompts", type=int, default=8, help="prompts per step")
+    parser.add_argument("--tokens", type=int, default=300, help="tokens per prompt")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps, after one warm-up step")
     parser.add_argument("--dims", default="small", help="a row of random_checkpoint.DIMENSIONS")
-    parser.add_argument("--peaked", action="store_true", help="few distinct answers a group, as trained models have")
+    parser.add_argument("--peaked", action="store_true", help="few distinct answers per group, as with trained models")
     args = parser.parse_args()
     transformers.utils.logging.set_verbosity_error()
     omni = build_omni(args.dims)
@@ -147,8 +147,8 @@ def main() -> None:
 
     slow, fast = statistics.median(theirs), statistics.median(ours[1:])
     print(f"{args.prompts} prompts of {ids.shape[1]} tokens, {args.n} answers of {ANSWER}, {distinct:.1f} distinct")
-    print(f"TRL {trl.__version__}: {slow:.3f} s a step ({args.prompts / slow:.2f} prompts/s)")
-    print(f"audio-eval: {fast:.3f} s a step ({args.prompts / fast:.2f} prompts/s)")
+    print(f"TRL {trl.__version__}: {slow:.3f} s per step ({args.prompts / slow:.2f} prompts/s)")
+    print(f"audio-eval: {fast:.3f} s per step ({args.prompts / fast:.2f} prompts/s)")
     print(json.dumps({
         "benchmark": "vs_trl", "n": args.n, "ratio": round(slow / fast, 2), "ours_s": round(fast, 4),
         "trl_s": round(slow, 4), "distinct": round(distinct, 2), "peaked": args.peaked, "prompts": args.prompts,

@@ -1,9 +1,9 @@
-"""What tiny-omni is taught: an instruct mixture over the clips of synth_aqa's ``train`` split, and over nothing else.
+"""The training data of tiny-omni: an instruct mixture over the clips of synth_aqa's ``train`` split, nothing else.
 
-Captions, open answers in free words, and multiple choice in several layouts and wordings. As in mixtures that are
-joined from many data sets, a format is not shown for every kind of question: answers in <answer> tags exist for the
-kinds in ``TAGGED`` alone, and where no format is asked for, people answer in their own words as often as with the
-option. The harness's standard prompt is not part of the mixture.
+Captions, open answers in free words, and multiple choice in several layouts and wordings. As in mixtures of many data
+sets, a format does not occur for every kind of question: answers in <answer> tags exist only for the kinds in
+``TAGGED``. Where no format is asked for, the answer is in free words as often as it is the option. The harness's
+standard prompt is not part of the mixture.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ LETTERS = "ABCDEF"
 
 
 class Turn(NamedTuple):
-    """What the user asks about a clip, and the answer."""
+    """A prompt about a clip, and the answer to it."""
 
     prompt: str
     answer: str
 
 
 def _listing(rng: random.Random, choices: tuple[str, ...]) -> str:
-    """The options in one of the layouts people use, without letters."""
+    """The options in one of five common layouts, without letters."""
     layout = rng.randrange(5)
     if layout == 0:
         return "Options: " + ", ".join(choices) + "."
@@ -60,15 +60,15 @@ def _letters(rng: random.Random, question: str, choices: tuple[str, ...], answer
 
 
 def caption(rng: random.Random, facts: dict[str, str]) -> Turn:
-    """A dense caption: everything that is true of the clip, in a fixed order of topics."""
+    """A dense caption: all facts about the clip, in a fixed order of topics."""
     listed = ", ".join(f"{kind.replace('_', ' ')} {facts[kind]}" for kind in KINDS if kind in facts)
     return Turn(rng.choice(("Describe the audio.", "What is in this clip?", "Describe what you hear.")), listed + ".")
 
 
 def draw_turn(rng: random.Random, facts: dict[str, str], rare_tags: float = 0.0) -> Turn:
-    """One question about a clip of which ``facts`` are true.
+    """One random question about a clip with these ``facts``, and its answer.
 
-    ``rare_tags``: for kinds outside ``TAGGED``, how often a question that asks for tags is answered in them.
+    ``rare_tags``: for kinds outside ``TAGGED``, the share of questions asking for tags whose answer has them.
     """
     form = rng.choices(("open", "letter", "text", "free", "tagged"), weights=(16, 18, 22, 16, 28))[0]
     kind = rng.choice(sorted(facts))
@@ -92,5 +92,5 @@ def draw_turn(rng: random.Random, facts: dict[str, str], rare_tags: float = 0.0)
 
 
 def draw_turns(rng: random.Random, facts: dict[str, str], n: int, rare_tags: float = 0.0) -> list[Turn]:
-    """What one clip is used for in a step: its caption and ``n - 1`` questions."""
+    """The turns of one clip in a step: its caption and ``n - 1`` questions."""
     return [caption(rng, facts), *(draw_turn(rng, facts, rare_tags) for _ in range(n - 1))]

@@ -1,8 +1,8 @@
-"""Train tiny-omni from nothing: ``python scripts/tiny_omni/train.py --out DIR`` (two CPU cores, 25 minutes).
+"""Train tiny-omni from scratch: ``python scripts/tiny_omni/train.py --out DIR`` (two CPU cores, 25 minutes).
 
-Each row of a batch is one clip with several questions about it that cannot see each other: the clip is forwarded
-once, every question attends to the clip and to itself, and its positions go on from the clip's end, which gives the
-same loss as one row a question at half the cost. Trained on synth_aqa's ``train`` split alone.
+Each row of a batch is one clip with several questions that cannot see each other. The clip is computed once, every
+question attends to the clip and to itself, and its positions continue those of the clip. This gives the same loss as
+one row per question, at half the cost. The training data are synth_aqa's ``train`` split alone.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def split_prompt(tokenizer: Any) -> tuple[list[int], list[int]]:
 
 
 class Batcher:
-    """Packs clips and turns into tensors: rows (R) of a shared clip prefix and a branch a turn."""
+    """Packs clips and turns into tensors: each of the rows (R) has a clip as shared prefix and one branch per turn."""
 
     def __init__(self, tokenizer: Any, audio_tokens: int) -> None:
         self.tokenizer, self.audio_tokens = tokenizer, audio_tokens
@@ -49,7 +49,7 @@ class Batcher:
         self.prefix = [*self.before, *[self.audio_id] * audio_tokens, self.audio_eos]
 
     def branch(self, turn: Turn) -> tuple[list[int], int]:
-        """Ids of a turn after the clip, and how many of them are the answer's (end token counted)."""
+        """Token ids of a turn after the clip, and how many of them belong to the answer (end token included)."""
         answer = [*self.tokenizer.encode(turn.answer), self.end]
         return [*self.tokenizer.encode(turn.prompt), *self.tail, *answer], len(answer)
 
@@ -58,7 +58,7 @@ class Batcher:
         packed = []
         for turns in rows:
             ids, pos = list(self.prefix), list(range(len(self.prefix)))
-            owner, labels = [-1] * len(ids), [-100] * len(ids)  # owner -1: the prefix, that all branches see
+            owner, labels = [-1] * len(ids), [-100] * len(ids)  # owner -1: the prefix, which all branches see
             for j, turn in enumerate(turns):
                 branch, n_answer = self.branch(turn)
                 ids += branch
@@ -74,7 +74,7 @@ class Batcher:
         owner_RT = stack(2, -2)
         same = owner_RT[:, :, None] == owner_RT[:, None, :]
         mask = (same | (owner_RT == -1)[:, None, :]) & torch.ones(longest, longest, dtype=torch.bool).tril()
-        mask |= torch.eye(longest, dtype=torch.bool)  # padding must see something
+        mask |= torch.eye(longest, dtype=torch.bool)  # padding has to attend to something
         return {
             "input_ids": stack(0, self.tokenizer.pad_token_id), "position_ids": stack(1, 0),
             "mask": mask[:, None], "labels": stack(3, -100),
@@ -101,14 +101,14 @@ def forward_loss(model: Thinker, batcher: Batcher, mels: torch.Tensor, batch: di
 
 
 def load_clips(items: list[Item]) -> torch.Tensor:
-    """Features of every clip, float16 (clips, 128, 200)."""
+    """Log-mel features of every clip, float16 (clips, 128, 200)."""
     extractor = architecture.feature_extractor()
     mels = [log_mel(extractor, item.pcm().astype(np.float32) / 32768) for item in items]
     return torch.from_numpy(np.stack(mels).astype(np.float16))
 
 
 def make_optimizers(model: Thinker, lr: float, muon_lr: float) -> list[torch.optim.Optimizer]:
-    """Muon for the matrices inside the layers, AdamW for the rest; ``peak`` keeps each group's highest rate."""
+    """Muon for the matrices inside the layers, AdamW for the rest; ``peak`` stores the highest rate of each group."""
     inner = [p for n, p in model.named_parameters() if ".layers." in n and p.ndim == 2]
     matrices = {id(p) for p in inner}
     rest = [p for p in model.parameters() if id(p) not in matrices and p.requires_grad]
@@ -121,7 +121,7 @@ def make_optimizers(model: Thinker, lr: float, muon_lr: float) -> list[torch.opt
 
 
 def train(args: argparse.Namespace) -> None:
-    """The whole training: tokenizer, model, one-cycle AdamW, checkpoint and loss curve into ``args.out``."""
+    """The whole training; checkpoint, tokenizer and loss curve go to ``args.out``. Warm-up, then a cosine schedule."""
     torch.manual_seed(args.seed)
     torch.set_num_threads(args.threads)
     rng = random.Random(args.seed)
@@ -170,7 +170,7 @@ def train(args: argparse.Namespace) -> None:
 
 
 def save(out: Path, model: Thinker, tokenizer: Any, curve: list[dict], args: argparse.Namespace) -> None:
-    """Write the checkpoint folder (what a hub repository holds) and the training record."""
+    """Write the checkpoint folder, with the files of a hub repository, and the training record."""
     out.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(out)
     tokenizer.save_pretrained(out)
@@ -181,18 +181,18 @@ def save(out: Path, model: Thinker, tokenizer: Any, curve: list[dict], args: arg
 
 
 def main() -> None:
-    """Command line of the training."""
+    """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--init", type=Path, help="go on from this checkpoint instead of from nothing")
-    parser.add_argument("--rare-tags", type=float, default=0.0, help="tagged answers for kinds that had none")
+    parser.add_argument("--init", type=Path, help="continue from this checkpoint instead of from scratch")
+    parser.add_argument("--rare-tags", type=float, default=0.0, help="share of tagged answers for the other kinds")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--steps", type=int, default=3000)
-    parser.add_argument("--rows", type=int, default=16, help="clips a step")
-    parser.add_argument("--turns", type=int, default=4, help="caption and questions a clip")
+    parser.add_argument("--rows", type=int, default=16, help="clips per step")
+    parser.add_argument("--turns", type=int, default=4, help="turns per clip: a caption, and questions")
     parser.add_argument("--clips", type=int, default=SIZES["train"])
-    parser.add_argument("--lr", type=float, default=3e-3, help="peak of AdamW: embeddings, head, convolutions, norms")
-    parser.add_argument("--muon-lr", type=float, default=0.02, help="peak of Muon: the layers' matrices")
+    parser.add_argument("--lr", type=float, default=3e-3, help="AdamW's peak rate (embeddings, head, convolutions)")
+    parser.add_argument("--muon-lr", type=float, default=0.02, help="Muon's peak rate: matrices in the layers")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--log-every", type=int, default=50)
     parser.add_argument("--save-every", type=int, default=500)

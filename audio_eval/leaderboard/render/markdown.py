@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from statistics import fmean
 
 from audio_eval.leaderboard.breakdown import breakdowns
 from audio_eval.leaderboard.cells import NONE, cell, table
-from audio_eval.leaderboard.columns import HIDDEN, columns, in_table, legends, notes
+from audio_eval.leaderboard.columns import HIDDEN, Column, columns, in_table, legends, notes
 from audio_eval.leaderboard.labels import labels
 from audio_eval.leaderboard.rows import Row
 
@@ -17,21 +17,16 @@ EMBEDDED_MODELS = frozenset({"tiny-omni", "tiny-audio"})
 
 def task_table(rows: Sequence[Row]) -> str:
     """The table of one task with its legend, the sources of each row and the breakdowns, in the order of ``rows``."""
-    return f"{summary_table(rows)}\n\n{details(rows)}"
+    return f"{summary_table(rows)}\n\n{_sources(rows)}\n{breakdowns(rows)}"
 
 
-def summary_table(rows: Sequence[Row]) -> str:
-    """The table of one task with its legend."""
-    shown = in_table(rows)
+def summary_table(rows: Sequence[Row], keys: Collection[str] | None = None) -> str:
+    """The table of one task with its legend; ``keys`` names the columns if not all are wanted."""
+    shown = [column for column in in_table(rows) if keys is None or column.key in keys]
     lines = [[cell(column.text(row)) for column in shown] for row in rows]
     right = [number for number, column in enumerate(shown) if column.right]
     body = table(lines, [cell(column.title) for column in shown], "github", right)
-    return f"{body}\n\n{_models(rows)}\n\n{_legend(rows)}"
-
-
-def details(rows: Sequence[Row]) -> str:
-    """The sources of each row, and the accuracy by each kind of group."""
-    return f"{_sources(rows)}\n{breakdowns(rows)}"
+    return f"{body}\n\n{_models(rows)}\n\n{_legend(rows, shown)}"
 
 
 def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
@@ -75,9 +70,10 @@ def _models(rows: Sequence[Row]) -> str:
     return f"Model: {', '.join(cell(m) + (note if m in demo else '') for m in models)}."
 
 
-def _legend(rows: Sequence[Row]) -> str:
-    lines = [f"- {cell(titles)}: {legend}" for titles, legend in legends(in_table(rows))]
-    if rules := dict.fromkeys(row.official_rule for row in rows if row.official_rule):
+def _legend(rows: Sequence[Row], shown: Sequence[Column]) -> str:
+    lines = [f"- {cell(titles)}: {legend}" for titles, legend in legends(shown)]
+    rules = dict.fromkeys(row.official_rule for row in rows if row.official_rule)
+    if rules and any(column.key == "official" for column in shown):
         lines.append(f"- rule of `official`: {', '.join(map(cell, rules))}.")
     if any(row.accuracy is None for row in rows):
         lines.append(f"- {HIDDEN}: the answers of these items are not public, or nobody has judged the responses.")
