@@ -4,8 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 RUNS ?= runs/demo
+# each test process has one thread (tests/conftest.py), so they share the cores
+WORKERS ?= -n auto --maxprocesses 4
 
-.PHONY: demo labelled test lint wheel clean
+.PHONY: demo labelled test test-shuffled lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -17,7 +19,11 @@ labelled: $(STAMP)
 	$(BIN)/audio-eval leaderboard $(RUNS) -o $(RUNS)/leaderboard
 
 test: $(STAMP) lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(WORKERS) -p no:randomly
+
+# the same tests in three random orders
+test-shuffled: $(STAMP)
+	for seed in 1 2 3; do $(BIN)/python -m pytest $(WORKERS) -p randomly --randomly-seed=$$seed || exit 1; done
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

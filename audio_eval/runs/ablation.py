@@ -1,10 +1,10 @@
-"""Control arms: what a model scores that does not hear the recordings it is asked about.
+"""Audio ablations: what a model scores without hearing the recordings that it is asked about.
 
-- ``silence``: as many samples of the item's own recording, all of them zero; the prompt has the same length.
+- ``silence``: silence of the length of the item's own recording, so the prompt has the same length.
 - ``shuffled``: the recording of another item, never the item's own.
 - ``none``: the question as text alone.
 
-An arm is put on a task when it is loaded, so that it holds for all that a method does with its questions.
+An ablation is put on a task when it is loaded, so it holds for everything that a method does with the questions.
 """
 
 from __future__ import annotations
@@ -23,38 +23,38 @@ from audio_eval.seeding import stream
 from audio_eval.task import Task
 
 
-def through(task: Task, arm: AudioAblation, seed: int) -> Task:
-    """The task as it is asked in an arm; items without a recording stay as they are.
+def through(task: Task, audio: AudioAblation, seed: int) -> Task:
+    """The task as the model hears it in an ablation; items without a recording stay as they are.
 
-    ``UserError`` where recordings are to be shuffled and no shuffle gives every item another's.
+    ``UserError`` where recordings are to be shuffled and no shuffle gives every item another one's recording.
     """
-    donors = _donors(task, seed) if arm == "shuffled" else {}
+    donors = _donors(task, seed) if audio == "shuffled" else {}
     recordings = {question.id: question.audio for question in task.questions}
 
     def heard_by(question: Question) -> AudioRef | None:
-        if question.audio is None or arm == "none":
+        if question.audio is None or audio == "none":
             return None
-        if arm == "silence":
+        if audio == "silence":
             return question.audio.edited(AudioEdit(gain=0.0))
         return recordings[donors[question.id]]
 
     return replace(task, questions=[replace(question, audio=heard_by(question)) for question in task.questions])
 
 
-def heard(task: Task, arm: AudioAblation, seed: int) -> dict[str, str]:
-    """What stands in for each item's recording, by question id: "silence", "none", or the id of the item it is from.
+def heard(task: Task, audio: AudioAblation, seed: int) -> dict[str, str]:
+    """What is heard instead of each item's recording, by question id: "silence", "none", or another item's id.
 
-    ``UserError`` where the task has no recordings that could be kept from a model.
+    ``UserError`` where the task has no recordings.
     """
     asked = [question.id for question in task.questions if question.audio is not None]
     if not asked:
-        raise UserError(f"task '{task.name}' has no recordings: there is nothing that --audio {arm} could change.")
-    return _donors(task, seed) if arm == "shuffled" else dict.fromkeys(asked, arm)
+        raise UserError(f"task '{task.name}' has no recordings: there is nothing that --audio {audio} could change.")
+    return _donors(task, seed) if audio == "shuffled" else dict.fromkeys(asked, audio)
 
 
 def digests(questions: Sequence[Question]) -> list[str | None]:
-    """The sha256 of each question's recording; None where it has none or cannot be read, which is told when asked."""
-    with ThreadPoolExecutor() as pool:  # hashing lets go of the interpreter
+    """The sha256 of each question's recording; None where it has none, or where it cannot be read."""
+    with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
         return list(pool.map(_digest, questions))
 
 
@@ -66,11 +66,11 @@ def _digest(question: Question) -> str | None:
 
 
 def _donors(task: Task, seed: int) -> dict[str, str]:
-    """Whose recording each item hears, by question id; each recording is heard as often as in the task itself.
+    """The item whose recording each item hears, by question id; each recording is heard as often as in the task.
 
-    The items stand in an order that is keyed by (seed, question id), those of one recording together, and each hears
-    the one that is further on by the size of the largest such group: so never its own recording. The order of the file
-    does not matter; another ``--limit`` leaves other items to hear from.
+    The items are put in a random order keyed by (seed, question id), with those of one recording together. Each hears
+    the item that is further on by the size of the largest such group, so never its own recording. The order of the file
+    does not matter; with another ``--limit`` other recordings are heard.
     """
     asked = [question for question in task.questions if question.audio is not None]
     lots = {question.id: stream(seed, "shuffled", question.id).random() for question in asked}

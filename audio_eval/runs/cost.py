@@ -1,4 +1,4 @@
-"""What a run will take, before it runs: items, audio, completions, tokens; by counting, nothing is decoded or drawn."""
+"""What a run will take, counted before it runs: items, audio, completions, tokens. Nothing is decoded or sampled."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from audio_eval.scoring.graders import Graders
 
 NO_ITEMS = "the items are not known"
 UNSAID = "the method does not say: it has no cost()"
-# numbers of items to try a cost at where the items are not known: what is the same at both does not depend on them
+# Where the items are not known, the cost of two numbers of items is compared: what is equal does not depend on them.
 _FEW, _MANY = 1_000, 10_000
 
 
 @dataclass
 class Part:
-    """Questions of one use, None where they are not here and ``why``; hours of their distinct recordings by header."""
+    """The questions of one use (None, and ``why``, where they are not here); the hours of recordings by header."""
 
     questions: Sequence[Question] | None
     why: str = ""
@@ -34,13 +34,13 @@ class Part:
 
     @property
     def count(self) -> int | None:
-        """How many; None: not known."""
+        """The number of questions; None: not known."""
         return None if self.questions is None else len(self.questions)
 
 
 @dataclass
 class Tokens:
-    """Prompts of the distinct questions: tokens of the longest, of all, the audio among them; and of completions."""
+    """Tokens of the distinct prompts: of the longest, in total, and the audio part of the total; and of completions."""
 
     prompts: int
     longest: int
@@ -51,7 +51,7 @@ class Tokens:
 
 @dataclass
 class Figures:
-    """What is known of a plan without running it. A value of None is not known, ``missing`` says why by its line."""
+    """What is known of a run before it runs. None means not known; ``missing`` says why, by the line of the report."""
 
     spec: RunSpec
     method: Method
@@ -66,14 +66,14 @@ class Figures:
 
     @property
     def completions(self) -> int | None:
-        """Everything that is drawn, at most."""
+        """All completions that are sampled, at most."""
         parts = [self.cost["votes"], self.cost["rollouts"], self.cost["answers"], self.curve]
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
 
     @property
     def questions(self) -> list[Question]:
-        """The distinct questions that are here."""
+        """The distinct questions whose items are here."""
         parts = (self.scored, self.adapted, self.labelled)
         return list({(q.id, q.prompt): q for part in parts for q in part.questions or ()}.values())
 
@@ -87,7 +87,7 @@ class Counter:
         self._absent: dict[str, str] = {}  # why a model is not here
 
     def figures(self, spec: RunSpec) -> Figures:
-        """The figures of a spec. Raises ``UserError`` as a run does, but for data and models that are not here."""
+        """The figures of a spec. Raises ``UserError`` where a run would, except for absent data and models."""
         Graders.of(spec.judge, spec.judge_model, None)
         load, method = self._loader, self._loader.method(spec)
         scored = _part(lambda: load.scored_on(spec))
@@ -126,7 +126,7 @@ class Counter:
         return choose(spec.model, spec.backend, spec.model_args).locate()
 
     def _judge_calls(self, spec: RunSpec, scored: Part, judged: int | None) -> int | None:
-        """The method's, and one a response where a judge grades the task."""
+        """The method's calls, and one per response where a judge grades the task."""
         if judged is None or not spec.judge:
             return judged
         if scored.count is None:
@@ -134,7 +134,7 @@ class Counter:
         return judged + (scored.count if self._loader.task(spec).scorer.asks_judge else 0)
 
     def _measure(self, part: Part) -> None:
-        """Put the hours into ``part``."""
+        """Set the hours of ``part``."""
         if part.questions is None:
             return
         recordings = {question.audio for question in part.questions if question.audio is not None}
@@ -146,7 +146,7 @@ class Counter:
 
 
 def seconds_by_header(audio: AudioRef) -> float | None:
-    """Seconds as the header of the recording's file promises; None where it cannot be read."""
+    """The length of a recording by its header; None where that cannot be read."""
     import soundfile
 
     try:
@@ -156,7 +156,7 @@ def seconds_by_header(audio: AudioRef) -> float | None:
 
 
 def known_cost(method: Method, *parts: Part) -> dict[str, int | None]:
-    """``method.cost`` of the adapted, scored and labelled ``parts`` by its fields.
+    """The fields of ``method.cost`` for the adapted, scored and labelled ``parts``.
 
     None for what depends on items that are not here, and for everything where the method does not say.
     """
@@ -186,13 +186,13 @@ def _part(load: Callable[[], Sequence[Question]]) -> Part:
 
 
 def _says_cost(method: Method) -> bool:
-    """Whether ``cost`` is the method's own, or the default one of a method that keeps the default hooks."""
+    """Whether the method has a ``cost`` of its own, or none of the hooks that the default one does not know."""
     cls: Any = type(method)
     return cls.cost is not Method.cost or (cls.adapt is Method.adapt and cls.predict is Method.predict)
 
 
 def _curve(spec: RunSpec, scored: int | None, steps: int | None) -> int | None:
-    """Completions of the curve: all scored items before the first step and every so many steps."""
+    """Completions of the curve: all scored items, before the first step and every ``curve_every`` steps."""
     if not spec.curve_every or steps == 0:
         return 0
     return None if scored is None or steps is None else scored * (1 + steps // spec.curve_every)

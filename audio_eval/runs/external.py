@@ -1,4 +1,4 @@
-"""Responses that were produced elsewhere: scored like a run's, so that any system can enter the leaderboard."""
+"""Score responses that were produced elsewhere like those of a run, so that any system can enter the leaderboard."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ METHOD = "responses"
 
 
 class Responses(NamedTuple):
-    """A file of responses against a task: texts by id, ids that got none (or null), ids that the task does not have."""
+    """Responses to a task: texts by id, ids without a response (or with null), and ids that the task does not have."""
 
     texts: dict[str, str]
     missing: list[str]
@@ -30,7 +30,7 @@ class Responses(NamedTuple):
 
 
 def read_responses(path: Path, task: Task) -> Responses:
-    """From {"id", "response"} lines; ``UserError`` for lines of another form and for ids given twice, all at once."""
+    """Read {"id", "response"} lines; one ``UserError`` names all lines of another form and all ids that occur twice."""
     texts: dict[str, str] = {}
     seen: dict[str, str] = {}
     problems = []

@@ -1,10 +1,11 @@
-"""What only the answers can tell of an adaptation: computed after it, from what it left on the disk; never fed back.
+"""Oracle metrics of an adaptation: what its labels and rollouts look like beside the answers.
 
-The names are TTRL's (PRIME-RL/TTRL verl/utils/reward_score/ttrl/ttt_metrics.py), each a mean over the questions of a
-step: ``label_accuracy``: the pseudo-label is right; ``reward_accuracy``: share of samples that were taken for right or
-wrong as they are; ``ground_truth_ratio`` (avg@n): share of samples that are right; ``pass``: any sample is right.
-``post_``: the same of the samples that were learnt from, where these are only a part. ``aux_``, of open answers: BLEU,
-ROUGE-L, exact match and words of the samples (OP-TTRAV's ttrl_aux_metrics.py), for reading and for nothing else.
+They are computed after the adaptation, from what it left on the disk, and never fed back. The names are TTRL's
+(PRIME-RL/TTRL verl/utils/reward_score/ttrl/ttt_metrics.py), each a mean over the questions of a step:
+``label_accuracy``: the pseudo-label is right; ``reward_accuracy``: share of samples whose reward says rightly whether
+they are right; ``ground_truth_ratio`` (avg@n): share of samples that are right; ``pass``: any sample is right.
+``post_``: the same for the samples that were trained on, where these are only part of them. ``aux_``, for open answers:
+BLEU, ROUGE-L, exact match and number of words of the samples (OP-TTRAV's ttrl_aux_metrics.py), for readers only.
 """
 
 from __future__ import annotations
@@ -22,26 +23,26 @@ from audio_eval.scoring.open_ended import final_answer, measure
 from audio_eval.store import JsonLines
 from audio_eval.task import Task
 
-EDGES = np.arange(6) / 5  # of the reliability plot's bins of confidence
+EDGES = np.arange(6) / 5  # of the bins of confidence in the reliability plot
 NAMES = ("label_accuracy", "reward_accuracy", "ground_truth_ratio", "pass")
-SAME = 1e-4  # OP-TTRAV's |pseudo-reward - true reward| below which they agree
+SAME = 1e-4  # pseudo-reward and true reward agree within this difference (OP-TTRAV)
 
 Record = Mapping[str, Any]
 
 
 def of_run(task: Task, folder: Path) -> dict[str, Any] | None:
-    """Write ``oracle.jsonl``, a record a step; returns what the row says: of the labels, and of the last step."""
-    elected = JsonLines(folder / "adapt" / "labels.jsonl").read()
+    """Write ``oracle.jsonl``, one record per step; returns the figures of the labels and of the last step."""
+    fixed = JsonLines(folder / "adapt" / "labels.jsonl").read()
     renewed = {record["id"]: record for record in JsonLines(folder / "adapt" / "relabels.jsonl").read()}
     steps = of_rollouts(task, JsonLines(folder / "adapt" / "rollouts.jsonl").read())
     if steps:
         JsonLines(folder / "oracle.jsonl").keep(steps)
-    found = of_labels(task, elected or list(renewed.values())) or {}
+    found = of_labels(task, fixed or list(renewed.values())) or {}
     return found | ({"last_step": steps[-1]} if steps else {}) or None
 
 
 def of_labels(task: Task, labels: Sequence[Record]) -> dict[str, Any] | None:
-    """Accuracy of the pseudo-labels, and by bin of confidence: the reliability plot. None where there is no label."""
+    """Accuracy of the pseudo-labels, in all and by bin of confidence (reliability plot); None without labels."""
     known = [label for label in labels if label["label"] is not None and task.answers.get(label["id"])]
     if not known:
         return None
@@ -56,7 +57,7 @@ def of_labels(task: Task, labels: Sequence[Record]) -> dict[str, Any] | None:
 
 
 def of_rollouts(task: Task, rollouts: Iterable[Record]) -> list[dict[str, float]]:
-    """One record a step, shares 0 to 1. What is not of this task, or has no published answer, is left out."""
+    """One record per step, shares 0 to 1. Questions of other tasks and without a published answer are left out."""
     steps: dict[int, list[dict[str, float]]] = defaultdict(list)
     for record in rollouts:
         known = task.answers.get(record["id"]) and record["completions"]
@@ -71,32 +72,32 @@ def of_rollouts(task: Task, rollouts: Iterable[Record]) -> list[dict[str, float]
 
 
 def _of_group(task: Task, record: Record) -> dict[str, float]:
-    texts, drawn, learnt, judged = zip(*record["completions"], strict=True)
+    texts, sampled, trained, correctness = zip(*record["completions"], strict=True)
     answer = task.answers[record["id"]]
     rule = "choice" if record["choices"] else "contains_em"
     true = np.array([score(rule, text, record["choices"], answer).outcome == "correct" for text in texts], float)
-    known = np.array([value is not None for value in judged])
-    agree = np.abs(np.array([value or 0.0 for value in judged]) - true) < SAME
+    known = np.array([value is not None for value in correctness])
+    agree = np.abs(np.array([value or 0.0 for value in correctness]) - true) < SAME
     found = {}
     if record["label"] is not None:
         found["label_accuracy"] = float(_right(task, record["id"], record["label"]))
-    parts = [("", np.array(drawn))]
-    if sum(learnt) and tuple(learnt) != tuple(drawn):
-        parts.append(("post_", np.array(learnt)))
+    parts = [("", np.array(sampled))]
+    if sum(trained) and tuple(trained) != tuple(sampled):
+        parts.append(("post_", np.array(trained)))
     for prefix, counts in parts:
         if (counts * known).any():
             found[f"{prefix}reward_accuracy"] = float(np.average(agree[known], weights=counts[known]))
         found[f"{prefix}ground_truth_ratio"] = float(np.average(true, weights=counts))
         found[f"{prefix}pass"] = float((true * counts).any())
-    return found if record["choices"] else {**found, **_auxiliary(texts, drawn, answer)}
+    return found if record["choices"] else {**found, **_auxiliary(texts, sampled, answer)}
 
 
-def _auxiliary(texts: Sequence[str], drawn: Sequence[int], answer: str) -> dict[str, float]:
+def _auxiliary(texts: Sequence[str], counts: Sequence[int], answer: str) -> dict[str, float]:
     rows = [
         (m.bleu, m.rouge_l, float(m.exact), len(final_answer(text).split()))
         for text, m in ((text, measure(text, answer)) for text in texts)
     ]
-    means = np.average(rows, axis=0, weights=drawn).tolist()
+    means = np.average(rows, axis=0, weights=counts).tolist()
     return dict(zip(("aux_bleu", "aux_rouge_l", "aux_exact", "aux_words"), means, strict=True))
 
 

@@ -1,4 +1,4 @@
-"""From flags and a run file to resolved RunSpecs: names checked, settings typed, nothing heavy loaded."""
+"""From flags and a run file to resolved RunSpecs: names and settings are checked, nothing heavy is loaded."""
 
 from __future__ import annotations
 
@@ -20,14 +20,17 @@ from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK
 from audio_eval.task_index import listing
 
-# keys of a run file: RunSpec's, in the plural where a run file or a flag may list several
+# The keys of a run file are RunSpec's fields, but it lists `tasks`.
 KEYS = {"model", "method", "tasks", "seed", "method_args"} | (
     set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args", "prompt_source"}
 )
 
 
 def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
-    """One spec a (task, method, seed). Precedence: flag, run file, preset, model's own settings, method's defaults."""
+    """One spec per task, method and seed.
+
+    Precedence of settings: flag, run file, preset that the user names, the model's preset, the method's defaults.
+    """
     file = read_config(Path(config)) if config else {}
     merged = {**file, **flags}
     for key in ("model", "tasks"):
@@ -47,7 +50,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         if k in RunSpec.model_fields and k not in ("model", "method", "seed", "method_args", "model_args")
     }
     if (prompt := rest.get("prompt")) and str(prompt).endswith(prompts.SUFFIXES):
-        # the file may change or go before the run is resumed
+        # The file may have changed when the run is resumed, so the spec keeps what it holds now.
         found = prompts.find(str(prompt))
         rest |= {"prompt": found.name, "prompt_source": found.source}
     elif prompt:
@@ -76,7 +79,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """A run file: YAML with the flags' names, method_args as a mapping, a method's own under its name."""
+    """A run file: YAML with the flags' names; ``method_args`` is a mapping, one method's settings under its name."""
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError:
@@ -92,7 +95,7 @@ def read_config(path: Path) -> dict[str, Any]:
 
 
 def listed(value: Any) -> list[Any]:
-    """A comma list, a YAML list or a single value as a list."""
+    """A list from a text with commas, a YAML list or a single value."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return list(value) if isinstance(value, (list, tuple)) else [value]
@@ -113,7 +116,7 @@ def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
 
 
 def merge_args(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
-    """A run file's mapping, with nested mappings as ``method.key``, overridden by the flags'."""
+    """The settings of a run file, nested ones as ``method.key``, overridden by those of the flags."""
     flat: dict[str, Any] = {}
     for key, value in file.items():
         flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
@@ -123,7 +126,7 @@ def merge_args(file: dict[str, Any], flags: dict[str, Any]) -> dict[str, Any]:
 def per_method(
     args: dict[str, Any], names: dict[str, str], classes: dict[str, type[Method]]
 ) -> tuple[dict[str, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """Deal the settings out: a bare key to every chosen method that knows it, ``method.key`` to that method."""
+    """The settings of each method: a bare key goes to every method that has it, ``method.key`` to that method."""
     bare: dict[str, dict[str, Any]] = {name: {} for name in classes}
     dotted: dict[str, dict[str, Any]] = {name: {} for name in classes}
     for key, value in args.items():
