@@ -70,3 +70,12 @@ def test_there_is_no_circle(imports: dict[str, set[str]]) -> None:
     """Between modules, within a room too."""
     graph = networkx.DiGraph((module, other) for module, others in imports.items() for other in others - {module})
     assert [circle for circle in networkx.strongly_connected_components(graph) if len(circle) > 1] == []
+
+
+def test_every_package_is_in_the_wheel() -> None:
+    """setuptools is told the packages by name; an editable install would not miss one."""
+    tomllib = pytest.importorskip("tomllib", reason="Python 3.11 reads pyproject.toml")
+    listed = set(tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    folders = [(ROOT, ROOT / "audio_eval"), (ROOT, ROOT / "methods"), (ROOT, ROOT / "tasks")]
+    found = {".".join(path.parent.relative_to(top).parts) for top, folder in folders for path in folder.rglob("*.py")}
+    assert {name if name.startswith("audio_eval") else f"audio_eval.{name}" for name in found} == listed
