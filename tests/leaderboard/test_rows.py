@@ -38,7 +38,7 @@ def test_an_unfinished_run_is_named(runs: Path):
 @pytest.mark.parametrize(
     ("file", "text", "reason"),
     [
-        ("result.json", '{"results": ', "cannot be read"),
+        ("result.json", '{"results": ', "is damaged"),
         ("result.json", "[]", "version None"),
         ("result.json", '{"audio_eval": {"model": "m"}}', "version 1"),
         ("scores.jsonl", '{"id": "q0", "outcome": "correct", "answered": true, "why": ""}\n{"id"\n', "line 2"),

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from audio_eval.models.backends import load_policy
-from audio_eval.models.hf.cache import CacheSettings, ClipCache, EncodedClip
+from audio_eval.models.hf.cache import ClipCache, EncodedClip
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Sampling, Training
@@ -36,15 +36,16 @@ def same(one: EncodedClip | None, other: EncodedClip) -> bool:
     )
 
 
-def cached(omni: Built, settings: CacheSettings, **others: int) -> HFPolicy:
-    return HFPolicy("omni", str(omni.folder), engine=EngineSettings(cache=settings), **others)  # type: ignore[arg-type]
+def cached(omni: Built, max_bytes: int, folder: Path | None = None, **others: int) -> HFPolicy:
+    engine = EngineSettings(cache_gb=max_bytes / 2**30, cache_dir=folder and str(folder))
+    return HFPolicy("omni", str(omni.folder), engine=engine, **others)  # type: ignore[arg-type]
 
 
 # --- the cache alone -----------------------------------------------------------------------------------------------
 
 
 def test_the_one_used_longest_ago_goes_first() -> None:
-    cache = ClipCache(CacheSettings(max_bytes=3 * 160), CPU)
+    cache = ClipCache(CPU, max_bytes=3 * 160)
     for i in range(3):
         cache.put((f"c{i}", "r"), clip(i))
     assert same(cache.get(("c0", "r")), clip(0))
@@ -55,7 +56,7 @@ def test_the_one_used_longest_ago_goes_first() -> None:
 
 @pytest.mark.parametrize("place", ["device", "host"])
 def test_bytes_never_exceed_the_bound(place: str) -> None:
-    cache = ClipCache(CacheSettings(max_bytes=1000, place=place), CPU)  # type: ignore[arg-type]
+    cache = ClipCache(CPU, max_bytes=1000, place=place)  # type: ignore[arg-type]
     rng = np.random.default_rng(0)
     for i in range(300):
         made = clip(i, int(rng.integers(1, 40)))  # some are larger than the bound by themselves
@@ -66,12 +67,12 @@ def test_bytes_never_exceed_the_bound(place: str) -> None:
 
 
 def test_what_must_go_is_written_and_read_back(tmp_path: Path) -> None:
-    cache = ClipCache(CacheSettings(max_bytes=160, folder=tmp_path), CPU)
+    cache = ClipCache(CPU, max_bytes=160, folder=tmp_path)
     for i in range(3):
         cache.put((f"c{i}", "r"), clip(i))
     assert len(cache) == 1 and len(list(tmp_path.rglob("*.safetensors"))) == 2
     assert ("c0", "r") in cache and same(cache.get(("c0", "r")), clip(0)) and cache.bytes == 160
-    fresh = ClipCache(CacheSettings(max_bytes=160, folder=tmp_path), CPU)
+    fresh = ClipCache(CPU, max_bytes=160, folder=tmp_path)
     assert same(fresh.get(("c1", "r")), clip(1)) and fresh.get(("c1", "other")) is None
     cache.put(("c4", "r+1"), clip(4))
     cache.put(("c5", "r"), clip(5))
@@ -80,7 +81,7 @@ def test_what_must_go_is_written_and_read_back(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["torn", "garbage", "empty", "flipped", "other tensor"])
 def test_a_damaged_file_is_no_clip(tmp_path: Path, damage: str) -> None:
-    cache = ClipCache(CacheSettings(max_bytes=160, folder=tmp_path), CPU)
+    cache = ClipCache(CPU, max_bytes=160, folder=tmp_path)
     for i in range(2):
         cache.put((f"c{i}", "r"), clip(i))
     [file] = tmp_path.rglob("*.safetensors")
@@ -101,15 +102,15 @@ def test_a_small_cache_changes_no_answer(omni: Built, tmp_path: Path) -> None:
     asked = [question(i, 1.0) for i in range(6)]
     want = omni.policy().generate(asked, Sampling(max_tokens=4))
     each = 25 * 64 * 4
-    small = cached(omni, CacheSettings(max_bytes=3 * each), batch_size=2)
+    small = cached(omni, 3 * each, batch_size=2)
     assert small.generate(asked, Sampling(max_tokens=4)) == want
     assert len(small.encoder.cache) == 3 and small.encoder.cache.bytes == 3 * each
     assert small.encoder.calls == 6
     assert small.generate(asked, Sampling(max_tokens=4)) == want and small.encoder.calls > 6
-    none = cached(omni, CacheSettings(max_bytes=0))
+    none = cached(omni, 0)
     assert none.generate([asked[0], asked[0]], Sampling(max_tokens=4)) == [want[0], want[0]]
     assert none.encoder.calls == 1, "one batch hears a clip once even so"
-    spilling = cached(omni, CacheSettings(max_bytes=each, folder=tmp_path))
+    spilling = cached(omni, each, tmp_path)
     for _ in range(2):
         assert spilling.generate(asked, Sampling(max_tokens=4)) == want
     assert spilling.encoder.calls == 6

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.audio import AudioError, AudioRef
-from audio_eval.models.hf import inputs
 from audio_eval.models.hf.batches import cut_batches
+from audio_eval.models.hf.families import base
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.hf.prefetch import ahead
 from audio_eval.models.hf.settings import EngineSettings
@@ -135,20 +135,20 @@ def test_a_budget_changes_no_answer_and_no_order(built: Built) -> None:
 
 def threaded(built: Built) -> HFPolicy:
     """With threads, which a CPU has only when asked."""
-    return HFPolicy("m", str(built.folder), batch_size=2, engine=EngineSettings(threads=2))
+    return HFPolicy("m", str(built.folder), batch_size=2, engine=EngineSettings(prefetch_threads=2))
 
 
 def test_audio_is_prepared_while_the_model_runs(omni: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = threaded(omni)
     asked = [question(i, 0.5) for i in range(6)]
     where: list[str] = []
-    real = inputs.features_of
+    real = base.features_of
 
     def noting(*args: object) -> object:
         where.append(threading.current_thread().name)
         return real(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inputs, "features_of", noting)
+    monkeypatch.setattr(base, "features_of", noting)
     began: list[int] = []
     policy.model.model.language_model.register_forward_pre_hook(
         lambda *_: began.append(eventually(lambda: len(where) == 6) and len(where))
@@ -169,14 +169,14 @@ def test_a_failure_is_its_questions_alone(omni: Built, tmp_path: Path) -> None:
 
 def test_a_mistake_in_a_thread_names_the_question(omni: Built, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = [question(i, 0.5) for i in range(5)]
-    real = inputs.features_of
+    real = base.features_of
 
     def failing(audio: AudioRef, *args: object) -> object:
         if audio == asked[3].audio:
             raise MemoryError("too large")
         return real(audio, *args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(inputs, "features_of", failing)
+    monkeypatch.setattr(base, "features_of", failing)
     with pytest.raises(RuntimeError, match=r"question 'q3'.*too large"):
         threaded(omni).generate(asked, Sampling(max_tokens=1))
     assert eventually(lambda: workers() == 0)
@@ -191,6 +191,6 @@ def test_a_recording_that_vanishes_is_an_error_of_its_question(omni: Built, monk
     def gone(*_: object) -> None:
         raise AudioError("gone")
 
-    monkeypatch.setattr(inputs, "features_of", gone)
+    monkeypatch.setattr(base, "features_of", gone)
     [group] = policy.generate(asked, Sampling(max_tokens=1))
     assert group.error == "gone"
