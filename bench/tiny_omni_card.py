@@ -19,7 +19,8 @@ from tabulate import tabulate
 
 from audio_eval.audio import AudioRef
 from audio_eval.cli.run import quiet_libraries
-from audio_eval.models.catalog import TINY_OMNI, load_policy
+from audio_eval.models.backends import load_policy
+from audio_eval.models.catalog import TINY_OMNI
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.prompts import PromptTemplate, find
 from audio_eval.questions import Question
