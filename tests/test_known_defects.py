@@ -1,79 +1,7 @@
-"""Defects of published code for test-time RL and audio RL, each with the tests that would catch it here.
-
-Numbers are the sections of the project's facts on methods (methods.md). An entry is the defect, then the tests, or why
-it cannot occur. ``test_the_table_is_whole`` reads this text.
-
-TTRL (PRIME-RL/TTRL)
-2.3.1  Samples that cannot be parsed are dropped before the vote; where none is left it crashes, or a letter is drawn.
-       tests/rl/test_votes.py::test_where_nobody_named_an_option_there_is_no_label
-       tests/methods/test_ttrl.py::test_a_step_in_which_nobody_names_an_option
-       tests/methods/test_aqa_ttrl.py::test_it_skips_what_has_no_label_and_counts_it
-2.3.2  A leaked loop variable writes every rollout's reward to the place of the last one.
-       tests/test_known_defects.py::test_an_advantage_reaches_its_own_completion_alone
-       tests/models/test_training.py::test_the_gradient_is_that_of_repeated_prompts
-2.3.3  Of a tie the answer that came first wins.
-       tests/rl/test_votes.py::test_a_tie_does_not_depend_on_the_order_of_the_samples
-       tests/rl/test_votes.py::test_a_tie_depends_on_seed_and_id_and_is_even
-       tests/rl/consensus/test_semantic.py::test_a_tie_does_not_depend_on_the_order_of_drawing
-2.3.4  The reward knows its data sets by name and refuses others.
-       tests/test_known_defects.py::test_a_task_of_any_name_can_be_adapted_on
-2.3.5  A script without a number of rollouts makes a mini-batch of size 0.
-       tests/test_known_defects.py::test_no_size_can_be_zero
-2.3.6  All 64 votes of a prompt are decoded and kept before half of them are dropped.
-       tests/test_known_defects.py::test_votes_take_the_memory_of_what_differs
-       tests/models/test_sampler_counts.py::test_counts_sum_to_n_and_completions_are_unique
-
-OP-TTRAV (mvideet/OP-TTRAV)
-3.7.1  multi_attempt is accepted and ignored.
-       tests/rl/test_attempts.py::test_at_most_max_attempts_and_the_last_group_is_kept
-       tests/methods/test_aqa_ttrl.py::test_it_draws_groups_without_contrast_again
-       tests/methods/test_op_ttrl.py::test_attempts_are_no_setting
-       tests/methods/test_ttrl.py::test_attempts_are_no_setting
-       tests/test_known_defects.py::test_attempts_are_seen_in_the_log
-3.7.2  Confidences are dealt out by the order of random ids, not to the question that they belong to.
-       tests/methods/test_aqa_ttrl.py::test_it_scales_advantages_by_the_confidence_of_the_vote
-       tests/test_known_defects.py::test_a_confidence_goes_with_its_question_in_any_order
-3.7.3  Left padding and the sum of the mask find a token that is not the last one.
-       tests/rl/consensus/test_encoders.py::test_the_mask_sum_is_not_the_last_token_under_left_padding
-       tests/rl/consensus/test_encoders.py::test_a_short_text_alone_is_the_short_text_beside_a_long_one
-3.7.4  What cannot be parsed becomes a random letter, in the label, the reward and the score.
-       tests/scoring/test_choice.py::test_names_no_single_option
-       tests/methods/test_op_ttrl.py::test_silence_does_not_vote_and_is_counted
-       tests/test_known_defects.py::test_what_names_no_option_earns_nothing
-3.7.5  The judge gets bare text without the chat template, and its score is the first number anywhere.
-       tests/rl/consensus/test_judging.py::test_a_reply_is_a_score_or_none
-       tests/rl/consensus/test_judging.py::test_the_policy_is_asked_greedily_without_audio_through_its_template
-       tests/methods/test_op_ttrl.py::test_a_score_that_cannot_be_read_is_no_reward
-3.7.6  The audio was taken out of the batch before the training forward; clips under a second crash the tower.
-       tests/test_known_defects.py::test_the_gradient_hears_the_recording
-       tests/models/test_known_defects.py::test_two_recordings_in_a_step_have_the_gradients_of_each_alone
-       tests/models/test_generation.py::test_a_clip_that_is_too_short_for_the_tower_is_padded
-3.7.7  Nine patches of vLLM and verl for audio in video.
-       Cannot occur: no vLLM and no trainer is patched; one model generates and learns (audio_eval/models/hf).
-
-R1-AQA (xiaomi-research/r1-aqa), src/trainer/grpo_trainer.py and src/test_mmau.py
-4.5.a  Features are tiled while ids are interleaved: with two prompts in a batch the recordings are exchanged.
-       tests/models/test_known_defects.py::test_two_recordings_in_a_step_have_the_gradients_of_each_alone
-       tests/models/test_known_defects.py::test_two_recordings_in_a_batch_have_the_answers_of_each_alone
-4.5.b  The update cuts the prompt to its last 512 tokens, generation does not.
-       tests/models/test_known_defects.py::test_a_prompt_of_more_than_512_tokens_is_scored_whole
-       tests/models/test_known_defects.py::test_the_answer_to_a_long_prompt_is_that_of_the_whole_prompt
-4.5.c  Internals of one version of trl are relied on.
-       Cannot occur: the loop is our own (audio_eval/rl/loop.py), and trl is for comparison alone (an extra).
-       tests/test_known_defects.py::test_no_trainer_is_a_dependency
-4.5.d  The left channel is taken for the recording.
-       tests/test_audio.py::test_channels_are_averaged
-       tests/test_known_defects.py::test_what_only_the_right_channel_holds_is_heard
-4.5.14 The loss is near 0 throughout and says nothing of the progress (issue #14): rewards are logged beside it.
-       tests/methods/test_aqa_ttrl.py::test_it_logs_what_it_learns_from
-4.4    Greedy decoding is left to the checkpoint's generation_config.
-       tests/methods/test_direct.py::test_direct_is_one_greedy_response_a_question
-       tests/models/test_generation.py::test_greedy_tokens_are_those_of_transformers_generate
-"""
+"""Defects of published code that no other test file catches; docs/known-defects.md has the whole list."""
 
 from __future__ import annotations
 
-import importlib
 import io
 import json
 import re
@@ -103,33 +31,8 @@ from audio_eval.runs.plan import plan
 from audio_eval.store import JsonLines
 from tests.models.checkpoints import BUILDERS, clip
 from tests.models.conftest import Built
-from tests.models.test_gradient import step
-from tests.models.test_training import assert_same_gradients, settings, started
+from tests.models.training import assert_same_gradients, settings, started, step
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
-
-ENTRY = re.compile(r"^(\d\.\d(?:\.\w+)?) +\S", re.MULTILINE)
-TEST = re.compile(r"(tests/[\w/]+)\.py::(\w+)")
-
-
-def entries() -> dict[str, str]:
-    """The text of each entry of the table, by its number."""
-    assert __doc__ is not None
-    found = list(ENTRY.finditer(__doc__))
-    ends = [match.start() for match in found[1:]] + [len(__doc__)]
-    return {match[1]: __doc__[match.start() : end] for match, end in zip(found, ends, strict=True)}
-
-
-def test_the_table_is_whole() -> None:
-    wanted = {f"2.3.{i}" for i in range(1, 7)} | {f"3.7.{i}" for i in range(1, 8)} | {f"4.5.{c}" for c in "abcd"}
-    assert wanted <= set(entries())
-    for number, text in entries().items():
-        assert TEST.search(text) or "Cannot occur: " in text, number
-
-
-@pytest.mark.parametrize("number", entries())
-def test_the_tests_of_the_table_exist(number: str) -> None:
-    for module, name in TEST.findall(entries()[number]):
-        assert callable(getattr(importlib.import_module(module.replace("/", ".")), name)), f"{module}::{name}"
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,7 @@ from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.questions import Question
 from tests.models.checkpoints import model_inputs, question
 from tests.models.conftest import Built
-from tests.models.test_gradient import MIXED
-from tests.models.test_training import advantages_of, everything, settings, started
+from tests.models.training import MIXED, advantages_of, everything, gradients_of, settings, started
 
 
 def test_by_hand() -> None:
@@ -82,7 +81,7 @@ def test_a_policy_in_training_asks_its_own_weights(
     got = policy.self_certainty(MIXED)
     assert max(sizes) <= chunk and sum(rows) == (5 if budget > 1 else 11)
     assert_alike(got, plain(built, policy, MIXED))
-    assert all(parameter.grad is None for parameter in policy._names)
+    assert not gradients_of(policy)
     assert not np.allclose(np.concatenate(got), np.concatenate(built.policy().self_certainty(MIXED)), rtol=1e-3)
 
 

@@ -15,15 +15,17 @@ from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from tests.models.checkpoints import clip, model_inputs, question
 from tests.models.conftest import Built
-from tests.models.test_gradient import given, rows_of, step
-from tests.models.test_training import (
+from tests.models.training import (
     advantages_of,
     all_logprobs,
     assert_same_gradients,
     both_ways,
+    given,
     reference_gradients,
+    rows_of,
     settings,
     started,
+    step,
 )
 
 # --- (a) ------------------------------------------------------------------------------------------------------------

@@ -16,8 +16,22 @@ from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import LossName, Training
 from tests.models.checkpoints import model_inputs
 from tests.models.conftest import Built
-from tests.models.test_gradient import LOSSES, MIXED, Gradients, given, rows_of, step
-from tests.models.test_training import advantages_of, assert_same_gradients, everything, record, settings, started
+from tests.models.training import (
+    LOSSES,
+    MIXED,
+    Gradients,
+    advantages_of,
+    assert_same_gradients,
+    before_each_update,
+    everything,
+    given,
+    gradients_by_name,
+    record,
+    rows_of,
+    settings,
+    started,
+    step,
+)
 
 Rows = list[tuple[torch.Tensor, torch.Tensor]]
 
@@ -103,17 +117,17 @@ def test_the_gradient_is_that_of_repeated_rows_in_any_micro_batches(built: Built
         policy = started(built, training)
         old, wanted = samples(built, policy, CUT), list[Gradients]()
         noted = record(policy)
-        go = policy._optimizer.step
-
-        def compare(policy: HFPolicy = policy, old: Rows = old, wanted: list = wanted, go: Any = go) -> None:
-            loss = plain_loss(samples(built, policy, CUT), old, base, CUT, advantages, policy._training)
-            found = torch.autograd.grad(loss, list(policy._names), allow_unused=True)
-            wanted.append({n: g for n, g in zip(policy._names.values(), found, strict=True) if g is not None})
-            losses.append(float(loss.detach()))
-            go()
-
         losses: list[float] = []
-        policy._optimizer.step = compare
+
+        def compare(
+            policy: HFPolicy = policy, training: Training = training, old: Rows = old, wanted: list = wanted,
+            losses: list = losses,
+        ) -> None:  # fmt: skip
+            loss = plain_loss(samples(built, policy, CUT), old, base, CUT, advantages, training)
+            wanted.append(gradients_by_name(policy, loss))
+            losses.append(float(loss.detach()))
+
+        before_each_update(policy, compare)
         stats = policy.train_step(CUT, advantages).metrics
         assert len(noted) == training.inner_updates
         for got, want in zip(noted, wanted, strict=True):
