@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 
 def cut_batches(lengths: Sequence[int], budget: int, most: int) -> list[list[int]]:
-    """Indices in batches, longest first: ``longest x count`` within ``budget``, at most ``most`` of them, at least one.
+    """Batches of indices, longest first: ``longest * count`` is within ``budget``, and a batch has 1 to ``most`` indices.
 
-    A function of ``lengths`` alone: a resumed run cuts as the first one did.
+    They depend on the arguments only, so that a resumed run makes the same batches.
     """
     batches: list[list[int]] = []
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):

@@ -1,8 +1,8 @@
-"""Decoding from shared prompts: a prompt is forwarded once, and every row that branches off reads its keys in place.
+"""Decoding from shared prompts: a prompt is forwarded once, and all rows that branch off read its keys in place.
 
-A row (R) is a live prefix of an answer; it belongs to one question (Q). Its own keys and values are those of its
-few tokens. The prompt's are stored once a question: not once a row, and never copied when rows branch or end.
-Attention over both parts is put together by their log-sum-exp, which is exact.
+A row (R) is an unfinished answer to one question (Q). It has keys and values for its own few tokens only. Those of the
+prompt are stored once per question and are not copied when rows branch or end. The attention over the two parts is
+combined by their log-sum-exp, which is exact.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NAME = "audio_eval_branches"
 
 
 class Branches:
-    """The prompts (Q) of a batch and the rows (R) that grow from them; at the start one row a question."""
+    """The prompts (Q) of a batch and the rows (R) that grow from them; one row per question at the start."""
 
     def __init__(self, language_model: Any, prompts: Prefill) -> None:
         self._model = language_model
@@ -28,12 +28,12 @@ class Branches:
         self.hidden_RH = prompts.hidden_QH
         self._owner_R = torch.arange(len(self.position_R), device=self.position_R.device)
         self._shared = _Shared(prompts.layers, prompts.mask_QP)
-        self._own = DynamicCache(config=language_model.config)  # of the rows' tokens, (R, kv heads, T, head dim)
+        self._own = DynamicCache(config=language_model.config)  # for the rows' tokens, (R, kv heads, T, head dim)
 
     def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
-        """New rows: row ``parents[i]`` of before, followed by ``tokens[i]``; rows that are no parent leave.
+        """Make new rows: each is row ``parents[i]`` of before with ``tokens[i]`` appended. Other rows are dropped.
 
-        Sets ``hidden_RH``, the last hidden states of the new rows. Parents are in rising order.
+        Sets ``hidden_RH``, the last hidden states of the new rows. ``parents`` is in rising order.
         """
         device = self._owner_R.device
         if list(parents) != list(range(len(self._owner_R))):
@@ -45,7 +45,7 @@ class Branches:
         with _attention(self._model.config):
             out = self._model(
                 input_ids=torch.tensor(tokens, device=device)[:, None],
-                attention_mask={"full_attention": None},  # every row sees its whole prompt and all of its own tokens
+                attention_mask={"full_attention": None},  # every row sees its whole prompt and all its own tokens
                 position_ids=self.position_R[:, None],
                 past_key_values=self._own,
                 use_cache=True,
@@ -55,7 +55,7 @@ class Branches:
         self.hidden_RH = out.last_hidden_state[:, -1]
 
     def _drop_questions(self) -> None:
-        """Let go of the prompts without rows, once they are half of all: dropping copies the others."""
+        """Drop prompts without rows once they are half of all; not sooner, since dropping copies the others."""
         live, numbered_R = self._owner_R.unique(return_inverse=True)
         if 2 * len(live) <= self._shared.questions:
             self._shared.select(live)
@@ -63,21 +63,21 @@ class Branches:
 
 
 class _Shared:
-    """Keys and values of the prompts, (Q, kv heads, P, head dim) a layer, and where each row's query is placed."""
+    """Keys and values of the prompts, (Q, kv heads, P, head dim) per layer, and the place of each row's query."""
 
     def __init__(self, layers: list[Layer], mask_QP: torch.Tensor) -> None:
         self.layers, self._mask_QP = layers, mask_QP
         self.bias = _bias(mask_QP)
-        self.slots = 1  # rows of the question that has most
+        self.slots = 1  # the number of rows of the question that has most
         self.place_R = torch.empty(0, dtype=torch.long)
 
     @property
     def questions(self) -> int:
-        """Q."""
+        """The number of questions, Q."""
         return len(self._mask_QP)
 
     def select(self, questions: torch.Tensor) -> None:
-        """Keep these questions alone, and no more positions than they need."""
+        """Keep only these questions, and only as many positions as they need."""
         self._mask_QP = self._mask_QP[questions]
         longest = int(self._mask_QP.sum(dim=1).max())
         self._mask_QP = self._mask_QP[:, :longest]
@@ -85,7 +85,7 @@ class _Shared:
         self.layers = [(k[questions, :, :longest], v[questions, :, :longest]) for k, v in self.layers]
 
     def place(self, owner_R: torch.Tensor) -> None:
-        """Number the rows within their questions; owners are in rising order."""
+        """Number the rows within their questions; ``owner_R`` is in rising order."""
         counts_Q = torch.bincount(owner_R, minlength=self.questions)
         first_Q = counts_Q.cumsum(0) - counts_Q
         self.slots = int(counts_Q.max())
@@ -93,7 +93,7 @@ class _Shared:
 
 
 def _bias(mask_QP: torch.Tensor) -> torch.Tensor:
-    """What is added to scores to keep attention off the padding, float32 (Q, 1, 1, P)."""
+    """The bias that masks the padding in attention scores, float32 (Q, 1, 1, P)."""
     bias = torch.zeros(mask_QP.shape, device=mask_QP.device)
     return bias.masked_fill(~mask_QP, torch.finfo(bias.dtype).min)[:, None, None, :]
 
@@ -109,7 +109,7 @@ def _branch_attention(
     group = heads // kv
     query_RKGD = (query * scaling).view(rows, kv, group, dim)
     own, own_lse = _attend(query_RKGD, key, value)
-    # the rows of a question stand side by side, so that its prompt is read once for all of them
+    # the rows of a question are put side by side, so that its prompt is read once for all of them
     spread = query.new_zeros(questions * shared.slots, kv, group, dim).index_copy(0, shared.place_R, query_RKGD)
     spread = spread.view(questions, shared.slots, kv, group, dim).transpose(1, 2).flatten(2, 3)
     heard, heard_lse = _attend(spread, keys, values, shared.bias)
@@ -118,7 +118,7 @@ def _branch_attention(
         back = t.view(questions, kv, shared.slots, group, t.shape[-1]).transpose(1, 2).flatten(0, 1)
         return back[shared.place_R]
 
-    weight = torch.sigmoid(of_rows(heard_lse) - own_lse)  # the share of the attention that falls on the prompt
+    weight = torch.sigmoid(of_rows(heard_lse) - own_lse)  # the share of attention on the prompt
     out = weight * of_rows(heard) + (1 - weight) * own
     return out.to(query.dtype).view(rows, 1, heads, dim), None
 
@@ -137,7 +137,7 @@ def _attend(
 
 @contextmanager
 def _attention(config: Any) -> Iterator[None]:
-    """Let the language model use ``_branch_attention`` for a moment."""
+    """Let the language model use ``_branch_attention`` inside the context."""
     before = config._attn_implementation
     config._attn_implementation = _NAME
     try:

@@ -1,7 +1,7 @@
-"""One token for each sample, by inverting the distribution function of the row it is in, where the logits are.
+"""Draws a token for each sample on the device, by inverting the cumulative distribution of the row it is in.
 
-A sample's token depends on its own uniform number and its row's distribution alone. Only numbers and tokens cross
-between host and device, never a vocabulary.
+A sample's token depends only on its own uniform number and its row's distribution. Only these numbers and the tokens
+are copied between host and device, never a whole distribution.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ import torch
 
 from audio_eval.models.policy import Sampling
 
-_CELLS = 1 << 25  # rows x vocabulary that are worked on at once: 256 MB of the cumulative sums
-_HEAD = 1024  # of the most probable tokens, in which top_p mostly ends
+_CELLS = 1 << 25  # rows x vocabulary that are handled at once: 256 MB of cumulative sums
+_HEAD = 1024  # most probable tokens among which top_p mostly ends
 
 
 def draw(head: Any, hidden_RH: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """Next token (S,) of samples that stand in rows ``row_S`` (rising), at points (S,) of [0, 1); greedy ignores these.
+    """The next token (S,) of samples in rows ``row_S`` (rising), by points (S,) in [0, 1), which greedy decoding ignores.
 
     ``head`` maps hidden states (R, hidden) to logits (R, V).
     """
@@ -37,9 +37,9 @@ def draw(head: Any, hidden_RH: torch.Tensor, row_S: np.ndarray, point_S: np.ndar
 
 
 def probabilities(logits_RV: torch.Tensor, sampling: Sampling) -> torch.Tensor:
-    """What is drawn from, (R, V), not normalised: the logits after temperature, top_k and top_p, in this order.
+    """The distributions to draw from (R, V), not normalised: after temperature, top_k and top_p, in this order.
 
-    A token as probable as the last one that is kept is kept too, so that the order of equals does not matter.
+    Tokens as probable as the last kept one are kept too, so that the order among equals does not matter.
     """
     probs_RV = torch.softmax(logits_RV / sampling.temperature, dim=-1)
     vocabulary = probs_RV.shape[-1]
@@ -51,15 +51,15 @@ def probabilities(logits_RV: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         ordered = probs_RV.topk(min(_HEAD, vocabulary), dim=-1).values
         if bool((ordered.sum(dim=-1, keepdim=True) < bound_R1).any()):
             ordered = probs_RV.sort(dim=-1, descending=True).values
-        # the token that crosses the bound stays, and so does the first one
+        # the token that crosses the bound is kept, and always the first one
         kept_R1 = (ordered.cumsum(dim=-1) - ordered < bound_R1).sum(dim=-1, keepdim=True).clamp(min=1)
         probs_RV = probs_RV.masked_fill(probs_RV < ordered.gather(-1, kept_R1 - 1), 0.0)
     return probs_RV
 
 
 def _invert(probs_RV: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray) -> np.ndarray:
-    """For each sample the token whose share of its row's cumulative sum holds the sample's point."""
-    cumulative_RV = probs_RV.cumsum(dim=-1, dtype=torch.float64)  # in double: a rare token's share must not round away
+    """For each sample the token whose interval of its row's cumulative sum contains the sample's point."""
+    cumulative_RV = probs_RV.cumsum(dim=-1, dtype=torch.float64)  # in double, or rare tokens would be lost to rounding
     counts_R = np.bincount(row_S, minlength=len(probs_RV))
     column_S = np.arange(len(row_S)) - (counts_R.cumsum() - counts_R)[row_S]
     points_RM = np.zeros((len(probs_RV), int(counts_R.max())))
@@ -67,5 +67,5 @@ def _invert(probs_RV: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray) -> n
     total_R1 = cumulative_RV[:, -1:]
     below_R1 = torch.nextafter(total_R1, torch.zeros_like(total_R1))
     scaled_RM = torch.minimum(torch.from_numpy(points_RM).to(total_R1.device) * total_R1, below_R1)
-    tokens_RM = torch.searchsorted(cumulative_RV, scaled_RM, right=True)  # never a token of probability zero
+    tokens_RM = torch.searchsorted(cumulative_RV, scaled_RM, right=True)  # never a token with probability zero
     return tokens_RM.cpu().numpy()[row_S, column_S]

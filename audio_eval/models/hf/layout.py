@@ -1,11 +1,11 @@
-"""Rows for the shared-prefix forward: a question's prompt once, its unique completions behind it, side by side.
+"""Rows for the shared-prefix forward pass: a question's prompt once, followed by its unique completions.
 
     row        p p p p | a a a | b b | c c c c | padding
     position   0 1 2 3   4 5 6   4 5   4 5 6 7
 
-A completion sees its prompt and itself, never its siblings, and its positions go on from the prompt's: every token gets
-the hidden state it would have in a row of its own. One causal pass over such rows needs no key-value cache, so nothing
-is gathered or kept beside the activations, and checkpointing works as in any forward (docs/engine.md has the figures).
+A completion attends to its prompt and itself, not to the other completions, and its positions follow the prompt's.
+So every token gets the hidden state that it would have in a row of its own. One causal pass over such rows needs no
+key-value cache, and activation checkpointing works as usual (figures: docs/engine.md).
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import torch
 
 from audio_eval.models.hf.inputs import right_pad
 
-ALIGN = 8  # CUDA's attention copies a mask whose rows are not a multiple of this, once a layer
-PADDING = -1  # the segment of padding; 0 is the prompt's, 1.. the completions'
+ALIGN = 8  # CUDA's attention copies a mask in every layer unless its row length is a multiple of this
+PADDING = -1  # segment of the padding; 0 is the prompt, 1 and up are the completions
 
 
 @dataclass
@@ -35,8 +35,8 @@ class SharedPrefix:
 class Packed:
     """Rows (R) of padded length L, and where the N completion tokens are predicted.
 
-    ``bias_R1LL`` is added to the attention's scores. Token ``targets_N[n]`` is predicted at row ``rows_N[n]``, column
-    ``columns_N[n]``; completions stand one after the other, ``lengths_U`` tokens each.
+    ``bias_R1LL`` is added to the attention scores. Token ``targets_N[n]`` is predicted at row ``rows_N[n]``, column
+    ``columns_N[n]``. The N tokens are those of the completions in order, ``lengths_U`` tokens each.
     """
 
     embeds_RLH: torch.Tensor
@@ -49,7 +49,7 @@ class Packed:
 
 
 def row_length(prompt: int, completions: Sequence[int]) -> int:
-    """Tokens of a row: of each completion all but the last, which is predicted and predicts nothing."""
+    """Tokens of a row. Of each completion the last one is left out: nothing is predicted from it."""
     return prompt + sum(length - 1 for length in completions)
 
 
@@ -66,7 +66,7 @@ def pack(rows: Sequence[SharedPrefix], embed: Any) -> Packed:
         positions.append(np.concatenate([np.arange(prompt), *(np.arange(prompt, prompt + n) for n in inner)]))
         start = prompt
         for n in inner:
-            column_at += [prompt - 1, *range(start, start + n)]  # the prompt's end predicts every first token
+            column_at += [prompt - 1, *range(start, start + n)]  # the prompt's last token predicts the first token of each completion
             row_at += [r] * (n + 1)
             start += n
     embeds_RLH, _ = right_pad(embeds)
@@ -99,13 +99,13 @@ def _stack(rows: Sequence[np.ndarray], length: int, fill: int, device: torch.dev
 def _bias(segments_RL: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
     """(R, 1, L, L): 0 where a query sees a key, the lowest number elsewhere.
 
-    A bias rather than a boolean mask: the attention would turn that into a bias of its own in every layer and keep all
-    of them for the backward. For the same reason it has the dtype that the attention computes in.
+    With a boolean mask, attention would make a bias of its own in every layer and keep all of them for the backward
+    pass. For the same reason the bias has the dtype that attention computes in.
     """
     device = segments_RL.device
     if torch.is_autocast_enabled(device.type):
         dtype = torch.get_autocast_dtype(device.type)
     query, key = segments_RL[:, :, None], segments_RL[:, None, :]
-    # padding sees the prompt as well: no row of scores is empty, and nothing reads its hidden states
+    # padding sees the prompt too, so that no row of scores is empty; its hidden states are not used
     seen = ((key == 0) | (key == query)).tril()
     return torch.zeros(seen.shape, device=device, dtype=dtype).masked_fill(~seen, torch.finfo(dtype).min)[:, None]

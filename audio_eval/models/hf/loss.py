@@ -1,8 +1,8 @@
-"""The GRPO family's loss on unique completions. SFT is its special case: one given completion with advantage 1.
+"""The GRPO family's loss on unique completions. SFT is a special case: one given completion with advantage 1.
 
-A step's loss is the sum over unique completions u of ``weight_u`` times the sum of u's token losses. The weights hold
-everything that is divided by, and they are of the whole step: micro-batches add up to the same gradient however they
-are cut. A completion that was drawn c times weighs c times as much, as if it stood there c times.
+A step's loss is the sum over unique completions u of ``weight_u`` times the sum of u's token losses. All divisors are in
+the weights, and they are totals of the whole step, so the gradient does not depend on the micro-batches. A completion
+that was drawn c times has c times the weight.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from audio_eval.models.policy import LossName, Training
 
 @dataclass(frozen=True)
 class Totals:
-    """The drawn completions of a step and their tokens, and the length that a completion may have.
+    """The numbers of sampled completions and of their tokens in a step, and the longest length allowed.
 
-    Those of skipped groups count as well: an advantage of zero is a loss of zero, not an absent one. A completion that
-    is masked because it was cut stays among ``completions``; its tokens are not among ``tokens``.
+    Skipped groups count as well: an advantage of zero is a loss of zero, not a missing one. A completion that is masked
+    because it was cut counts in ``completions``, but not in ``tokens``.
     """
 
     completions: int
@@ -52,8 +52,8 @@ def token_terms(
         KL    = p_ref / p - log(p_ref / p) - 1
 
     DeepSeekMath, arXiv 2402.03300, eq. 3, and eq. 4 for the KL (the estimator k3 of Schulman, "Approximating KL
-    divergence", 2020). A ``clip_high`` of its own is DAPO's clip-higher, arXiv 2503.14476, section 3.1; None: ``clip``.
-    H is the entropy in nats of the distribution the token was drawn from. Under ``gspo`` the ratio is the completion's.
+    divergence", 2020). A separate ``clip_high`` is DAPO's clip-higher, arXiv 2503.14476, section 3.1; None: ``clip``.
+    H is the entropy in nats of the token's distribution. Under ``gspo`` the ratio is that of the whole completion.
     """
     advantages_U1 = advantages_U[:, None]
     ratio = _ratios(training.loss, logprobs_UT - old_logprobs_UT, mask_UT)
@@ -72,7 +72,7 @@ def token_terms(
 
 
 def _ratios(loss: LossName, log_ratios_UT: torch.Tensor, mask_UT: torch.Tensor) -> torch.Tensor:
-    """Of each token p / p_old; under ``gspo`` their geometric mean over the completion, at each of its tokens."""
+    """p / p_old of each token; under ``gspo`` the geometric mean over the completion, for each of its tokens."""
     if loss == "gspo":
         lengths_U1 = mask_UT.sum(dim=1, keepdim=True).clamp(min=1)
         means_U1 = (log_ratios_UT * mask_UT).sum(dim=1, keepdim=True) / lengths_U1
@@ -81,16 +81,16 @@ def _ratios(loss: LossName, log_ratios_UT: torch.Tensor, mask_UT: torch.Tensor) 
 
 
 def completion_weights(loss: LossName, lengths_U: torch.Tensor, counts_U: torch.Tensor, totals: Totals) -> torch.Tensor:
-    """The weight (U,) of each token of a completion; the names and formulas are TRL's (``GRPOTrainer._compute_loss``).
+    """The weight (U,) of each token of a completion. Names and formulas are TRL's (``GRPOTrainer._compute_loss``).
 
     With N completions of T_i tokens in the step and l the token losses:
 
     - ``grpo``: 1/N sum_i 1/T_i sum_t l_it. DeepSeekMath, arXiv 2402.03300, eq. 3.
     - ``dr_grpo``: 1/(N max_tokens) sum_i sum_t l_it: no length bias. Dr. GRPO, arXiv 2503.20783.
-    - ``dapo``: 1/(sum_i T_i) sum_i sum_t l_it: every token of the step alike. DAPO, arXiv 2503.14476, section 3.3.
-    - ``bnpo``: the same divided by the tokens of the batch, arXiv 2506.02864. TRL's batch is the micro-batch, so there
-      the gradient depends on how the step is cut. Here the batch is the step, which makes it equal to ``dapo``.
-    - ``gspo``: as ``grpo``, of losses that have one ratio a completion, exp(mean_t(log p - log p_old)), clipped as a
+    - ``dapo``: 1/(sum_i T_i) sum_i sum_t l_it: all tokens of the step weigh the same. DAPO, arXiv 2503.14476, section 3.3.
+    - ``bnpo``: divided by the tokens of the batch, arXiv 2506.02864. TRL's batch is the micro-batch, so there the
+      gradient depends on the micro-batches. Here the batch is the step, which makes it equal to ``dapo``.
+    - ``gspo``: like ``grpo``, with one ratio per completion, exp(mean_t(log p - log p_old)), which is clipped as a
       whole. GSPO, arXiv 2507.18071, eq. 5 to 7 (TRL: ``importance_sampling_level="sequence"``). Such ratios stay closer
       to 1: the paper's ``clip`` and ``clip_high`` are 3e-4 and 4e-4.
     """
@@ -102,5 +102,5 @@ def completion_weights(loss: LossName, lengths_U: torch.Tensor, counts_U: torch.
 
 
 def weighted_sum(values_UT: torch.Tensor, mask_UT: torch.Tensor, weights_U: torch.Tensor) -> torch.Tensor:
-    """Sum over real tokens, each weighted as its completion."""
+    """Sum over real tokens, each with its completion's weight."""
     return ((values_UT * mask_UT).sum(dim=1) * weights_U).sum()

@@ -26,11 +26,11 @@ class Piece:
 def micro_batches(
     prompts_Q: Sequence[int], owners_U: Sequence[int], lengths_U: Sequence[int], budget: int
 ) -> list[list[Piece]]:
-    """Batches of at most ``budget`` tokens after padding, longest rows first.
+    """Micro-batches of at most ``budget`` tokens with padding, longest rows first.
 
     ``prompts_Q`` are the lengths of the prompts, ``owners_U`` and ``lengths_U`` the question and the length of each
-    completion. A question stays in one piece unless it is longer than the budget by itself; a single completion is
-    never cut, whatever the budget.
+    completion. A question stays in one piece unless it is longer than the budget by itself. A single completion is
+    never split.
     """
     owned: list[list[int]] = [[] for _ in prompts_Q]
     for u, owner in enumerate(owners_U):
@@ -66,11 +66,11 @@ class Budget:
         self.retries = 0
 
     def run(self, cut: Callable[[int], list[list[Piece]]], work: Callable[[list[list[Piece]]], T]) -> T:
-        """``work`` on the micro-batches that ``cut`` makes of the budget, all anew with half of it while memory fails.
+        """Run ``work`` on the micro-batches that ``cut`` makes for the budget; out of memory, again with half of it.
 
-        ``work`` must start afresh on each call: a backward that failed half-way has already added to some gradients.
-        As the longest micro-batch comes first, a failure seldom has much work behind it. The error is passed on once
-        every micro-batch is a single completion.
+        ``work`` must start from nothing on each call: a backward pass that failed has already added to some gradients.
+        The longest micro-batch comes first, so a failure seldom wastes much work. The error is raised once every
+        micro-batch is a single completion.
         """
         while True:
             batches = cut(self.tokens)
@@ -79,7 +79,7 @@ class Budget:
             except torch.cuda.OutOfMemoryError:
                 if all(len(batch) == 1 and len(batch[0].completions) == 1 for batch in batches):
                     raise
-            # out here the failed graph is no longer held by the error
+            # outside of the except block the error no longer holds the failed graph
             self.tokens = max(1, min(self.tokens, max(padded_tokens(batch) for batch in batches)) // 2)
             self.retries += 1
             if torch.cuda.is_available():

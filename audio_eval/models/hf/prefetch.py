@@ -1,4 +1,4 @@
-"""Work in threads ahead of the one who waits for it: results in order, a bound on what lies ready, no hanging."""
+"""Work done ahead in threads: results in order, a bound on what is ready and not used yet, no hanging."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ R = TypeVar("R")
 def ahead(
     items: Iterable[T], work: Callable[[T], R], size: Callable[[T], float], bound: float, threads: int = 1
 ) -> Generator[tuple[T, R], None, None]:
-    """``(item, work(item))`` in the order of ``items``, worked on by ``threads`` before they are asked for.
+    """Yield ``(item, work(item))`` in the order of ``items``; ``threads`` work ahead of the consumer.
 
-    What is begun and not yet taken stays within ``bound`` of summed ``size``, but for one item; without threads each
-    item is worked on when it is due. An exception of ``work`` is raised where its item is due. The threads are daemons
-    and stop when the iterator is closed: neither an error nor Ctrl-C waits for a recording that takes long to read.
+    The items that are begun and not yet consumed have a summed ``size`` of at most ``bound``, or are a single item.
+    With 0 threads each item is worked on when it is due. An exception of ``work`` is raised when its item is due. The
+    threads are daemons and stop when the generator is closed, so neither an error nor Ctrl-C has to wait for them.
     """
     if not threads:
         yield from ((item, work(item)) for item in items)
@@ -33,7 +33,7 @@ def ahead(
             item, future = task
             try:
                 future.set_result(work(item))
-            except BaseException as error:  # the waiting thread must learn of everything, or it waits for ever
+            except BaseException as error:  # the consumer must learn of every error, or it waits for ever
                 future.set_exception(error)
 
     for _ in range(threads):
@@ -54,7 +54,7 @@ def ahead(
         while pending:
             item, _, future = pending.popleft()
             result = future.result()
-            begin()  # now, not when the next is asked for: until then there is time to work
+            begin()  # now and not at the next request, so that the threads work while the consumer does
             yield item, result
     finally:
         stopped.set()

@@ -1,4 +1,4 @@
-"""The shape of tiny-omni: configuration, tokenizer and chat template, all of the published classes."""
+"""tiny-omni's configuration, tokenizer and chat template, all of the published classes."""
 
 from __future__ import annotations
 
