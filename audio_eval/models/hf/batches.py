@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def cut_batches(lengths: Sequence[int], budget: int, most: int) -> list[list[int]]:
-    """Batches of indices, longest first: ``longest * count`` is within ``budget``, and a batch has 1 to ``most`` indices.
+    """Batches of 1 to ``most`` indices, longest first, with ``longest * count`` within ``budget``.
 
     They depend on the arguments only, so that a resumed run makes the same batches.
     """

@@ -18,7 +18,7 @@ _HEAD = 1024  # most probable tokens among which top_p mostly ends
 
 
 def draw(head: Any, hidden_RH: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray, sampling: Sampling) -> np.ndarray:
-    """The next token (S,) of samples in rows ``row_S`` (rising), by points (S,) in [0, 1), which greedy decoding ignores.
+    """The next token (S,) of samples in rows ``row_S`` (rising), by points (S,) in [0, 1), unused when greedy.
 
     ``head`` maps hidden states (R, hidden) to logits (R, V).
     """

@@ -66,7 +66,8 @@ def pack(rows: Sequence[SharedPrefix], embed: Any) -> Packed:
         positions.append(np.concatenate([np.arange(prompt), *(np.arange(prompt, prompt + n) for n in inner)]))
         start = prompt
         for n in inner:
-            column_at += [prompt - 1, *range(start, start + n)]  # the prompt's last token predicts the first token of each completion
+            # the prompt's last token predicts the first token of each completion
+            column_at += [prompt - 1, *range(start, start + n)]
             row_at += [r] * (n + 1)
             start += n
     embeds_RLH, _ = right_pad(embeds)

@@ -1,8 +1,8 @@
 """The GRPO family's loss on unique completions. SFT is a special case: one given completion with advantage 1.
 
 A step's loss is the sum over unique completions u of ``weight_u`` times the sum of u's token losses. All divisors are in
-the weights, and they are totals of the whole step, so the gradient does not depend on the micro-batches. A completion
-that was drawn c times has c times the weight.
+the weights and are totals of the whole step, so the gradient does not depend on the micro-batches. A completion that
+was drawn c times has c times the weight.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def completion_weights(loss: LossName, lengths_U: torch.Tensor, counts_U: torch.
 
     - ``grpo``: 1/N sum_i 1/T_i sum_t l_it. DeepSeekMath, arXiv 2402.03300, eq. 3.
     - ``dr_grpo``: 1/(N max_tokens) sum_i sum_t l_it: no length bias. Dr. GRPO, arXiv 2503.20783.
-    - ``dapo``: 1/(sum_i T_i) sum_i sum_t l_it: all tokens of the step weigh the same. DAPO, arXiv 2503.14476, section 3.3.
+    - ``dapo``: 1/(sum_i T_i) sum_i sum_t l_it: all tokens weigh the same. DAPO, arXiv 2503.14476, section 3.3.
     - ``bnpo``: divided by the tokens of the batch, arXiv 2506.02864. TRL's batch is the micro-batch, so there the
       gradient depends on the micro-batches. Here the batch is the step, which makes it equal to ``dapo``.
     - ``gspo``: like ``grpo``, with one ratio per completion, exp(mean_t(log p - log p_old)), which is clipped as a
