@@ -1,7 +1,7 @@
 """The GRPO family's loss on unique completions. SFT is a special case: one given completion with advantage 1.
 
-A step's loss is the sum over unique completions u of ``weight_u`` times the sum of u's token losses. All divisors are in
-the weights and are totals of the whole step, so the gradient does not depend on the micro-batches. A completion that
+A step's loss is the sum over unique completions u of ``weight_u`` times the sum of u's token losses. All divisors are
+in the weights and are totals of the whole step, so the gradient does not depend on the micro-batches. A completion that
 was drawn c times has c times the weight.
 """
 
