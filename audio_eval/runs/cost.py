@@ -11,6 +11,7 @@ from audio_eval.audio import AudioRef
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Cost, Method
 from audio_eval.models.backends import choose
+from audio_eval.models.catalog import find_model
 from audio_eval.models.policy import MeasuresPrompts, Policy
 from audio_eval.questions import Example, Question
 from audio_eval.runlog.spec import RunSpec
@@ -115,7 +116,9 @@ class Counter:
         """The unadapted policy; ``NotHere`` where it cannot be loaded from this machine."""
         if spec.model not in self._absent:
             try:
-                return self._loader.policy(spec)
+                # from where it was found, not by its name: a hub id would be looked up, and fetched, on the hub
+                found = {"model": self.locate(spec), "backend": spec.backend or find_model(spec.model).backend}
+                return self._loader.policy(spec.model_copy(update=found))
             except UserError as error:
                 self._absent[spec.model] = " ".join(str(error).split()).rstrip(".")
         raise NotHere(self._absent[spec.model])

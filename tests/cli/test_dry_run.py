@@ -12,7 +12,7 @@ import soundfile
 import torch
 
 from audio_eval.cli.main import main
-from audio_eval.errors import NotHere
+from audio_eval.errors import NotHere, UserError
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.models.hf.backend import HF
 from audio_eval.runs.cost import Counter, seconds_by_header
@@ -206,6 +206,23 @@ def test_a_hub_model_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_pa
         HF().locate(ModelEntry(source="some/model", summary=""))
     (tmp_path / "model.safetensors").touch()
     assert HF().locate(ModelEntry(source="some/model", summary="")) == str(tmp_path)
+
+
+def test_a_hub_model_that_is_here_is_loaded_from_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """By its name it would be looked up on the hub, and fetched where that has a newer one."""
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda source, **options: str(tmp_path))
+    loaded = []
+
+    def load(model: str, limits: Any, backend: str, model_args: Any) -> None:
+        loaded.append((model, backend))
+        raise UserError("far enough")
+
+    monkeypatch.setattr("audio_eval.runs.inputs.load_policy", load)
+    [spec] = plan({"model": "some/model", "tasks": "synth_aqa:validation", "limit": 8})
+    with pytest.raises(NotHere, match="far enough"):
+        Counter().policy(spec)
+    assert loaded == [(str(tmp_path), "hf")]
 
 
 def test_seconds_are_read_from_the_header_alone(tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def token_terms(
 
 
 def _ratios(loss: LossName, log_ratios_UT: torch.Tensor, mask_UT: torch.Tensor) -> torch.Tensor:
-    """p / p_old of each token; under ``gspo`` the geometric mean over the completion, for each of its tokens."""
+    """P / p_old of each token; under ``gspo`` the geometric mean over the completion, for each of its tokens."""
     if loss == "gspo":
         lengths_U1 = mask_UT.sum(dim=1, keepdim=True).clamp(min=1)
         means_U1 = (log_ratios_UT * mask_UT).sum(dim=1, keepdim=True) / lengths_U1
