@@ -87,8 +87,11 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file."""
-    return json.loads(path.read_text(encoding="utf-8"))
+    """Read a JSON file; ``UserError`` where it is damaged."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"'{path}' is damaged: {error}.") from None
 
 
 class JsonLines:
@@ -98,11 +101,11 @@ class JsonLines:
         self.path = path
 
     def read(self) -> list[dict]:
-        """Every whole record; ``ValueError`` names a line that is damaged."""
+        """Every whole record; ``UserError`` names the line that is damaged."""
         if not self.path.is_file():
             return []
         whole = self.path.read_bytes().rpartition(b"\n")[0]
-        return [_record(line, number) for number, line in enumerate(whole.split(b"\n"), 1) if line]
+        return [self._record(line, number) for number, line in enumerate(whole.split(b"\n"), 1) if line]
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
@@ -117,6 +120,12 @@ class JsonLines:
     def keep(self, records: Sequence[object]) -> None:
         """Make the file hold exactly these records."""
         write_atomic(self.path, _lines(records))
+
+    def _record(self, line: bytes, number: int) -> Any:
+        try:
+            return json.loads(line)
+        except ValueError as error:
+            raise UserError(f"'{self.path}' is damaged: line {number} is no JSON ({error}).") from None
 
     def _drop_torn_line(self) -> None:
         if not self.path.is_file() or not self.path.stat().st_size:
@@ -134,13 +143,6 @@ class JsonLines:
         if self.path.exists():
             self.keep(records[:keep])
         return records[:keep]
-
-
-def _record(line: bytes, number: int) -> Any:
-    try:
-        return json.loads(line)
-    except ValueError as error:
-        raise ValueError(f"line {number} is no JSON ({error})") from None
 
 
 def _lines(records: Iterable[object]) -> bytes:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,18 @@ def test_a_locked_folder_names_its_owner_and_what_a_kill_left_goes(tmp_path: Pat
     with lock_dir(tmp_path):
         assert (tmp_path / ".owner").is_file()
     assert not (tmp_path / ".owner").exists()
+
+
+@pytest.mark.parametrize("read", [lambda path: JsonLines(path).read(), lambda path: JsonLines(path).resume(2, 4)])
+def test_a_damaged_line_is_named_and_the_file_is_left_as_it_is(read: Callable[[Path], object], tmp_path: Path) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"a": 1}\n{"a": \n{"a": 3}\n')
+    with pytest.raises(UserError, match=r"x\.jsonl' is damaged: line 2 is no JSON"):
+        read(path)
+    assert path.read_text() == '{"a": 1}\n{"a": \n{"a": 3}\n'
+
+
+def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text('{"step": ')
+    with pytest.raises(UserError, match=r"state\.json' is damaged"):
+        read_json(tmp_path / "state.json")

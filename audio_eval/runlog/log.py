@@ -38,15 +38,7 @@ class Lines(Generic[M]):
 
     def read(self) -> list[M]:
         """Every whole record; ``UserError`` names the line that is damaged."""
-        records: list[M] = []
-        try:
-            for record in self._file.read():
-                records.append(self._model.model_validate(record))
-        except ValidationError as error:
-            raise UserError(f"'{self.path}' is damaged: record {len(records) + 1}: {_reason(error)}.") from None
-        except ValueError as error:
-            raise UserError(f"'{self.path}' is damaged: {error}.") from None
-        return records
+        return self._typed(self._file.read())
 
     def append(self, records: Iterable[M]) -> None:
         """Add records and wait until they are on the disk."""
@@ -58,8 +50,16 @@ class Lines(Generic[M]):
 
     def resume(self, chunk: int, total: int) -> list[M]:
         """The records of whole chunks; an unfinished chunk is taken out of the file."""
-        self._file.resume(chunk, total)
-        return self.read()
+        return self._typed(self._file.resume(chunk, total))
+
+    def _typed(self, records: Iterable[dict[str, Any]]) -> list[M]:
+        found: list[M] = []
+        try:
+            for record in records:
+                found.append(self._model.model_validate(record))
+        except ValidationError as error:
+            raise UserError(f"'{self.path}' is damaged: record {len(found) + 1}: {_reason(error)}.") from None
+        return found
 
 
 @dataclass(frozen=True)
@@ -169,8 +169,6 @@ class RunLog:
             record = read_json(path)
         except FileNotFoundError:
             raise UserError(f"'{self.folder}' has no {name}: it is no run directory, or not finished.") from None
-        except ValueError as error:
-            raise UserError(f"'{path}' is damaged: {error}.") from None
         version = record.pop("version", 1) if isinstance(record, dict) else None
         if version != VERSION:
             raise UserError(

@@ -125,7 +125,7 @@ def _load(file: JsonLines | None) -> dict[str, Reply]:
         return {}
     try:
         return {line["key"]: Reply(line["text"], line["top_logprobs"], None, True) for line in file.read()}
-    except (ValueError, KeyError, TypeError) as error:
+    except (UserError, KeyError, TypeError) as error:
         raise UserError(
             f"the judge's cache {file.path} is damaged: delete it, and the judge is asked again."
         ) from error
