@@ -6,6 +6,7 @@ theirs is worth anything.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -53,9 +54,9 @@ class _Control(TestTime):
         sampling = Sampling(c.group_size, c.temperature, stream=f"step{step}", seed=self.seed)
         return roll_out(policy, batch, sampling, c, reward)
 
+    @abstractmethod
     def parts(self, group: Group, step: int) -> Parts:
         """The reward of a group."""
-        raise NotImplementedError
 
 
 class RandomReward(_Control):

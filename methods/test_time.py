@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -15,7 +16,7 @@ from audio_eval.rl.session import Session
 from audio_eval.rl.settings import SMALL_MODEL_STEPS, Steps
 
 
-class TestTime(Method):
+class TestTime(Method, ABC):
     """Base class: a subclass says what happens before the first step, and how a step learns from its batch."""
 
     __test__ = False  # pytest takes a class of this name for tests
@@ -43,9 +44,9 @@ class TestTime(Method):
         """What is done before the first step, such as a vote. Returns the questions to learn from: by default all."""
         return questions
 
+    @abstractmethod
     def learn(self, policy: TrainablePolicy, batch: Sequence[Question], step: int) -> Experience:
         """What a step learns from its batch. It depends on the step, the seed and the policy only."""
-        raise NotImplementedError
 
     def label(self, policy: Policy, questions: Sequence[Question], voting: Voting, run: Session) -> list[Question]:
         """Vote, keep the votes as ``labels``, and return the questions that have one; the others are counted."""

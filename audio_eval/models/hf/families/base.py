@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from audio_eval.audio import AudioRef
 from audio_eval.models.hf.features import Features, features_of, frames_by_header
 
 
-class Family:
+class Family(ABC):
     """One model class and how audio enters it. ``model`` below is an instance of ``model_class()``.
 
     A new family is a subclass in a file of its own, listed in ``FAMILIES``.
@@ -30,9 +31,9 @@ class Family:
     lora_targets: str = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
     never_trained: str | None = None  # regular expression of parameters that no audio or text ever reaches
 
+    @abstractmethod
     def model_class(self) -> Any:
         """The transformers class."""
-        raise NotImplementedError
 
     def config(self, raw: Any) -> Any:
         """The configuration of ``model_class``, which may be a part of the checkpoint's."""
@@ -86,6 +87,6 @@ class Family:
         _, tokens = tower._get_feat_extract_output_lengths(torch.tensor([frames]))
         return int(tokens)
 
+    @abstractmethod
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """Audio embeddings (tokens, hidden) of each clip's features (mels, frames and ``tail``)."""
-        raise NotImplementedError
