@@ -15,14 +15,10 @@ from audio_eval.method import Cost, Prediction
 from audio_eval.questions import Question
 from audio_eval.rl.session import Session
 from tests.methods.scripted import CHOICES, QUESTIONS, VIEWED, make, script, texts
-from tests.rl.fake_policy import FakeGenerator, FakeScorer, make_question, tagged
+from tests.rl.fake_policy import FakeGenerator, FakeScorer, make_question, option, tagged
 
 PLACES = np.log([0.6, 0.3, 0.1])
 CONTENT = {"cat": math.log(0.2), "dog": math.log(0.35), "owl": math.log(0.45)}
-
-
-def option(text: str) -> str:
-    return text.removeprefix("<answer>").removesuffix("</answer>")
 
 
 def knows(question: Question, text: str) -> list[float]:

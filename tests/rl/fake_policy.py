@@ -30,6 +30,11 @@ def tagged(option: str) -> str:
     return f"<answer>{option}</answer>"
 
 
+def option(text: str) -> str:
+    """The option that a statement names: the inverse of ``tagged``; a text without tags is the option."""
+    return text.removeprefix("<answer>").removesuffix("</answer>")
+
+
 def by_length(group: Group) -> np.ndarray:
     """A self-certainty (U,) that falls with the length: 1 / (1 + tokens)."""
     return np.array([1 / (1 + len(completion.token_ids)) for completion in group.completions])

@@ -25,7 +25,7 @@ from audio_eval.rl.likelihood import (
 )
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.views import View, Viewing, plain_view
-from tests.rl.fake_policy import FakeGenerator, FakePolicy, FakeScorer, make_question
+from tests.rl.fake_policy import FakeGenerator, FakePolicy, FakeScorer, make_question, option
 from tests.rl.test_views import viewable
 
 CHOICES = ("cat", "dog", "owl")
@@ -33,7 +33,7 @@ CHOICES = ("cat", "dog", "owl")
 
 def scorer(**tokens: list[float]) -> FakeScorer:
     """The log-probabilities of the tokens of ``<answer>option</answer>``, by option."""
-    return FakeScorer(likelihood=lambda question, text: tokens[text.removeprefix("<answer>").removesuffix("</answer>")])
+    return FakeScorer(likelihood=lambda question, text: tokens[option(text)])
 
 
 def test_by_hand() -> None:
@@ -58,7 +58,7 @@ def test_a_prior_is_taken_off_before_the_softmax() -> None:
 def test_views_are_averaged_in_the_logarithm_by_the_items_own_options() -> None:
     question = make_question("a", CHOICES)
     turned = View(replace(question, choices=("owl", "cat", "dog")), (2, 0, 1))
-    policy = FakeScorer(likelihood=lambda asked, text: [math.log((0.5, 0.3, 0.2)[asked.choices.index(text[8:11])])])
+    policy = FakeScorer(likelihood=lambda asked, text: [math.log((0.5, 0.3, 0.2)[asked.choices.index(option(text))])])
     views = [plain_view(question), turned]
     in_views = by_option(score_options(policy, [view.question for view in views]), views, "sum", {})
     assert [np.exp(list(of_view.values())).tolist() for of_view in in_views] == [
@@ -76,7 +76,7 @@ def test_views_are_averaged_in_the_logarithm_by_the_items_own_options() -> None:
 def test_a_prior_goes_by_the_place_where_an_option_is_shown() -> None:
     """A policy that only looks at places: with its own prior taken off, all options are alike in any order."""
     places = np.log([0.7, 0.2, 0.1])
-    policy = FakeScorer(likelihood=lambda asked, text: [places[asked.choices.index(text[8:11])]])
+    policy = FakeScorer(likelihood=lambda asked, text: [places[asked.choices.index(option(text))]])
     question = make_question("a", CHOICES)
     views = [plain_view(question), View(replace(question, choices=("owl", "cat", "dog")), (2, 0, 1))]
     groups = score_options(policy, [view.question for view in views])
