@@ -125,15 +125,15 @@ class _Curve:
 
 def _response(question: Question, answer: Prediction | str, samples: float, meter: Meter) -> ResponseRecord:
     """A line of responses.jsonl, with what was wrong with the question's audio."""
-    answer = Prediction(answer) if isinstance(answer, str) else answer
+    said = Prediction(answer) if isinstance(answer, str) else answer
     return ResponseRecord(
         id=question.id,
-        response=answer.text,
+        response=said.text,
         samples=samples,
         unreadable=meter.failed.get(question.id),
         truncated=question.id in meter.truncated,
-        groups=tuple(map(_counted, answer.groups)),
-        likelihoods=dict(answer.likelihoods),
+        groups=tuple(map(_counted, said.groups)),
+        likelihoods=dict(said.likelihoods),
     )
 
 
