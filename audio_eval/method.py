@@ -35,10 +35,14 @@ class Cost:
 
 @dataclass(frozen=True)
 class Prediction:
-    """The response to a question, and the groups of samples behind it, such as those that voted."""
+    """The response to a question, and the groups of samples behind it, such as those that voted.
+
+    ``confidence`` is how sure the method is of it, 0 to 1: of a vote its share. None where it does not know.
+    """
 
     text: str
     groups: tuple[Group, ...] = ()
+    confidence: float | None = None
 
 
 class Method:

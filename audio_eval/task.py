@@ -104,6 +104,7 @@ class Task:
             official=self.official,
             groups=question.groups,
             meta=self._meta.get(id_, {}),
+            tagged=self.prompt.tagged,
         )
 
     def score(self, responses: Mapping[str, str], ids: Collection[str], graders: Graders | None = None) -> Scored:

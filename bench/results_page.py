@@ -14,7 +14,7 @@ from tabulate import tabulate
 
 from audio_eval.leaderboard import Row, Run, aggregate, load_runs, task_table
 from audio_eval.leaderboard.cells import signed, table
-from audio_eval.leaderboard.columns import notes
+from audio_eval.leaderboard.columns import notes, p_text
 from audio_eval.leaderboard.render.markdown import summary_table
 from audio_eval.scoring.statistics import Comparison, compare
 from audio_eval.store import JsonLines, read_json
@@ -23,7 +23,10 @@ Runs = dict[str, list[dict[str, Any]]]  # part of the benchmark -> its runs: var
 CURVES = ("aqa_ttrl", "view_ttrl")
 LOGGED = ("accuracy", "unparsable", "majority_ratio", "reward_accuracy", "ground_truth_ratio", "entropy", "length")
 # The columns that a reader needs first; the page of details has all of them.
-OVERVIEW = ("label", "accuracy", "difference", "format_gain", "unparsable", "samples", "wall_s", "notes")
+OVERVIEW = (
+    "label", "accuracy", "seed_deviation", "difference", "p_holm", "readable_accuracy", "unparsable", "samples",
+    "wall_s", "notes",
+)  # fmt: skip
 README_ROWS = ("view_ttrl", "majority_vote +views", "aqa_ttrl", "majority_vote", "grpo", "direct")
 DIFFERENCES = ["method", "accuracy", "against", "difference [95 % CI]", "p", "seeds"]
 DETAILS = "All columns, accuracy by group, adapters, run names and every run: [results-details.md](results-details.md)."
@@ -59,8 +62,7 @@ class Variants:
     def line(self, name: str, other: str) -> list[str]:
         """One line of a table of differences."""
         c = self.against(name, other)
-        p = "<0.001" if c.p_value < 0.0005 else f"{c.p_value:.3f}"
-        return [name, f"{self.mean(name):.1f}", other, span(c), p, str(len(self.folders[name]))]
+        return [name, f"{self.mean(name):.1f}", other, span(c), p_text(c.p_value), str(len(self.folders[name]))]
 
 
 def span(c: Comparison) -> str:
@@ -272,7 +274,7 @@ def readme_table(rows: Sequence[Row]) -> str:
         for row in rows
         if row.label in README_ROWS and row.accuracy is not None and row.interval is not None
     ]  # fmt: skip
-    headers = [f"synth_aqa test, {most} seeds", "accuracy [95 % CI]", "Δ direct", "format / answers",
+    headers = [f"synth_aqa test, {most} seeds", "accuracy [95 % CI]", "Δ direct", "Δ from unparsable / wrong",
                "unparsable %", "samples", "notes"]  # fmt: skip
     return tabulate(cells, headers=headers, tablefmt="github", disable_numparse=True)
 
@@ -285,4 +287,4 @@ def _gain(row: Row) -> list[str]:
     c = row.comparison
     if c is None:
         return ["baseline", ""]
-    return [span(c), f"{signed(c.format_gain)} / {signed(c.answer_gain)}"]
+    return [span(c), f"{signed(c.from_unparsable)} / {signed(c.from_wrong)}"]

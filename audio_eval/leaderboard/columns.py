@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from audio_eval.leaderboard.cells import NONE, duration, plain, signed
 from audio_eval.leaderboard.labels import is_label_kind, shown
-from audio_eval.leaderboard.rows import BASELINE, Row
+from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.runs import BASELINE
 from audio_eval.scoring.statistics import Comparison
 
 HIDDEN = "hidden"
@@ -77,6 +78,21 @@ def _difference(row: Row) -> str:
     return f"{signed(paired.difference)} [{signed(paired.low)}, {signed(paired.high)}]{common}"
 
 
+def _seed_deviation(row: Row) -> str:
+    if row.seed_deviation is None:
+        return "one" if row.one_seed and row.accuracy is not None else NONE
+    return f"{row.seed_deviation:.1f}"
+
+
+def _share(percent: float | None) -> str:
+    return f"{percent:.1f}" if percent else NONE
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value as tables show it, which is never zero."""
+    return NONE if p_value is None else "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def _compared(text: Callable[[Comparison], str]) -> Callable[[Row], str]:
     return lambda row: NONE if row.comparison is None else text(row.comparison)
 
@@ -104,39 +120,92 @@ COLUMNS: list[Column] = [
     _data("task", "the task", lambda row: row.task),
     Column(
         "accuracy", "accuracy [95 % CI]",
-        "percent of all n items, mean over seeds; a response without a readable answer counts as wrong. "
-        "Interval: Wilson for one seed, else bootstrap over items of the mean over seeds.",
+        "percent of all n items, mean over seeds; a response without a readable answer counts as wrong. Interval: "
+        "Wilson's, for other items of this kind and other seeds; items that share a recording count together.",
         lambda row: row.accuracy, _accuracy, terminal=True,
     ),
     _data("accuracy_low", "lower end of its 95 % interval", lambda row: row.interval and row.interval.low),
     _data("accuracy_high", "upper end of its 95 % interval", lambda row: row.interval and row.interval.high),
+    Column(
+        "seed_deviation", "seed SD",
+        "standard deviation of the accuracy between seeds, in points; `one`: a single seed, on which all figures of "
+        "the row are conditional.",
+        lambda row: row.seed_deviation, _seed_deviation, terminal=True,
+    ),
+    _data("one_seed", "all figures of the row are conditional on its only seed", lambda row: row.one_seed),
     Column("n", "n", "", lambda row: row.n, lambda row: str(row.n), terminal=True),
     Column(
         "difference", f"Δ {BASELINE}",
         f"points above `{BASELINE}` on the same items, with the same model, prompt, scorer and data. `n=` stands where "
-        "only some items are shared. Interval: 95 %, paired bootstrap over items.",
+        "only some items are shared. Interval: 95 %, Tango's for pairs, for other items of this kind and other seeds.",
         lambda row: _of(row, "difference"), _difference, terminal=True,
     ),
     _data("difference_low", "lower end of its 95 % interval", lambda row: _of(row, "low")),
     _data("difference_high", "upper end of its 95 % interval", lambda row: _of(row, "high")),
     _data("difference_n", f"items shared with {BASELINE}", lambda row: _of(row, "n")),
+    _data("difference_recordings", "different recordings among them", lambda row: _of(row, "recordings")),
     Column(
         "p_value", "p",
         f"how probable so large a difference is if the method is no better or worse than `{BASELINE}`. Exact McNemar "
-        "test for one seed against one, else paired sign-flip permutation test.",
-        lambda row: _of(row, "p_value"), _compared(lambda c: "<0.001" if c.p_value < 0.001 else f"{c.p_value:.3f}"),
+        "test for one seed against one, else sign flips of whole recordings with the error of the seeds.",
+        lambda row: _of(row, "p_value"), lambda row: p_text(_of(row, "p_value")),
     ),
     Column(
-        "format_gain", "format / answers",
-        f"the two parts of Δ {BASELINE}: unreadable responses that became right, and wrong options that became right. "
-        "Each minus the reverse.",
-        lambda row: _of(row, "format_gain"),
-        _compared(lambda c: f"{signed(c.format_gain)} / {signed(c.answer_gain)}"), terminal=True,
+        "p_holm", "p (Holm)", f"p, adjusted for all rows of this table that are compared with `{BASELINE}` (Holm).",
+        lambda row: row.p_holm, lambda row: p_text(row.p_holm),
     ),
-    _data("answer_gain", "the part of the difference that is answers", lambda row: _of(row, "answer_gain")),
+    _data("family", "number of comparisons that p_holm is adjusted for", lambda row: row.family),
+    Column(
+        "equivalent", "equivalent",
+        f"whether the difference from `{BASELINE}` is shown to be within the margin, with p of two one-sided tests. "
+        "A `no` beside a large p says that the data decide neither way.",
+        lambda row: row.comparison and row.comparison.equivalent,
+        _compared(lambda c: f"{'yes' if c.equivalent else 'no'} ±{c.margin:g} ({p_text(c.p_equivalent)})"),
+    ),
+    _data("p_equivalent", "p of a difference as large as the margin", lambda row: _of(row, "p_equivalent")),
+    _data("margin", "margin of equivalence in points", lambda row: _of(row, "margin")),
+    Column(
+        "detectable", "detectable Δ",
+        f"smallest difference from `{BASELINE}` in points that items and seeds like these show with a probability of "
+        "80 %.",
+        lambda row: _of(row, "detectable"), _compared(lambda c: f"{c.detectable:.1f}"),
+    ),
+    Column(
+        "from_unparsable", "Δ from unparsable / wrong",
+        f"the two parts of Δ {BASELINE}: from responses that could not be read and from wrong options, each made right "
+        "minus the reverse.",
+        lambda row: _of(row, "from_unparsable"),
+        _compared(lambda c: f"{signed(c.from_unparsable)} / {signed(c.from_wrong)}"),
+    ),
+    _data("from_wrong", "the part of the difference that is from wrong options", lambda row: _of(row, "from_wrong")),
+    Column(
+        "learned", "learned / corrupted",
+        f"items that `{BASELINE}` has wrong and the method right, and the reverse; means over pairs of seeds.",
+        lambda row: row.fates and row.fates.learned,
+        lambda row: NONE if row.fates is None else f"{row.fates.learned:.0f} / {row.fates.corrupted:.0f}",
+    ),
+    _data("corrupted", "items that the baseline has right and the method wrong",
+          lambda row: row.fates and row.fates.corrupted),
+    _data("kept_right", "items that both have right", lambda row: row.fates and row.fates.kept_right),
+    _data("kept_wrong", "items that both have wrong", lambda row: row.fates and row.fates.kept_wrong),
+    _data("fates_by_confidence", "the same by bins of the vote's confidence",
+          lambda row: [{"from": b.low, "to": b.high, **b.fates._asdict()} for b in row.fates_by_confidence]),
+    Column(
+        "readable_accuracy", "right of readable", "accuracy in percent of the responses that could be read.",
+        lambda row: row.readable_accuracy, lambda row: _share(row.readable_accuracy), terminal=True,
+    ),
     Column(
         "unparsable", "unparsable %", "responses in which no answer could be read.",
         lambda row: row.unparsable, lambda row: f"{row.unparsable:.1f}", terminal=True,
+    ),
+    Column(
+        "untagged", "no tags %", "the part of them without the <answer> tags that the prompt asks for.",
+        lambda row: row.untagged, lambda row: _share(row.untagged),
+    ),
+    Column(
+        "not_an_option", "not an option %",
+        "the part of them that says something which is not exactly one of the options offered.",
+        lambda row: row.not_an_option, lambda row: _share(row.not_an_option),
     ),
     Column(
         "official", "official", "accuracy by the benchmark's own rule, on the n items that it keeps.",

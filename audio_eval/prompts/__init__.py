@@ -64,6 +64,11 @@ class PromptTemplate:
         return bool(self.variables & {"letters", "lettered"})
 
     @property
+    def tagged(self) -> bool:
+        """Whether it asks for the answer in ``<answer>`` tags."""
+        return "<answer>" in _COMMENT.sub("", self.source)
+
+    @property
     def slotted(self) -> bool:
         """Whether letters also count null slots."""
         return "slots" in self.variables

@@ -94,6 +94,7 @@ class RunLog:
         self.curve = Lines(folder / "curve.jsonl", CurvePoint)
         self.sittings = Lines(folder / "sessions.jsonl", Sitting)
         self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
+        self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
 
     @property
     def begun(self) -> bool:
@@ -161,6 +162,18 @@ class RunLog:
             score = scores.get(question.id)
             gold = None if score is None else score.answer
             yield Sample(question, gold, responses.get(question.id), score, labels.get(question.id))
+
+    def confidences(self) -> dict[str, float]:
+        """How sure the vote on each item was, 0 to 1: that of the label that the method adapted to, else the answer's.
+
+        Of labels that are renewed the last counts. Empty where nothing was voted on.
+        """
+        labels = [record.model_dump() for record in self.labels.read()] or self.relabels.read()
+        if not labels:
+            return {record.id: record.confidence for record in self.responses.read() if record.confidence is not None}
+        spec = self.spec()
+        agreed = isinstance(spec, RunSpec) and spec.method_args.get("confidence") == "agreement"
+        return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
 
     def _read(self, name: str) -> dict[str, Any]:
         """A JSON file's object without its version, which must be this one."""

@@ -46,6 +46,7 @@ class ResponseRecord(Record):
     """responses.jsonl: an answer, and the ``groups`` of completions it was made from as (text, count) pairs.
 
     ``samples`` is the number of completions drawn for it; None where the responses were produced elsewhere.
+    ``confidence`` is how sure the method is of the answer, 0 to 1, where it says so.
     """
 
     id: str
@@ -54,6 +55,7 @@ class ResponseRecord(Record):
     unreadable: str | None = None
     truncated: bool = False
     groups: tuple[tuple[tuple[str, int], ...], ...] = ()
+    confidence: float | None = None
 
 
 class StepRecord(BaseModel):

@@ -123,14 +123,15 @@ class _Curve:
 
 def _response(question: Question, answer: Prediction | str, samples: float, meter: Meter) -> ResponseRecord:
     """A line of responses.jsonl, with what was wrong with the question's audio."""
-    text, groups = (answer, ()) if isinstance(answer, str) else (answer.text, answer.groups)
+    said = Prediction(answer) if isinstance(answer, str) else answer
     return ResponseRecord(
         id=question.id,
-        response=text,
+        response=said.text,
         samples=samples,
         unreadable=meter.failed.get(question.id),
         truncated=question.id in meter.truncated,
-        groups=tuple(map(_counted, groups)),
+        groups=tuple(map(_counted, said.groups)),
+        confidence=said.confidence,
     )
 
 

@@ -27,8 +27,9 @@ class Open(Scorer):
             id=item.id,
             answer=item.answer,
             outcome=verdict.outcome,
-            answered=bool(final_answer(response)),
+            answered=(said := bool(final_answer(response))),
             why=verdict.why,
+            unread=None if said else "empty",
             measures={"bleu": found.bleu, "rouge_l": found.rouge_l, "exact": float(found.exact)},
             groups=dict(item.groups),
         )

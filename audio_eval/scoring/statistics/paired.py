@@ -1,0 +1,116 @@
+"""A method against its baseline on the same items: difference, interval, tests, and what the difference is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from audio_eval.scoring.statistics.effective import design_effect
+from audio_eval.scoring.statistics.null import mcnemar, sign_flip
+from audio_eval.scoring.statistics.outcomes import RIGHT, UNPARSABLE, WRONG_OPTION, Runs, clusters, common_ids, states
+from audio_eval.scoring.statistics.power import smallest_detectable
+from audio_eval.scoring.statistics.reference import Reference
+from audio_eval.scoring.statistics.score_test import Pairs
+from audio_eval.scoring.statistics.variance import Part, spread
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MARGIN = 2.0  # points; differences within it count as none where equivalence is tested
+
+
+class Comparison(NamedTuple):
+    """A method against its baseline on the ``n`` items both answered, of ``recordings`` different recordings.
+
+    ``difference`` = method - baseline in points, with its 95 % interval ``low``..``high``, and ``p_value`` of there
+    being none. ``p_equivalent`` is that of a difference as large as ``margin`` points or larger (two one-sided tests).
+    ``detectable`` is the smallest difference in points that data like these show with probability 0.8.
+    ``lost`` counts the items that only the baseline has right, ``won`` those that only the method has right; with
+    several seeds both are means over all pairs of a baseline seed and a method seed. ``difference`` is
+    100 * (won - lost) / n. ``from_unparsable`` (points): items unparsable before and right after, minus the reverse.
+    ``from_wrong`` (points): a wrong option before and right after, minus the reverse. Their sum is ``difference``.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p_value: float
+    n: int
+    recordings: int
+    lost: float
+    won: float
+    from_unparsable: float
+    from_wrong: float
+    p_equivalent: float
+    margin: float
+    detectable: float
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether the difference is shown to be within the margin, at 5 %."""
+        return self.p_equivalent <= 0.05
+
+
+def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
+    """Compare one or several seeds of a method with one or several seeds of a baseline, paired by item id.
+
+    Only items that all runs have count. With several seeds, each baseline seed is set against each method seed and the
+    counts are averaged; interval and tests are about further items (recordings) and further seeds. The p-value is the
+    exact McNemar test for one seed against one and one item a recording, else that of ``sign_flip``.
+
+    Raises ValueError when there is no common item, or when a run holds an id twice.
+    """
+    ids = common_ids([*baseline, *method])
+    before_RI, after_RI = states(baseline, ids), states(method, ids)
+    cluster_I = clusters(method[0], ids)
+    befores, afters = len(before_RI), len(after_RI)
+    pairs, n = befores * afters, len(ids)
+    right_before_I, right_after_I = (before_RI == RIGHT).sum(axis=0), (after_RI == RIGHT).sum(axis=0)
+    lost = int((right_before_I * (afters - right_after_I)).sum())
+    won = int(((befores - right_before_I) * right_after_I).sum())
+
+    def gain(state: int) -> int:
+        """Pairs that left ``state`` for a right answer, minus those that went the other way."""
+        gained = ((before_RI == state).sum(axis=0) * right_after_I).sum()
+        lost = (right_before_I * (after_RI == state).sum(axis=0)).sum()
+        return int(gained - lost)
+
+    found = spread([(after_RI == RIGHT).astype(float), (before_RI == RIGHT).astype(float)], cluster_I)
+    observed = (won - lost) / (pairs * n)
+    effect = design_effect(found, n, ((won + lost) / (pairs * n) - observed**2) / n)
+    effective = Pairs(n / effect, lost / pairs / effect, won / pairs / effect)
+    reference = Reference.of((found.items, *found.seeds) if found.estimated else ())
+    if found.estimated:
+        # In units of 1 / pairs of an item, so that the sums of the flips are whole.
+        difference_I = right_after_I * befores - right_before_I * afters
+        noise = tuple(Part((pairs * n) ** 2 * part.variance, part.df) for part in found.seeds if part.variance > 0)
+        p_value = sign_flip(_sums(difference_I, cluster_I), noise)
+    else:
+        p_value = mcnemar(lost, won)
+    low, high = effective.interval(reference.critical)
+    points = 100.0 / (pairs * n)
+    return Comparison(
+        difference=points * (won - lost),
+        low=100.0 * low,
+        high=100.0 * high,
+        p_value=p_value,
+        n=n,
+        recordings=int(cluster_I.max()) + 1,
+        lost=lost / pairs,
+        won=won / pairs,
+        from_unparsable=points * gain(UNPARSABLE),
+        from_wrong=points * gain(WRONG_OPTION),
+        p_equivalent=_equivalent(effective, reference, margin / 100.0),
+        margin=margin,
+        detectable=100.0 * smallest_detectable(effective, reference),
+    )
+
+
+def _equivalent(pairs: Pairs, reference: Reference, margin: float) -> float:
+    """Two one-sided score tests (Schuirmann 1987; for paired shares Tango 1998) of a difference beyond the margin."""
+    return max(reference.tail(pairs.score(-margin)), reference.tail(-pairs.score(margin)))
+
+
+def _sums(value_I: NDArray[np.int64], cluster_I: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.rint(np.bincount(cluster_I, value_I)).astype(np.int64)

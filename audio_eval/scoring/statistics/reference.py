@@ -1,0 +1,46 @@
+"""The distribution that a studentised mean is compared with, when parts of its variance rest on few seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from audio_eval.scoring.statistics.variance import Part
+
+CONFIDENCE = 0.95
+
+
+class Reference(NamedTuple):
+    """Cochran and Cox (Experimental Designs, 1950, 4.14): the quantile of a sum of variances is the mean of the parts'
+    t quantiles, weighted by the variances. It is the normal one where no part is estimated from a few seeds.
+    """
+
+    parts: tuple[Part, ...]
+
+    @classmethod
+    def of(cls, parts: Sequence[Part]) -> Reference:
+        """Of the parts that are not zero; the normal distribution where there are none."""
+        return cls(tuple(part for part in parts if part.variance > 0) or (Part(1.0, float("inf")),))
+
+    def quantile(self, tail: float) -> float:
+        """The value that is exceeded with probability ``tail``, below 0.5."""
+        from scipy.stats import t
+
+        total = sum(part.variance for part in self.parts)
+        return float(sum(part.variance * t.isf(tail, part.df) for part in self.parts) / total)
+
+    def tail(self, value: float) -> float:
+        """The probability of exceeding ``value``: the inverse of ``quantile``."""
+        from scipy.optimize import brentq
+
+        if value < 0:
+            return 1.0 - self.tail(-value)
+        least = 1e-300
+        if value >= self.quantile(least):
+            return least
+        return float(brentq(lambda tail: self.quantile(tail) - value, least, 0.5, xtol=1e-12))
+
+    @property
+    def critical(self) -> float:
+        """The half width of a two-sided 95 % interval in standard errors."""
+        return self.quantile((1.0 - CONFIDENCE) / 2)
