@@ -241,6 +241,7 @@ COLUMNS: list[Column] = [
     Column("adapter", "adapter", "sha256 of the trained weights", _adapters,
            lambda row: ", ".join(digest[:12] for digest in _adapters(row)) or NONE, place="sources"),
     _source("graders", "graders", "", lambda row: row.runs[0].summary.graders),
+    _source("commits", "commit", "of the code", lambda row: sorted({run.commit for run in row.runs if run.commit})),
     _source("runs", "runs", "", lambda row: [run.name for run in row.runs]),
     _source("remarks", "remarks", "", lambda row: sorted({r.summary.note for r in row.runs if r.summary.note})),
 ]  # fmt: skip

@@ -19,11 +19,12 @@ _FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run; ``outcomes`` is empty where the answers are hidden."""
+    """One finished run; ``outcomes`` is empty where the answers are hidden, ``commit`` is that of the code."""
 
     name: str
     summary: ResultRow
     outcomes: tuple[Outcome, ...] = ()
+    commit: str | None = None
 
     @property
     def comparable(self) -> Hashable:
@@ -103,9 +104,10 @@ def _load_run(folder: Path, name: str) -> Run:
     belong together.
     """
     log = RunLog(folder)
-    summary = log.result().audio_eval
+    summary, environment = log.result().audio_eval, log.environment()
+    commit = environment.commit if environment else None
     if summary.accuracy is None:
-        return Run(name, summary)
+        return Run(name, summary, commit=commit)
     scores = [score for score in log.scores.read() if score.outcome != "excluded"]
     recordings = {question.id: question.audio_sha256 for question in log.questions.read()}
     confidences = log.confidences()
@@ -122,4 +124,4 @@ def _load_run(folder: Path, name: str) -> Run:
         raise ValueError(f"scores.jsonl has {len(outcomes)} items, result.json says n = {summary.n}")
     if abs((found := accuracy(outcomes)) - summary.accuracy) > 0.051:  # one decimal is enough
         raise ValueError(f"scores.jsonl makes {found:.2f} %, result.json says {summary.accuracy:.2f} %")
-    return Run(name, summary, outcomes)
+    return Run(name, summary, outcomes, commit)
