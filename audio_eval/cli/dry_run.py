@@ -95,7 +95,7 @@ def _lines(plan: dict[str, Any]) -> Iterable[tuple[str, str]]:
     unread = f"; {plan['unreadable_headers']} recordings cannot be read" if plan["unreadable_headers"] else ""
     yield "audio", _counted(hours, why.get("audio", NO_ITEMS)) + unread
     reason = why.get("completions", NO_ITEMS)
-    names = ("votes", "steps", "rollouts", "trained", "answers", *(("curve",) if plan["curve"] else ()))
+    names = ("votes", "steps", "rollouts", "trained", "answers", *(name for name in ("scored", "curve") if plan[name]))
     yield "draws", _counted({name: plan[name] for name in names}, reason)
     yield "judge calls", _counted({"": plan["judge_calls"]}, reason)
     if tokens := plan["tokens"]:

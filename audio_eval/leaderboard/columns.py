@@ -215,7 +215,7 @@ COLUMNS: list[Column] = [
           lambda row: row.official_n and row.official_n[0]),
     _data("official_rule", "name of the benchmark's own rule", lambda row: row.official_rule),
     Column(
-        "samples", "samples", "completions sampled per run, adaptation included. Compare a transductive "
+        "samples", "samples", "completions sampled or scored per run, adaptation included. Compare a transductive "
         "method with `majority_vote` at as many samples.",
         lambda row: row.samples, lambda row: NONE if row.samples is None else f"{row.samples:,.0f}", terminal=True,
     ),

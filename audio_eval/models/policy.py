@@ -116,8 +116,25 @@ class Policy(Protocol):
 
 
 @runtime_checkable
-class TrainablePolicy(Policy, Protocol):
-    """A model that generates and can be trained."""
+class ScoresCompletions(Policy, Protocol):
+    """A model that generates and can tell how probable a given completion is."""
+
+    def encode(self, question: Question, text: str) -> Group:
+        """A group with one given completion, tokenised and ended as if the policy had sampled it."""
+        ...
+
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups, each completion with the ``logprobs`` (T,) of its tokens under the current weights, in nats.
+
+        They are those of temperature 1, whatever the sampling, and without gradient; they do not depend on what else is
+        scored. Counts do not matter. For a question that fails, an empty group with ``error``.
+        """
+        ...
+
+
+@runtime_checkable
+class TrainablePolicy(ScoresCompletions, Protocol):
+    """A model that generates, scores and can be trained."""
 
     @property
     def trained_parameters(self) -> int:
@@ -126,10 +143,6 @@ class TrainablePolicy(Policy, Protocol):
 
     def begin_training(self, training: Training, seed: int) -> None:
         """Make the chosen weights trainable and set up the optimizer. ``seed`` initialises new adapters."""
-        ...
-
-    def encode(self, question: Question, text: str) -> Group:
-        """A group with one given completion, tokenised and ended as if the policy had sampled it."""
         ...
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
@@ -168,6 +181,16 @@ class MeasuresPrompts(Protocol):
     def prompt_length(self, question: Question) -> PromptLength:
         """Length of the question's prompt with its recording, from the recording's header."""
         ...
+
+
+def scoring(policy: Policy) -> ScoresCompletions:
+    """``policy`` as one that scores given completions; ``UserError`` where it can only generate."""
+    if not isinstance(policy, ScoresCompletions):
+        raise UserError(
+            f"'{policy.info.name}' can only generate: a method that scores given completions needs a model of the "
+            "hf backend."
+        )
+    return policy
 
 
 def trainable(policy: Policy) -> TrainablePolicy:

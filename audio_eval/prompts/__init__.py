@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 DEFAULT, OPEN = "r1_aqa", "op_ttrav_open"
 SUFFIXES = (".jinja", ".jinja2", ".j2")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_TAG = re.compile(r"<(answer|response)>", re.IGNORECASE)
 _NAMES = ("question", "choices", "letters", "lettered", "slots")
 
 
@@ -80,7 +81,7 @@ class PromptTemplate:
         """
         from jinja2 import TemplateError
 
-        letters = [chr(ord("A") + place) for place in range(len(choices))]
+        letters = [_letter(place) for place in range(len(choices))]
         try:
             return self._template.render(
                 question=question,
@@ -92,9 +93,25 @@ class PromptTemplate:
         except (TemplateError, TypeError, ArithmeticError, LookupError) as error:
             raise UserError(f"prompt '{self.name}': {type(error).__name__}: {error}.") from None
 
+    def stated(self, choice: int, choices: Sequence[str]) -> str:
+        r"""The response that names option ``choice`` in the way that the wording asks for, without any thinking.
+
+        The option's text in ``<answer>`` or ``<RESPONSE>`` tags where the wording mentions them. Otherwise its letter
+        where options have letters, else its text; in a ``\boxed{}`` where the wording mentions one.
+        """
+        wording = _COMMENT.sub("", self.source)
+        if tag := _TAG.search(wording):
+            return f"<{tag[1]}>{choices[choice]}</{tag[1]}>"
+        answer = _letter(choice) if self.lettered else choices[choice]
+        return f"\\boxed{{{answer}}}" if "\\boxed" in wording else answer
+
     @cached_property
     def _template(self) -> Template:
         return _environment().from_string(self.source)
+
+
+def _letter(place: int) -> str:
+    return chr(ord("A") + place)
 
 
 @lru_cache(maxsize=1)

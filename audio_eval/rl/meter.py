@@ -9,7 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from audio_eval.group import Group
-from audio_eval.models.policy import Policy, PolicyInfo, Sampling, TrainablePolicy, Training, Update
+from audio_eval.models.policy import (
+    Policy,
+    PolicyInfo,
+    Sampling,
+    ScoresCompletions,
+    TrainablePolicy,
+    Training,
+    Update,
+)
 from audio_eval.questions import Question
 
 
@@ -17,13 +25,13 @@ from audio_eval.questions import Question
 class Meter:
     """What was done so far."""
 
-    samples: int = 0  # completions drawn, greedy ones included
+    samples: int = 0  # completions drawn, greedy ones included, and given ones that were scored
     audio_seconds: float = 0.0  # audio that the model was given
     truncated: set[str] = field(default_factory=set)  # ids of questions whose recording the model cannot take whole
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
 
     def count(self, groups: Sequence[Group]) -> None:
-        """Add groups that were drawn."""
+        """Add groups that were drawn or scored."""
         self.samples += sum(group.size for group in groups)
         self.audio_seconds += sum(group.audio_seconds for group in groups)
         self.note(groups)
@@ -35,12 +43,15 @@ class Meter:
 
 
 def metered(policy: Policy, meter: Meter, seed: int) -> Policy:
-    """``policy``, with everything that it draws or trains on counted by ``meter``; trainable where ``policy`` is.
+    """``policy``, with everything that it does counted by ``meter``; it can score or train where ``policy`` can.
 
     Sampling that names no seed gets the run's ``seed``.
     """
-    kind = _MeteredTrainable if isinstance(policy, TrainablePolicy) else _Metered
-    return kind(policy, meter, seed)  # type: ignore[arg-type]
+    if isinstance(policy, TrainablePolicy):
+        return _MeteredTrainable(policy, meter, seed)
+    if isinstance(policy, ScoresCompletions):
+        return _MeteredScorer(policy, meter, seed)
+    return _Metered(policy, meter, seed)
 
 
 class _Metered:
@@ -61,7 +72,23 @@ class _Metered:
         return groups
 
 
-class _MeteredTrainable(_Metered):
+class _MeteredScorer(_Metered):
+    """A ScoresCompletions."""
+
+    def __init__(self, policy: ScoresCompletions, meter: Meter, seed: int) -> None:
+        super().__init__(policy, meter, seed)
+        self._scorer = policy
+
+    def encode(self, question: Question, text: str) -> Group:
+        return self._scorer.encode(question, text)
+
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        scored = self._scorer.logprobs(groups)
+        self._meter.count(scored)
+        return scored
+
+
+class _MeteredTrainable(_MeteredScorer):
     """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
 
     def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int) -> None:
@@ -74,9 +101,6 @@ class _MeteredTrainable(_Metered):
 
     def begin_training(self, training: Training, seed: int) -> None:
         self._policy.begin_training(training, seed)
-
-    def encode(self, question: Question, text: str) -> Group:
-        return self._policy.encode(question, text)
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         update = self._policy.train_step(groups, advantages, lr_scale)

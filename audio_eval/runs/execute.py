@@ -7,7 +7,7 @@ from pathlib import Path
 from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
-from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
 from audio_eval.progress import Progress
 from audio_eval.questions import Question
 from audio_eval.rl.meter import Meter, metered
@@ -41,6 +41,8 @@ class Executor:
             policy = self.loader.policy(spec)
             if inputs.method.trains and not isinstance(policy, TrainablePolicy):
                 raise UserError(f"method '{spec.method}' trains, and '{policy.info.name}' can only generate.")
+            if inputs.method.needs_logprobs:
+                scoring(policy)
             with log.sitting():
                 self._adapt_and_answer(log, inputs, policy)
             return write_result(
@@ -132,6 +134,7 @@ def _response(question: Question, answer: Prediction | str, samples: float, mete
         truncated=question.id in meter.truncated,
         groups=tuple(map(_counted, said.groups)),
         confidence=said.confidence,
+        likelihoods=dict(said.likelihoods),
     )
 
 

@@ -186,7 +186,7 @@ def check_scored(task: Task) -> None:
 def check_learned_from(spec: RunSpec, method: Method, questions: Sequence[Question]) -> None:
     """``UserError`` for a method that cannot learn from these questions."""
     if method.needs_choices and not any(question.choices for question in questions):
-        raise UserError(f"method '{spec.method}' adapts on multiple-choice questions; these have no options.")
+        raise UserError(f"method '{spec.method}' needs multiple-choice questions; these have no options.")
 
 
 def _check_audio(task: Task) -> None:

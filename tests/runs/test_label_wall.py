@@ -84,7 +84,7 @@ def transductive() -> list[Any]:
     cases = []
     for name in sorted(registered("methods")):
         cls = method_class(name)
-        for chosen in variants(cls, "labels", "relabel"):
+        for chosen in variants(cls, "labels", "relabel", "prior"):
             if cls(cls.Config(**{**small(cls), **chosen})).transductive:
                 label = "-".join([name, *(f"{k}={v}" for k, v in chosen.items())])
                 cases.append(pytest.param(name, chosen, id=label, marks=pytest.mark.slow if chosen else ()))
@@ -136,7 +136,9 @@ def check_wall(executor: Executor, poisoner: Executor, spec: RunSpec, folder: Pa
     poison = poisoner.run(spec, folder / "poisoned").audio_eval.model_dump()
     assert clean["data_revision"] != poison["data_revision"], "the poison has reached the scorer"
     learnt, learnt_of_wrong = adapted(folder / "clean"), adapted(folder / "poisoned")
-    assert set(learnt) == set(learnt_of_wrong) and any(name.startswith("adapt/step-") for name in learnt)
+    assert set(learnt) == set(learnt_of_wrong)
+    trained = any(name.startswith("adapt/step-") for name in learnt)
+    assert trained == method_class(spec.method).trains and any(name.startswith("adapt/") for name in learnt)
     changed = [name for name in learnt if learnt[name] != learnt_of_wrong[name]]
     assert not changed, f"the answers have changed {changed}"
     assert not [name for name, content in learnt_of_wrong.items() if SECRET.encode() in content]

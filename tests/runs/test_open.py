@@ -125,7 +125,7 @@ def test_adapting_on_another_task(executor: Executor, flags: dict[str, Any], tmp
         f"synth-validation-{i:05d}" for i in range(8)
     }
     assert [record["id"] for record in lines(tmp_path / "run", "responses.jsonl")] == [f"r{i}" for i in range(6)]
-    with pytest.raises(UserError, match="adapts on multiple-choice questions"):
+    with pytest.raises(UserError, match="needs multiple-choice questions"):
         run(executor, tmp_path / "no", tasks="mmar_open", method="aqa_ttrl", **flags)
     assert not (tmp_path / "no").exists()
 

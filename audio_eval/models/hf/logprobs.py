@@ -26,6 +26,7 @@ class Batch:
     """What is scored: questions with their prompts' lengths in tokens, and unique completions (U) of them.
 
     For each completion ``owners`` has the index of its question, ``places`` its group and its index in the group.
+    ``heard`` has, by the index of the group, the seconds of audio that its prompt holds and whether it was cut to them.
     """
 
     questions: list[Question] = field(default_factory=list)
@@ -34,6 +35,7 @@ class Batch:
     places: list[tuple[int, int]] = field(default_factory=list)
     tokens: list[tuple[int, ...]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it has no prompt
+    heard: dict[int, tuple[float, bool]] = field(default_factory=dict)
 
 
 class LogprobEngine:
@@ -64,6 +66,8 @@ class LogprobEngine:
             batch.tokens += [groups[g].completions[u].token_ids for u in kept[g]]
             batch.questions.append(question)
             batch.prompts.append(len(prompt.embeds))
+            if prompt.clip is not None:
+                batch.heard[g] = prompt.clip.seconds, prompt.clip.truncated
         return batch
 
     def logprobs(self, batch: Batch) -> list[torch.Tensor]:

@@ -124,6 +124,23 @@ class HFPolicy:
         tokens = (*ids, self.tokenizer.eos_token_id)
         return Group(question, (Completion(text, tokens),), (1,))
 
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups with their completions' log-probabilities; a question's prompt is forwarded once for all of them.
+
+        ``token_budget`` and ``logits_chunk`` are those of the training, or the default ones before it begins.
+        """
+        batch = self._scorer.batch(groups, [range(len(group.completions)) for group in groups])
+        scored = dict(zip(batch.places, self._scorer.logprobs(batch), strict=True))
+        found = []
+        for g, group in enumerate(groups):
+            rows = [scored.get((g, u), torch.zeros(0)).tolist() for u in range(len(group.completions))]
+            completions = tuple(replace(c, logprobs=tuple(r)) for c, r in zip(group.completions, rows, strict=True))
+            seconds, truncated = batch.heard.get(g, (0.0, False))
+            whole = replace(group, completions=completions, audio_seconds=seconds, truncated=truncated)
+            error = batch.failed.get(group.question.id)
+            found.append(whole if error is None else Group(group.question, (), (), error=error))
+        return found
+
     def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Self-certainty (U,) of each group's completions under the current weights; 0 for a completion of no tokens.
 
