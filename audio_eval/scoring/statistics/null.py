@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,7 +26,7 @@ def mcnemar(lost: int, won: int) -> float:
     return max(float(binomtest(lost, lost + won, 0.5).pvalue), sys.float_info.min) if lost + won else 1.0
 
 
-def sign_flip(difference_G: NDArray[np.int64], noise: tuple[Part, ...]) -> float:
+def sign_flip(difference_G: NDArray[np.int64], noise: Sequence[Part]) -> float:
     """Two-sided paired permutation test on the sum of the clusters' differences; exact where they are few.
 
     The flips stand for the choice of items alone. ``noise`` are the variances that the seeds add to the sum; each

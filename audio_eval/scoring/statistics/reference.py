@@ -24,10 +24,10 @@ class Reference(NamedTuple):
 
     def quantile(self, tail: float) -> float:
         """The value that is exceeded with probability ``tail``, below 0.5."""
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         total = sum(part.variance for part in self.parts)
-        return float(sum(part.variance * t.isf(tail, part.df) for part in self.parts) / total)
+        return -float(sum(part.variance * stdtrit(part.df, tail) for part in self.parts)) / total
 
     def tail(self, value: float) -> float:
         """The probability of exceeding ``value``: the inverse of ``quantile``."""
