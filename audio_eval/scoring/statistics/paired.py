@@ -7,9 +7,8 @@ from typing import NamedTuple
 import numpy as np
 
 from audio_eval.scoring.statistics.evidence import evidence
-from audio_eval.scoring.statistics.null import mcnemar, sign_flip
+from audio_eval.scoring.statistics.exact import mcnemar, sign_flip
 from audio_eval.scoring.statistics.outcomes import RIGHT, UNPARSABLE, WRONG_OPTION, Runs, clusters, common_ids, states
-from audio_eval.scoring.statistics.variance import Part
 
 MARGIN = 2.0  # points; differences within it count as none where equivalence is tested
 
@@ -50,8 +49,9 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
     """Compare one or several seeds of a method with one or several seeds of a baseline, paired by item id.
 
     Only items that all runs have count. With several seeds, each baseline seed is set against each method seed and the
-    counts are averaged; interval and tests are about further items (recordings) and further seeds. The p-value is the
-    exact McNemar test for one seed against one and one item a recording, else that of ``sign_flip``.
+    counts are averaged; interval and tests are about further items (recordings) and further seeds. The p-value is that
+    of the exact McNemar test for one seed against one, of flips of whole recordings where items share some, and of the
+    score test that the interval belongs to where several seeds differ.
 
     Raises ValueError when there is no common item, or when a run holds an id twice.
     """
@@ -59,7 +59,7 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
     before_RI, after_RI = states(baseline, ids), states(method, ids)
     cluster_I = clusters(method[0], ids)
     befores, afters = len(before_RI), len(after_RI)
-    pairs, n = befores * afters, len(ids)
+    pairs, n, recordings = befores * afters, len(ids), int(cluster_I.max()) + 1
     right_before_I, right_after_I = (before_RI == RIGHT).sum(axis=0), (after_RI == RIGHT).sum(axis=0)
     found = evidence(before_RI == RIGHT, after_RI == RIGHT, cluster_I)
     lost = int((right_before_I * (afters - right_after_I)).sum())
@@ -71,11 +71,10 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
         lost = (right_before_I * (after_RI == state).sum(axis=0)).sum()
         return int(gained - lost)
 
-    if found.spread.estimated:
-        # In units of 1 / pairs of an item, so that the sums of the flips are whole.
-        difference_I = right_after_I * befores - right_before_I * afters
-        noise = [Part((pairs * n) ** 2 * part.variance, part.df) for part in found.spread.seeds if part.variance > 0]
-        p_value = sign_flip(np.rint(np.bincount(cluster_I, difference_I)).astype(np.int64), noise)
+    if pairs > 1:
+        p_value = found.p_value()
+    elif recordings < n:
+        p_value = sign_flip(np.bincount(cluster_I, right_after_I - right_before_I))
     else:
         p_value = mcnemar(lost, won)
     points = 100.0 / (pairs * n)
@@ -86,7 +85,7 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
         high=interval.high,
         p_value=p_value,
         n=n,
-        recordings=int(cluster_I.max()) + 1,
+        recordings=recordings,
         lost=lost / pairs,
         won=won / pairs,
         from_unparsable=points * gain(UNPARSABLE),

@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """The variance of a mean: the part of the ``items`` and one part for each side (method, baseline) with seeds.
+    """The variance of a mean: the part of the ``items``, and that of the ``seeds``, zero where there is one a side.
 
     ``estimated`` is False for one seed a side, values of 0 and 1 and one item a recording: there the variance follows
     from the counts alone. ``shared`` is the number of items that an item shares its recording with, itself included,
@@ -31,14 +31,14 @@ class Spread(NamedTuple):
     """
 
     items: Part
-    seeds: tuple[Part, ...]
+    seeds: Part
     shared: float
     estimated: bool
 
     @property
     def variance(self) -> float:
         """All parts together."""
-        return self.items.variance + sum(part.variance for part in self.seeds)
+        return self.items.variance + self.seeds.variance
 
 
 def spread(sides: Sequence[NDArray[np.float64]], cluster_I: NDArray[np.int64]) -> Spread:
@@ -57,14 +57,20 @@ def spread(sides: Sequence[NDArray[np.float64]], cluster_I: NDArray[np.int64]) -
     mean_I = sides[0].mean(axis=0) - (sides[1].mean(axis=0) if len(sides) > 1 else 0.0)
     items = correction * _square(mean_I - mean_I.mean(), cluster_I)
     several = [side for side in sides if len(side) > 1]
-    seeds = tuple(Part(float(side.mean(axis=1).var(ddof=1)) / len(side), len(side) - 1) for side in several)
+    seeds = _together([Part(float(side.mean(axis=1).var(ddof=1)) / len(side), len(side) - 1) for side in several])
     rest = correction * sum(_rest(side, cluster_I) for side in several)
     return Spread(
-        items=Part(max(items - rest, items / 2 - sum(part.variance for part in seeds), 0.0), max(groups - 1, 1)),
+        items=Part(max(items - rest, items / 2 - seeds.variance, 0.0), max(groups - 1, 1)),
         seeds=seeds,
         shared=float((size_G**2).sum() / n),
-        estimated=bool(groups < n or seeds or not all(np.isin(side, (0.0, 1.0)).all() for side in sides)),
+        estimated=bool(groups < n or several or not all(np.isin(side, (0.0, 1.0)).all() for side in sides)),
     )
+
+
+def _together(parts: Sequence[Part]) -> Part:
+    """The sum of variances, with the degrees of freedom of Welch and Satterthwaite (1946)."""
+    total = sum(part.variance for part in parts)
+    return Part(total, total**2 / sum(part.variance**2 / part.df for part in parts)) if total else Part(0.0, 1.0)
 
 
 def _rest(values_SI: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> float:
