@@ -147,7 +147,8 @@ COLUMNS: list[Column] = [
     Column(
         "p_value", "p",
         f"how probable so large a difference is if the method is no better or worse than `{BASELINE}`. Exact McNemar "
-        "test for one seed against one, else sign flips of whole recordings with the error of the seeds.",
+        "test for one seed against one, sign flips of whole recordings where items share them, and the score test of "
+        "the interval where several seeds differ.",
         lambda row: _of(row, "p_value"), lambda row: p_text(_of(row, "p_value")),
     ),
     Column(

@@ -10,7 +10,7 @@ import numpy as np
 
 from audio_eval.scoring.statistics.effective import design_effect
 from audio_eval.scoring.statistics.outcomes import RIGHT, Interval, Runs, clusters, common_ids, states
-from audio_eval.scoring.statistics.reference import Reference
+from audio_eval.scoring.statistics.reference import NORMAL, Reference
 from audio_eval.scoring.statistics.variance import spread
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def wilson_interval(correct: int, n: int) -> Interval:
     """Wilson's score interval (1927) of an accuracy, in percent; 0..100 when there are no items."""
-    return _wilson(correct / n, n, Reference.of(()).critical) if n else Interval(0.0, 100.0)
+    return _wilson(correct / n, n, NORMAL.critical) if n else Interval(0.0, 100.0)
 
 
 def accuracy_interval(runs: Runs) -> Interval:
@@ -28,14 +28,14 @@ def accuracy_interval(runs: Runs) -> Interval:
     It is about further items (recordings) of the kind and further seeds. With one seed it is conditional on that seed.
     """
     ids = common_ids(runs)
-    return _interval((states(runs, ids) == RIGHT).astype(float), clusters(runs[0], ids))
+    return share_interval((states(runs, ids) == RIGHT).astype(float), clusters(runs[0], ids))
 
 
 def mean_interval(values: Sequence[float]) -> Interval:
     """The interval of the mean of independent values between 0 and 1, in percent; 0..100 with fewer than two."""
     if len(values) < 2:
         return Interval(0.0, 100.0)
-    return _interval(np.array(values, dtype=float)[None], np.arange(len(values)))
+    return share_interval(np.array(values, dtype=float)[None], np.arange(len(values)))
 
 
 def seed_deviation(runs: Runs) -> float | None:
@@ -46,11 +46,11 @@ def seed_deviation(runs: Runs) -> float | None:
     return 100.0 * float(right_SI.mean(axis=1).std(ddof=1)) if len(right_SI) > 1 else 0.0  # all alike
 
 
-def _interval(value_SI: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> Interval:
+def share_interval(value_SI: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> Interval:
+    """The interval in percent of the mean of values 0 to 1, by seed and item."""
     n, share, found = value_SI.shape[1], float(value_SI.mean()), spread([value_SI], cluster_I)
     size = n / design_effect(found, n, share * (1.0 - share) / n)
-    parts = (found.items, *found.seeds) if found.estimated else ()
-    return _wilson(share, size, Reference.of(parts).critical)
+    return _wilson(share, size, Reference.of(found).critical)
 
 
 def _wilson(share: float, n: float, critical: float) -> Interval:

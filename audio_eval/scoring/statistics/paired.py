@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from audio_eval.scoring.statistics.effective import design_effect
-from audio_eval.scoring.statistics.null import mcnemar, sign_flip
+from audio_eval.scoring.statistics.evidence import evidence
+from audio_eval.scoring.statistics.exact import mcnemar, sign_flip
 from audio_eval.scoring.statistics.outcomes import RIGHT, UNPARSABLE, WRONG_OPTION, Runs, clusters, common_ids, states
-from audio_eval.scoring.statistics.power import smallest_detectable
-from audio_eval.scoring.statistics.reference import Reference
-from audio_eval.scoring.statistics.score_test import Pairs
-from audio_eval.scoring.statistics.variance import Part, spread
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 MARGIN = 2.0  # points; differences within it count as none where equivalence is tested
 
@@ -56,8 +49,9 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
     """Compare one or several seeds of a method with one or several seeds of a baseline, paired by item id.
 
     Only items that all runs have count. With several seeds, each baseline seed is set against each method seed and the
-    counts are averaged; interval and tests are about further items (recordings) and further seeds. The p-value is the
-    exact McNemar test for one seed against one and one item a recording, else that of ``sign_flip``.
+    counts are averaged; interval and tests are about further items (recordings) and further seeds. The p-value is that
+    of the exact McNemar test for one seed against one, of flips of whole recordings where items share some, and of the
+    score test that the interval belongs to where several seeds differ.
 
     Raises ValueError when there is no common item, or when a run holds an id twice.
     """
@@ -65,8 +59,9 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
     before_RI, after_RI = states(baseline, ids), states(method, ids)
     cluster_I = clusters(method[0], ids)
     befores, afters = len(before_RI), len(after_RI)
-    pairs, n = befores * afters, len(ids)
+    pairs, n, recordings = befores * afters, len(ids), int(cluster_I.max()) + 1
     right_before_I, right_after_I = (before_RI == RIGHT).sum(axis=0), (after_RI == RIGHT).sum(axis=0)
+    found = evidence(before_RI == RIGHT, after_RI == RIGHT, cluster_I)
     lost = int((right_before_I * (afters - right_after_I)).sum())
     won = int(((befores - right_before_I) * right_after_I).sum())
 
@@ -76,41 +71,26 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
         lost = (right_before_I * (after_RI == state).sum(axis=0)).sum()
         return int(gained - lost)
 
-    found = spread([(after_RI == RIGHT).astype(float), (before_RI == RIGHT).astype(float)], cluster_I)
-    observed = (won - lost) / (pairs * n)
-    effect = design_effect(found, n, ((won + lost) / (pairs * n) - observed**2) / n)
-    effective = Pairs(n / effect, lost / pairs / effect, won / pairs / effect)
-    reference = Reference.of((found.items, *found.seeds) if found.estimated else ())
-    if found.estimated:
-        # In units of 1 / pairs of an item, so that the sums of the flips are whole.
-        difference_I = right_after_I * befores - right_before_I * afters
-        noise = tuple(Part((pairs * n) ** 2 * part.variance, part.df) for part in found.seeds if part.variance > 0)
-        p_value = sign_flip(_sums(difference_I, cluster_I), noise)
+    if pairs > 1:
+        p_value = found.p_value()
+    elif recordings < n:
+        p_value = sign_flip(np.bincount(cluster_I, right_after_I - right_before_I))
     else:
         p_value = mcnemar(lost, won)
-    low, high = effective.interval(reference.critical)
     points = 100.0 / (pairs * n)
+    interval = found.interval()
     return Comparison(
         difference=points * (won - lost),
-        low=100.0 * low,
-        high=100.0 * high,
+        low=interval.low,
+        high=interval.high,
         p_value=p_value,
         n=n,
-        recordings=int(cluster_I.max()) + 1,
+        recordings=recordings,
         lost=lost / pairs,
         won=won / pairs,
         from_unparsable=points * gain(UNPARSABLE),
         from_wrong=points * gain(WRONG_OPTION),
-        p_equivalent=_equivalent(effective, reference, margin / 100.0),
+        p_equivalent=found.p_equivalent(margin),
         margin=margin,
-        detectable=100.0 * smallest_detectable(effective, reference),
+        detectable=found.detectable(),
     )
-
-
-def _equivalent(pairs: Pairs, reference: Reference, margin: float) -> float:
-    """Two one-sided score tests (Schuirmann 1987; for paired shares Tango 1998) of a difference beyond the margin."""
-    return max(reference.tail(pairs.score(-margin)), reference.tail(-pairs.score(margin)))
-
-
-def _sums(value_I: NDArray[np.int64], cluster_I: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.rint(np.bincount(cluster_I, value_I)).astype(np.int64)

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
-from audio_eval.scoring.statistics.variance import Part
+from audio_eval.scoring.statistics.variance import Part, Spread
 
 CONFIDENCE = 0.95
 
 
 class Reference(NamedTuple):
     """Cochran and Cox (Experimental Designs, 1950, 4.14): the quantile of a sum of variances is the mean of the parts'
-    t quantiles, weighted by the variances. It is the normal one where no part is estimated from a few seeds.
+    t quantiles, weighted by the variances. It is the normal one where the variance follows from the counts.
     """
 
     parts: tuple[Part, ...]
 
     @classmethod
-    def of(cls, parts: Sequence[Part]) -> Reference:
-        """Of the parts that are not zero; the normal distribution where there are none."""
-        return cls(tuple(part for part in parts if part.variance > 0) or (Part(1.0, float("inf")),))
+    def of(cls, spread: Spread) -> Reference:
+        """That of a mean with this variance."""
+        if not spread.estimated or not spread.variance:
+            return NORMAL
+        return cls((spread.items, spread.seeds))
 
     def quantile(self, tail: float) -> float:
         """The value that is exceeded with probability ``tail``, below 0.5."""
-        from scipy.stats import t
+        from scipy.special import stdtrit
 
         total = sum(part.variance for part in self.parts)
-        return float(sum(part.variance * t.isf(tail, part.df) for part in self.parts) / total)
+        return -float(sum(part.variance * stdtrit(part.df, tail) for part in self.parts)) / total
 
     def tail(self, value: float) -> float:
         """The probability of exceeding ``value``: the inverse of ``quantile``."""
@@ -44,3 +45,6 @@ class Reference(NamedTuple):
     def critical(self) -> float:
         """The half width of a two-sided 95 % interval in standard errors."""
         return self.quantile((1.0 - CONFIDENCE) / 2)
+
+
+NORMAL = Reference((Part(1.0, float("inf")),))

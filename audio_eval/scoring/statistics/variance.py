@@ -23,7 +23,7 @@ class Part(NamedTuple):
 
 
 class Spread(NamedTuple):
-    """The variance of a mean: the part of the ``items`` and one part for each side (method, baseline) with seeds.
+    """The variance of a mean: the part of the ``items``, and that of the ``seeds``, zero where there is one a side.
 
     ``estimated`` is False for one seed a side, values of 0 and 1 and one item a recording: there the variance follows
     from the counts alone. ``shared`` is the number of items that an item shares its recording with, itself included,
@@ -31,41 +31,56 @@ class Spread(NamedTuple):
     """
 
     items: Part
-    seeds: tuple[Part, ...]
+    seeds: Part
     shared: float
     estimated: bool
 
     @property
     def variance(self) -> float:
         """All parts together."""
-        return self.items.variance + sum(part.variance for part in self.seeds)
+        return self.items.variance + self.seeds.variance
 
 
 def spread(sides: Sequence[NDArray[np.float64]], cluster_I: NDArray[np.int64]) -> Spread:
     """The parts of the variance of mean(first side) - mean(second side), or of the only side's mean.
 
-    A side is (S, I): seeds and items. The part of the items is the sandwich variance of the items' means over seeds,
-    clustered (Liang and Zeger 1986, with G / (G - 1)); it holds what is left of the rest after averaging the seeds.
-    The part of a side's seeds is SD^2 / S of their means, less the share of it that the rest alone would bring.
+    A side is (S, I): seeds and items. The choice of items brings the sandwich variance of the items' means over seeds,
+    clustered (Liang and Zeger 1986, with G / (G - 1)); each side's seeds bring SD^2 / S of their means. Both hold what
+    the rest leaves in the mean: it is taken from the items, so that it counts once and with the few degrees of freedom
+    of the seeds. As the sum is never truly less than what the items bring, it is kept at half of that at least: a few
+    seeds may agree by chance.
     """
     n = cluster_I.size
     size_G = np.bincount(cluster_I)
     groups = size_G.size
     correction = groups / max(groups - 1, 1) / n**2
     mean_I = sides[0].mean(axis=0) - (sides[1].mean(axis=0) if len(sides) > 1 else 0.0)
-    items = correction * float((np.bincount(cluster_I, mean_I - mean_I.mean()) ** 2).sum())
-    seeds = tuple(_seeds(side, cluster_I, correction) for side in sides if len(side) > 1)
+    items = correction * _square(mean_I - mean_I.mean(), cluster_I)
+    several = [side for side in sides if len(side) > 1]
+    seeds = _together([Part(float(side.mean(axis=1).var(ddof=1)) / len(side), len(side) - 1) for side in several])
+    rest = correction * sum(_rest(side, cluster_I) for side in several)
     return Spread(
-        items=Part(items, max(groups - 1, 1)),
+        items=Part(max(items - rest, items / 2 - seeds.variance, 0.0), max(groups - 1, 1)),
         seeds=seeds,
         shared=float((size_G**2).sum() / n),
-        estimated=bool(groups < n or seeds or not all(np.isin(side, (0.0, 1.0)).all() for side in sides)),
+        estimated=bool(groups < n or several or not all(np.isin(side, (0.0, 1.0)).all() for side in sides)),
     )
 
 
-def _seeds(values_SI: NDArray[np.float64], cluster_I: NDArray[np.int64], correction: float) -> Part:
-    seeds = len(values_SI)
+def _together(parts: Sequence[Part]) -> Part:
+    """The sum of variances, with the degrees of freedom of Welch and Satterthwaite (1946)."""
+    total = sum(part.variance for part in parts)
+    return Part(total, total**2 / sum(part.variance**2 / part.df for part in parts)) if total else Part(0.0, 1.0)
+
+
+def _rest(values_SI: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> float:
+    """The sum over clusters of what neither cluster nor seed explains, as a variance of the mean over the seeds."""
     rest_SI = values_SI - values_SI.mean(axis=1, keepdims=True)
     rest_SI = rest_SI - rest_SI.mean(axis=0)
-    rest = correction * sum(float((np.bincount(cluster_I, rest_I) ** 2).sum()) for rest_I in rest_SI) / (seeds - 1)
-    return Part(max(0.0, float(values_SI.mean(axis=1).var(ddof=1)) - rest) / seeds, seeds - 1)
+    seeds = len(values_SI)
+    return sum(_square(rest_I, cluster_I) for rest_I in rest_SI) / (seeds * (seeds - 1))
+
+
+def _square(values_I: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> float:
+    """The sum of squares of the clusters' sums."""
+    return float((np.bincount(cluster_I, values_I) ** 2).sum())

@@ -1,4 +1,4 @@
-"""p-values of no difference: McNemar's exact test, else sign flips of whole recordings with the seeds' own error."""
+"""p-values of no difference between two runs: McNemar's exact test, and sign flips of whole recordings."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
-
-from audio_eval.scoring.statistics.variance import Part
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -25,18 +23,13 @@ def mcnemar(lost: int, won: int) -> float:
     return max(float(binomtest(lost, lost + won, 0.5).pvalue), sys.float_info.min) if lost + won else 1.0
 
 
-def sign_flip(difference_G: NDArray[np.int64], noise: tuple[Part, ...]) -> float:
-    """Two-sided paired permutation test on the sum of the clusters' differences; exact where they are few.
-
-    The flips stand for the choice of items alone. ``noise`` are the variances that the seeds add to the sum; each
-    flip gets a draw of them, t-distributed as an estimate from a few seeds is.
-    """
+def sign_flip(difference_G: NDArray[np.float64]) -> float:
+    """Two-sided paired permutation test on the sum of the recordings' differences; exact where they are few."""
     from scipy.stats import permutation_test
 
     moved_G = difference_G[difference_G != 0]  # a zero stays zero under any flip
     if len(moved_G) < 2:
         return 1.0
-    rng = np.random.default_rng(RANDOM_SEED)
     result = permutation_test(
         (moved_G,),
         lambda flipped, axis: flipped.sum(axis=axis),
@@ -44,11 +37,6 @@ def sign_flip(difference_G: NDArray[np.int64], noise: tuple[Part, ...]) -> float
         vectorized=True,
         n_resamples=FLIPS,
         batch=1_000,
-        rng=rng,
+        rng=np.random.default_rng(RANDOM_SEED),
     )
-    if not noise:
-        return float(result.pvalue)
-    null = rng.choice(result.null_distribution, FLIPS)
-    for part in noise:
-        null = null + np.sqrt(part.variance) * rng.standard_t(part.df, FLIPS)
-    return float((1 + (np.abs(null) >= abs(moved_G.sum())).sum()) / (1 + FLIPS))
+    return float(result.pvalue)
