@@ -10,7 +10,7 @@ from tabulate import tabulate
 from variants import Done
 
 from audio_eval.leaderboard import Row, Run, aggregate, load_runs
-from audio_eval.leaderboard.cells import signed, table
+from audio_eval.leaderboard.cells import NONE, signed, table
 from audio_eval.leaderboard.columns import p_text
 from audio_eval.runlog import ResultRow, RunLog
 from audio_eval.scoring.statistics import Comparison, compare, holm
@@ -93,7 +93,8 @@ class Variants:
             right += [own[seed][item] == gold[item] for item in shared]  # both are texts of options
             labelled, items = labelled + len(own[seed]), items + len(gold)
         bins = [f"{accuracy:.0f} (n {n})" if n else "" for _, n, accuracy in self.reliability(names[0])]
-        return [", ".join(names), f"{100 * labelled / items:.1f}", f"{100 * statistics.fmean(right):.1f}", *bins]
+        share = f"{100 * statistics.fmean(right):.1f} (n {len(right)})" if right else NONE
+        return ["; ".join(names), f"{100 * labelled / items:.1f}", share, *bins]
 
     def reliability(self, name: str) -> list[tuple[float, int, float]]:
         """By bin of the confidence that the method uses: its middle, number of labels, their accuracy in percent."""

@@ -36,9 +36,10 @@ METHODS = (
 )  # fmt: skip
 DETAILS = "All columns, accuracy by group, adapters, run names and every run: [results-details.md](results-details.md)."
 FAMILY = (
-    "Paired by item, over the same seeds. p (Holm) is adjusted for the comparisons of this table. Equivalent: whether\n"
-    "the difference is shown to be within the margin in points; a `no` beside a large p means that the data decide\n"
-    "neither way. Detectable: the smallest difference in points that such data show with a probability of 80 %."
+    "Paired by item, over the same seeds, here and below. p (Holm) is adjusted for the comparisons of one table, a\n"
+    "family. Equivalent: whether the difference is shown to be within the margin in points; a `no` beside a\n"
+    "large p means that the data decide neither way. Detectable: the smallest difference in points that such data\n"
+    "show with a probability of 80 %."
 )
 
 
@@ -118,13 +119,12 @@ def _missing(asked: Mapping[str, Sequence[str]], closed: Variants, opened: Varia
 
 
 VIEWS = (
-    "Votes and likelihoods over views against those of the item as it is; then the vote over each kind of view alone.\n"
-    f"{FAMILY}"
+    "Votes and likelihoods over views against those of the item as it is; then the vote over each kind of view alone."
 )
 WITHOUT = (
     "Each method without one of its parts: the vote of view_ttrl's answers (`answer_views=1`), the label's own text\n"
     "among its rollouts, a supervised term (`anchor=false`), views in the vote on its labels (`views=none`).\n"
-    f"{FAMILY}"
+    "choice_likelihood with scores per token, and without the model's prior for places (PriDe)."
 )
 FATES = (
     "Number of items by what `direct` and the method make of them, means over seeds; then learned / corrupted by the\n"
@@ -199,7 +199,7 @@ def _opened(opened: Variants) -> str:
     return (
         "synth_aqa without its options (`synth_aqa_open`), scored by contains-exact-match; op_ttrl at its default for\n"
         f"this model in each of its reward modes, encoder minilm. `direct`: {opened.mean('direct'):.1f} %.\n"
-        f"Modes whose interval is above zero: {', '.join(told) or 'none'}. {FAMILY}\n\n"
+        f"Modes whose interval is above zero: {', '.join(told) or 'none'}.\n\n"
         f"{opened.family([(name, 'direct') for name in names])}"
     )
 
