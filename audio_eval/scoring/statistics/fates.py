@@ -19,11 +19,6 @@ class Fates(NamedTuple):
     kept_right: float
     kept_wrong: float
 
-    @property
-    def items(self) -> float:
-        """All of them."""
-        return sum(self)
-
 
 class FateBin(NamedTuple):
     """The items whose vote was so confident: more than ``low``, up to ``high`` (0 belongs to the first bin)."""
@@ -31,6 +26,11 @@ class FateBin(NamedTuple):
     low: float
     high: float
     fates: Fates
+
+    @property
+    def items(self) -> float:
+        """Their number, a mean as well."""
+        return sum(self.fates)
 
 
 def fates(baseline: Runs, method: Runs) -> Fates:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from audio_eval.scoring.statistics.variance import Part, Spread
 
 CONFIDENCE = 0.95
+LEAST = 1e-100  # a smaller probability is not told from it
 
 
 class Reference(NamedTuple):
@@ -21,7 +23,7 @@ class Reference(NamedTuple):
         """That of a mean with this variance."""
         if not spread.estimated or not spread.variance:
             return NORMAL
-        return cls((spread.items, spread.seeds))
+        return cls(tuple(part for part in (spread.items, spread.seeds) if part.variance))
 
     def quantile(self, tail: float) -> float:
         """The value that is exceeded with probability ``tail``, below 0.5."""
@@ -31,15 +33,15 @@ class Reference(NamedTuple):
         return -float(sum(part.variance * stdtrit(part.df, tail) for part in self.parts)) / total
 
     def tail(self, value: float) -> float:
-        """The probability of exceeding ``value``: the inverse of ``quantile``."""
+        """The probability of exceeding ``value``: the inverse of ``quantile``, at least ``LEAST``."""
         from scipy.optimize import brentq
 
         if value < 0:
             return 1.0 - self.tail(-value)
-        least = 1e-300
-        if value >= self.quantile(least):
-            return least
-        return float(brentq(lambda tail: self.quantile(tail) - value, least, 0.5, xtol=1e-12))
+        if value >= self.quantile(LEAST):
+            return LEAST
+        log = brentq(lambda log: self.quantile(math.exp(log)) - value, math.log(LEAST), math.log(0.5))
+        return math.exp(float(log))
 
     @property
     def critical(self) -> float:
