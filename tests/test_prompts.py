@@ -125,3 +125,16 @@ def test_missing_names_and_files() -> None:
         prompts.find("r1_aqa_thnk")
     with pytest.raises(UserError, match=r"prompt file 'nowhere\.jinja' cannot be read"):
         prompts.find("nowhere.jinja")
+
+
+def test_the_users_own_template_says_how_an_option_is_stated(tmp_path: Path) -> None:
+    said = {
+        "{{ question }} {{ choices }}": "it's a cat",
+        "{{ question }} {{ lettered }} {# <answer> is only mentioned here #}": "B",
+        "{{ question }} {{ lettered }} <ANSWER></ANSWER>": "<ANSWER>it's a cat</ANSWER>",
+        "{{ question }} {{ choices }} \\boxed{ }": "\\boxed{it's a cat}",
+    }
+    for i, (source, expected) in enumerate(said.items()):
+        path = tmp_path / f"{i}.jinja"
+        path.write_text(source)
+        assert prompts.find(str(path)).stated(1, C) == expected

@@ -75,7 +75,8 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
 def _learned(figures: Figures, what: str) -> dict[str, Any]:
     """``what`` of the items that the method learns from, by their use; empty if it learns nothing."""
     method, found = figures.method, {}
-    if type(method).adapt is not Method.adapt and (method.transductive or not method.needs_labels):
+    learns = method.transductive or (method.trains and not method.needs_labels)
+    if type(method).adapt is not Method.adapt and learns:
         found["adapted"] = getattr(figures.adapted, what)
     if method.needs_labels:
         found["labelled"] = getattr(figures.labelled, what)

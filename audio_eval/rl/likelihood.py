@@ -11,13 +11,14 @@ A prior of the places (rl/position_prior.py) is taken off s before the softmax.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 import numpy as np
 from scipy.special import log_softmax, softmax
 
-from audio_eval.group import Group
+from audio_eval.group import Completion, Group
 from audio_eval.models.policy import ScoresCompletions
 from audio_eval.questions import Question
 from audio_eval.rl.views import View, Viewing, draw_view, parse_kinds, plain_view
@@ -65,9 +66,16 @@ def option_logprobs(group: Group, normalise: Normalise, prior: np.ndarray | None
 
     ``prior`` (U,) has the log-probabilities of the places where they are shown.
     """
-    reduce = np.sum if normalise == "sum" else np.mean
-    scores = np.array([reduce(completion.logprobs) for completion in group.completions], dtype=float)
-    return log_softmax(scores - (0.0 if prior is None else prior)) if len(scores) else scores
+    scores = np.array([_score(completion, normalise) for completion in group.completions], dtype=np.float64)
+    if not len(scores):
+        return scores
+    return log_softmax(scores if prior is None else scores - prior)
+
+
+def _score(completion: Completion, normalise: Normalise) -> float:
+    assert completion.logprobs, "a completion that was scored has at least the token that ends it"
+    total = math.fsum(completion.logprobs)
+    return total if normalise == "sum" else total / len(completion.logprobs)
 
 
 def by_option(groups: Sequence[Group], views: Sequence[View], normalise: Normalise, priors: Priors) -> list[ByOption]:
@@ -90,7 +98,7 @@ def likeliest_options(
     names = ["likelihoods"] if len(views) == 1 else [f"likelihoods-view{i}" for i in range(len(views))]
     groups = [ask(name, [view.question for view in of_all]) for name, of_all in zip(names, views, strict=True)]
     of_each = zip(questions, zip(*groups, strict=True), zip(*views, strict=True), strict=True)
-    return [likeliest(question, by_option(*found, normalise, {}), seed) for question, *found in of_each]
+    return [likeliest(question, by_option(scored, shown, normalise, {}), seed) for question, scored, shown in of_each]
 
 
 def pooled(in_views: Sequence[ByOption]) -> ByOption:

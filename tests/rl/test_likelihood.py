@@ -129,7 +129,8 @@ def test_a_view_that_cannot_be_heard_does_not_count() -> None:
     broken = Group(question, (), (), error="unreadable")
     views = [plain_view(question)] * 2
     assert likeliest(question, by_option([broken, heard], views, "sum", {}), 0).choice == 0
-    assert likeliest(question, by_option([broken, broken], views, "sum", {}), 0).choice is None
+    for priors in ({}, {3: np.log([0.5, 0.3, 0.2])}):
+        assert likeliest(question, by_option([broken, broken], views, "sum", priors), 0).choice is None
 
 
 def test_an_improbable_option_has_a_probability_of_zero_and_no_entropy() -> None:
