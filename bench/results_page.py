@@ -56,7 +56,7 @@ def write(
     if not rows:
         raise SystemExit("no row of the main table has a run of every seed: there is no page to write yet.")
     text = [
-        _head(done, rows[0].n, seeds, split, jobs), summary_table(rows, OVERVIEW), DETAILS,
+        _head(done, rows[0].n, seeds, split, jobs, docs), summary_table(rows, OVERVIEW), DETAILS,
         _section("Not measured", _missing(asked, closed, opened, len(seeds))),
         _section("Against each other", closed.family(METHODS), FAMILY),
         _section("What the views bring", closed.family(_of_views(asked)), VIEWS),
@@ -84,17 +84,18 @@ def _section(title: str, body: str, text: str = "") -> str:
     return "\n\n".join(filter(None, [f"## {title}", text, body])) if body else ""
 
 
-def _head(done: Sequence[Done], n: int, seeds: Sequence[int], split: str, jobs: int) -> str:
+def _head(done: Sequence[Done], n: int, seeds: Sequence[int], split: str, jobs: int, docs: Path) -> str:
     environment = RunLog(done[0].folder).environment()
     assert environment is not None  # every run has one
     told = ", ".join(map(str, seeds))
+    sweep = "[sweep](results-defaults.md)" if (docs / "results-defaults.md").is_file() else "`bench/sweep.py`"
     packages = ", ".join(f"{name} {environment.packages[name]}" for name in ("torch", "transformers"))
     return f"""# Results on the embedded benchmark
 
 tiny-omni (1.6 M parameters) on the {n} items of synth_aqa `{split}`, every row with the seeds {told}.
 The figures say that the methods work as described on a small real model. They say nothing about MMAU, MMAR or MMSU.
 
-Every method runs at its default for this model, which was chosen on `validation` ([sweep](results-defaults.md)); the
+Every method runs at its default for this model, which was chosen on `validation` ({sweep}); the
 label says what a row changes. `grpo`, `sari` and `sft, gold labels` learn from the labels of synth_aqa's `train` split
 and are the labelled reference. `xs_cot` is not here, because synth_aqa has nothing cross-lingual.
 

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from audio_eval.leaderboard import Run
 
+MARGIN = 2.0  # audio_eval.scoring.statistics has it too, and numpy, which the flags do not wait for
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval leaderboard``."""
@@ -26,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check", metavar="DIR", help="exit 1 unless the pages of such a folder follow from its results"
     )
     parser.add_argument(
-        "--margin", metavar="POINTS", type=float, default=2.0,
+        "--margin", metavar="POINTS", type=float, default=MARGIN,
         help="differences from direct within this margin count as equivalent (default: 2 points)",
     )  # fmt: skip
 
@@ -38,6 +40,10 @@ def execute(args: argparse.Namespace) -> int:
 
     if not 0 < args.margin < 100:
         raise UserError(f"--margin {args.margin:g}: give points above 0 and below 100.")
+    if (args.add_to or args.check) and args.margin != MARGIN:
+        raise UserError("--margin is for -o: the pages of kept results follow from these alone, with the margin of 2.")
+    if args.check and args.runs:
+        raise UserError("--check reads its folder alone: give no run directories.")
     if args.check:
         return _check(args.check)
     runs = _runs(args.runs)

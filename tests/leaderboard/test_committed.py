@@ -111,6 +111,8 @@ def test_mistakes_are_one_line(runs: Path, tmp_path: Path, capsys: pytest.Captur
         ([], "give run directories"),
         (["--check", str(tmp_path / "nowhere")], "no folder"),
         ([str(runs), "-o", str(tmp_path / "kept")], "--add-to"),
+        ([str(runs), "--check", str(tmp_path / "kept")], "no run directories"),
+        (["--add-to", str(tmp_path / "kept"), "--margin", "3"], "--margin is for -o"),
     ):
         assert main(["leaderboard", *args]) == 1
         err = capsys.readouterr().err
