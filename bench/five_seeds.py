@@ -65,7 +65,7 @@ PARTS = {
     ]),
     "ablations": Part("synth_aqa", [
         *(Variant("choice_likelihood", args) for args in ("normalise=token", "prior=pride")),
-        *(Variant("view_ttrl", args) for args in ("answer_views=1", "anchor=false", "views=none")),
+        *(Variant("view_ttrl", args) for args in ("anchor=false", "views=none", "answer_views=1")),
     ]),
     "views": Part("synth_aqa", [Variant("majority_vote", f"views={kind}") for kind in KINDS]),
     "open": Part("synth_aqa_open", [

@@ -18,12 +18,11 @@ from pydantic import BaseModel, ConfigDict
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.pages import file_stem, pages
-from audio_eval.leaderboard.published import Published, read_published
+from audio_eval.leaderboard.published import Published, read_published, read_whole
 from audio_eval.leaderboard.rows import aggregate
-from audio_eval.leaderboard.runs import Run
+from audio_eval.leaderboard.runs import Run, accuracy
 from audio_eval.runlog import ResultRow
 from audio_eval.runlog.log import Lines
-from audio_eval.runlog.result import VERSION
 from audio_eval.scoring.scores import Unread
 from audio_eval.scoring.statistics import Outcome
 
@@ -62,7 +61,7 @@ class Line(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    version: Literal[2] = VERSION
+    version: Literal[1]
     run: str
     commit: str | None = None
     items: str = ""
@@ -92,12 +91,12 @@ class Committed:
 
     def runs(self) -> list[Run]:
         """All runs, as ``load_runs`` gives them."""
-        known = {line.items: line for line in self._items.read()}
+        known = {line.items: line for line in read_whole(self._items.path, Items)}
         for name, line in known.items():
             if Items.of(line.ids, line.recordings).items != name:
                 raise UserError(f"'{self._items.path}': the items '{name}' were changed: restore the file from git.")
         paths = sorted((self.folder / "results").glob("*.jsonl"))
-        return [_run(line, known, path) for path in paths for line in Lines(path, Line).read()]
+        return [_run(line, known, path) for path in paths for line in read_whole(path, Line)]
 
     def add(self, runs: Iterable[Run]) -> Added:
         """Add runs; one takes the place of a kept one of the same row and seed.
@@ -153,6 +152,7 @@ def _line(run: Run) -> Line:
     outcomes = sorted(run.outcomes)
     confidences = tuple(None if o.confidence is None else round(o.confidence, 3) for o in outcomes)
     return Line(
+        version=1,
         run=run.name,
         commit=run.commit,
         items=_items(run).items if outcomes else "",
@@ -173,4 +173,6 @@ def _run(line: Line, known: dict[str, Items], path: Path) -> Run:
     ):
         correct, parsed, unread = LETTERS[letter]
         found.append(Outcome(item, correct, parsed, recording, unread, confidence))
+    if found and abs(accuracy(found) - (line.result.accuracy or 0.0)) > 0.051:  # as where a run directory is read
+        raise UserError(f"'{path}': the outcomes of run '{line.run}' do not give its accuracy: restore it from git.")
     return Run(line.run, line.result, tuple(found), line.commit)

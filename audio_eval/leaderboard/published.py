@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -33,6 +33,7 @@ INTRODUCTION = (
     "the data."
 )
 
+M = TypeVar("M", bound=BaseModel)
 Percent = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 
@@ -69,12 +70,22 @@ class Published(BaseModel):
         return f"its groups give {average:.2f}"
 
 
+def read_whole(path: Path, model: type[M]) -> list[M]:
+    """The records of a file that people may have edited; empty where there is no file.
+
+    ``UserError`` names the first record that is damaged. A last line without an end is one too: nothing is dropped.
+    """
+    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+        raise UserError(f"'{path}' has no end of line after its last record: add it, or restore the file from git.")
+    return Lines(path, model).read()
+
+
 def read_published(path: Path) -> list[Published]:
-    """The records of a file of published figures; empty where there is no file.
+    """The records of a file of published figures.
 
     ``UserError`` names the first record that is damaged, out of range, without a source, or there twice.
     """
-    found = Lines(path, Published).read()
+    found = read_whole(path, Published)
     lines: dict[tuple[str | None, ...], int] = {}
     for number, row in enumerate(found, start=1):
         key = (row.task, row.version, row.model.casefold(), row.method, row.source)

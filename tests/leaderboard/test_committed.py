@@ -37,7 +37,8 @@ def test_every_outcome_survives(tmp_path: Path) -> None:
         for i, (correct, parsed, unread) in enumerate(LETTERS.values())
     )
     kept = Committed(tmp_path / "kept")
-    kept.add([replace(run, outcomes=outcomes)])
+    right = 100 * sum(outcome.correct for outcome in outcomes) / len(outcomes)
+    kept.add([replace(run, outcomes=outcomes, summary=run.summary.model_copy(update={"accuracy": right}))])
     (found,) = kept.runs()
     assert [o._replace(confidence=None) for o in found.outcomes] == [o._replace(confidence=None) for o in outcomes]
     assert [o.confidence for o in found.outcomes] == [round(i / 7, 3) for i in range(len(LETTERS))]
@@ -75,6 +76,9 @@ def test_adding_twice_and_in_another_order_gives_the_same_files(runs: Path, tmp_
         ("items.jsonl", '"q0"', '"q9"', "were changed"),
         ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwuu"', '"outcomes": "rrrrrwwwu"', "do not fit"),
         ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwuu"', '"outcomes": "rrrrrwwwuz"', "do not fit"),
+        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwuu"', '"outcomes": "rrrrrrwwuu"', "do not give its accuracy"),
+        ("results/synth_aqa.jsonl", '"version": 1', '"version": 7', "record 1: version"),
+        ("results/synth_aqa.jsonl", "}}\n", "}}", "no end of line"),
         ("results/synth_aqa.jsonl", '"seed": 1', '"seed": "x"', "record 2: result.seed"),
     ],
 )

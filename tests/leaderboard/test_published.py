@@ -50,6 +50,13 @@ def test_what_is_wrong_is_named_with_its_record(tmp_path: Path, change: dict[str
         read_published(path)
 
 
+def test_a_last_line_without_an_end_is_not_dropped(tmp_path: Path) -> None:
+    path = write(tmp_path / "p.jsonl", ROW)
+    path.write_text(path.read_text() + json.dumps({**ROW, "model": "b"}))
+    with pytest.raises(UserError, match="no end of line after its last record"):
+        read_published(path)
+
+
 def test_a_system_cannot_be_there_twice_from_one_source(tmp_path: Path) -> None:
     path = write(tmp_path / "p.jsonl", ROW, {**ROW, "model": "A", "accuracy": 71.0})
     with pytest.raises(UserError, match="records 1 and 2 are the same system"):
