@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from variants import TRAIN, VIEWS, Variant, Work, run_all
+from variants import TRAIN, VIEWS, Variant, Work, failed, run_all
 
 from audio_eval.errors import UserError
 
@@ -110,6 +110,7 @@ def main() -> None:
         print(json.dumps(write(done, asked, seeds, pages, args.split, args.jobs)))
     except UserError as error:
         sys.exit(str(error))
+    sys.exit(failed(works, done, args.runs))
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from audio_eval.scoring.statistics import FateBin
 
 TABLE = ("main", "controls", "labelled")  # the parts of the main table
 CURVES = ("aqa_ttrl", "view_ttrl")
+RELIABILITY = (*CURVES, "sft, likelihood labels", "sft +views, likelihood labels")
 LOGGED = ("accuracy", "unparsable", "majority_ratio", "reward_accuracy", "ground_truth_ratio", "entropy", "length")
 # The columns that a reader needs first; the page of details has all of them.
 OVERVIEW = ("label", "accuracy", "seed_deviation", "difference", "from_unparsable", "readable_accuracy", "unparsable",
@@ -166,12 +167,12 @@ def _fates(rows: Sequence[Row]) -> str:
 
 
 def _fate(found: FateBin) -> str:
-    return f"{found.fates.learned:.1f} / {found.fates.corrupted:.1f}" if found.fates.items else ""
+    return f"{found.fates.learned:.1f} / {found.fates.corrupted:.1f}" if sum(found.fates) else ""
 
 
 def _labels(closed: Variants, docs: Path) -> str:
     if table := closed.labels():
-        shown = [name for name in CURVES if name in closed.runs]
+        shown = [name for name in RELIABILITY if name in closed.runs]
         reliability({name: closed.reliability(name) for name in shown}, docs / "reliability.svg")
     return table
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -55,7 +56,8 @@ def run_all(works: Iterable[Work], output: Path, asked: Asked, jobs: int) -> lis
     """The finished runs of ``works``, begun in their order, ``jobs`` at a time with one thread each.
 
     What is finished in ``output`` is not run again, and what was interrupted goes on. "quick": 8 items and 2 steps;
-    "finished": nothing is run. Raises ``UserError`` where the runs would not be of one commit.
+    "finished": nothing is run. A run that fails is named, and the others go on: the result is without it. Raises
+    ``UserError`` where the runs would not be of one commit.
     """
     if asked == "all":
         from audio_eval.runs.environment import commit
@@ -68,6 +70,12 @@ def run_all(works: Iterable[Work], output: Path, asked: Asked, jobs: int) -> lis
     if asked != "quick":
         one_commit([run.folder for run in done])
     return done
+
+
+def failed(works: Iterable[Work], done: Sequence[Done], asked: Asked) -> str | None:
+    """One line where runs that were asked for are not there; None where all are."""
+    missing = sum(len(work.variants) for work in works) - len(done)
+    return f"{missing} runs failed: they are named above." if missing and asked != "finished" else None
 
 
 def one_commit(folders: Iterable[Path], now: str | None = "") -> str | None:
@@ -105,14 +113,17 @@ def _run(work: Work, output: Path, asked: Asked) -> list[Done]:
     quiet_libraries()
     executor, done = Executor(), []
     for variant in work.variants:
-        spec = spec_of(variant, work.task, work.seed, asked == "quick")
-        folder = run_folder(spec, output / work.part)
-        if asked == "finished" and not (folder / "result.json").is_file():
+        where = f"{work.part}, seed {work.seed}: {variant.name}"
+        try:
+            spec = spec_of(variant, work.task, work.seed, asked == "quick")
+            folder = run_folder(spec, output / work.part)
+            if asked == "finished" and not (folder / "result.json").is_file():
+                continue
+            result = executor.run(spec, folder).audio_eval
+        except Exception as error:  # the other rows do not depend on it, and an hour of them would be lost
+            print(f"{where}: FAILED, {type(error).__name__}: {error}", file=sys.stderr, flush=True)
             continue
-        result = executor.run(spec, folder).audio_eval
-        print(
-            f"{work.part}, seed {work.seed}: {variant.name}: {result.accuracy:.1f} %, {result.wall_s:.0f} s", flush=True
-        )
+        print(f"{where}: {result.accuracy:.1f} %, {result.wall_s:.0f} s", flush=True)
         done.append(Done(work.part, variant.name, work.seed, folder))
     return done
 

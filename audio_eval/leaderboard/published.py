@@ -75,7 +75,7 @@ def read_whole(path: Path, model: type[M]) -> list[M]:
 
     ``UserError`` names the first record that is damaged. A last line without an end is one too: nothing is dropped.
     """
-    if path.is_file() and not path.read_bytes().endswith(b"\n"):
+    if path.is_file() and path.read_bytes()[-1:] not in (b"\n", b""):
         raise UserError(f"'{path}' has no end of line after its last record: add it, or restore the file from git.")
     return Lines(path, model).read()
 

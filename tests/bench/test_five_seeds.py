@@ -113,12 +113,25 @@ def test_it_runs_and_goes_on(
     done = variants.run_all(works, tmp_path / "runs", "quick", 1)
     assert [(run.variant, run.seed) for run in done] == [("direct", 0), ("sft", 0), ("direct", 1), ("sft", 1)]
     written = {run.folder: (run.folder / "result.json").stat().st_mtime_ns for run in done}
+    assert variants.failed(works, done, "quick") is None
     again = variants.run_all(works, tmp_path / "runs", "quick", 1)
     assert again == done and {f: (f / "result.json").stat().st_mtime_ns for f in written} == written
     results_page.write(done, ASKED, [0, 1], tmp_path, "test", 1)
     page = (tmp_path / "docs" / "results.md").read_text()
     assert "| sft " in page and "## Labels" in page and "right %, same items" in page
     assert '"p_value": 0.0,' not in (tmp_path / "leaderboards" / "leaderboard.json").read_text()
+
+
+def test_a_run_that_fails_is_named_and_the_others_go_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    works = [
+        variants.Work("main", "synth_aqa", 0, [variants.Variant("sft", "labels=gold"), variants.Variant("direct")])
+    ]
+    done = variants.run_all(works, tmp_path, "quick", 1)
+    assert [run.variant for run in done] == ["direct"]
+    assert (
+        "main, seed 0: sft, gold labels: FAILED, UserError: method 'sft' learns from labels" in capfd.readouterr().err
+    )
+    assert variants.failed(works, done, "quick") == "1 runs failed: they are named above."
 
 
 def test_the_table_of_the_readme_follows_from_the_kept_results() -> None:
