@@ -5,9 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 # Random flips. With the observed assignment there are 10,000, so that the smallest p is 0.0001 a side.
@@ -25,6 +24,7 @@ def mcnemar(lost: int, won: int) -> float:
 
 def sign_flip(difference_G: NDArray[np.float64]) -> float:
     """Two-sided paired permutation test on the sum of the recordings' differences; exact where they are few."""
+    import numpy as np
     from scipy.stats import permutation_test
 
     moved_G = difference_G[difference_G != 0]  # a zero stays zero under any flip

@@ -6,14 +6,13 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from audio_eval.scoring.statistics.effective import design_effect
 from audio_eval.scoring.statistics.outcomes import RIGHT, Interval, Runs, clusters, common_ids, states
 from audio_eval.scoring.statistics.reference import NORMAL, Reference
 from audio_eval.scoring.statistics.variance import spread
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -33,6 +32,8 @@ def accuracy_interval(runs: Runs) -> Interval:
 
 def mean_interval(values: Sequence[float]) -> Interval:
     """The interval of the mean of independent values between 0 and 1, in percent; 0..100 with fewer than two."""
+    import numpy as np
+
     if len(values) < 2:
         return Interval(0.0, 100.0)
     return share_interval(np.array(values, dtype=float)[None], np.arange(len(values)))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numpy as np
-
 from audio_eval.scoring.statistics.evidence import evidence
 from audio_eval.scoring.statistics.exact import mcnemar, sign_flip
 from audio_eval.scoring.statistics.outcomes import RIGHT, UNPARSABLE, WRONG_OPTION, Runs, clusters, common_ids, states
@@ -55,6 +53,8 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
 
     Raises ValueError when there is no common item, or when a run holds an id twice.
     """
+    import numpy as np
+
     ids = common_ids([*baseline, *method])
     before_RI, after_RI = states(baseline, ids), states(method, ids)
     cluster_I = clusters(method[0], ids)
@@ -74,7 +74,7 @@ def compare(baseline: Runs, method: Runs, margin: float = MARGIN) -> Comparison:
     if pairs > 1:
         p_value = found.p_value()
     elif recordings < n:
-        p_value = sign_flip(np.bincount(cluster_I, right_after_I - right_before_I))
+        p_value = sign_flip(np.bincount(cluster_I, right_after_I - right_before_I).astype(float))
     else:
         p_value = mcnemar(lost, won)
     points = 100.0 / (pairs * n)

@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
-
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
 
@@ -50,6 +49,8 @@ def spread(sides: Sequence[NDArray[np.float64]], cluster_I: NDArray[np.int64]) -
     of the seeds. As the sum is never truly less than what the items bring, it is kept at half of that at least: a few
     seeds may agree by chance.
     """
+    import numpy as np
+
     n = cluster_I.size
     size_G = np.bincount(cluster_I)
     groups = size_G.size
@@ -83,4 +84,6 @@ def _rest(values_SI: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> float
 
 def _square(values_I: NDArray[np.float64], cluster_I: NDArray[np.int64]) -> float:
     """The sum of squares of the clusters' sums."""
+    import numpy as np
+
     return float((np.bincount(cluster_I, values_I) ** 2).sum())
