@@ -28,7 +28,7 @@ from audio_eval.rl.session import Session
 from audio_eval.rl.views import View
 from audio_eval.seeding import stream
 
-MOST_OPTIONS = 8  # an item with more is not asked in all its orders; benchmarks have 2 to 6
+MOST_OPTIONS = 8  # an item with more is not asked in all its orders; benchmarks have 2 to 8
 Orders = dict[Question, tuple[list[Group], list[View]]]  # an item's options scored in each cyclic order
 
 

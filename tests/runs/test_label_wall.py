@@ -124,7 +124,8 @@ def poisoner(executor: Executor) -> Iterator[Executor]:
 def adapted(folder: Path) -> dict[str, bytes]:
     """All that an adaptation leaves, and what the adapted model said."""
     files = [p for p in (folder / "adapt").rglob("*") if p.is_file()]
-    files += [folder / name for name in ("metrics.jsonl", "responses.jsonl", "questions.jsonl", "notes.json")]
+    kept = [folder / name for name in ("metrics.jsonl", "responses.jsonl", "questions.jsonl", "notes.json")]
+    files += [path for path in kept if path.exists()]  # what does not train has no metrics
     found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
     # how much audio was read from the disk and not from the cache is no result
     return {n: re.sub(rb'"audio_seconds": [\d.]+', b"", c) if n.endswith("state.json") else c for n, c in found.items()}
@@ -171,9 +172,10 @@ def test_every_transductive_method_is_among_them() -> None:
     names = {case.id for case in CASES}
     assert {
         "aqa_ttrl", "ttrl", "view_ttrl", "op_ttrl", "random_reward", "format_reward", "wrong_majority", "sft",
-        "sari-labels=votes", "aqa_ttrl-relabel=every_k", "ttrl-relabel=once",
+        "sari-labels=votes", "aqa_ttrl-relabel=every_k", "ttrl-relabel=once", "choice_likelihood-prior=pride",
+        "sft-labels=likelihood", "aqa_ttrl-labels=likelihood", "view_ttrl-labels=likelihood",
     } <= names  # fmt: skip
-    assert not {"grpo", "xs_cot", "direct", "majority_vote", "sari", "sft-labels=gold"} & names
+    assert not {"grpo", "xs_cot", "direct", "majority_vote", "choice_likelihood", "sari", "sft-labels=gold"} & names
     assert {"majority", "medoid", "judge", "intuitor"} <= set(MODES) and len(MODES) == 8
 
 
