@@ -74,9 +74,9 @@ def test_adding_twice_and_in_another_order_gives_the_same_files(runs: Path, tmp_
     ("file", "old", "new", "told"),
     [
         ("items.jsonl", '"q0"', '"q9"', "were changed"),
-        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwuu"', '"outcomes": "rrrrrwwwu"', "do not fit"),
-        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwuu"', '"outcomes": "rrrrrwwwuz"', "do not fit"),
-        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwuu"', '"outcomes": "rrrrrrwwuu"', "do not give its accuracy"),
+        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwtt"', '"outcomes": "rrrrrwwwt"', "do not fit"),
+        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwtt"', '"outcomes": "rrrrrwwwtz"', "do not fit"),
+        ("results/synth_aqa.jsonl", '"outcomes": "rrrrrwwwtt"', '"outcomes": "rrrrrrwwtt"', "do not give its accuracy"),
         ("results/synth_aqa.jsonl", '"version": 1', '"version": 7', "record 1: version"),
         ("results/synth_aqa.jsonl", "}}\n", "}}", "no end of line"),
         ("results/synth_aqa.jsonl", '"seed": 1', '"seed": "x"', "record 2: result.seed"),
@@ -131,5 +131,5 @@ def test_lines_are_readable_by_a_script(runs: Path, tmp_path: Path) -> None:
     Committed(tmp_path).add(load_runs([runs])[0])
     lines = [json.loads(line) for line in (tmp_path / "results" / "synth_aqa.jsonl").read_text().splitlines()]
     assert [(line["result"]["method"], line["outcomes"]) for line in lines] == [
-        ("aqa_ttrl", "rrrrrwwwrr"), ("aqa_ttrl", "rrrrrrwwwu"), ("direct", "rrrrrwwwuu"),
+        ("aqa_ttrl", "rrrrrwwwrr"), ("aqa_ttrl", "rrrrrrwwwt"), ("direct", "rrrrrwwwtt"),
     ]  # fmt: skip

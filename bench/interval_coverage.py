@@ -1,7 +1,7 @@
 """How often the 95 % intervals of the leaderboard hold the true value: simulated, for docs/statistics.md.
 
-    python bench/coverage.py            4000 trials a line, about 3 minutes
-    python bench/coverage.py --trials 500
+    python bench/interval_coverage.py            4000 trials a line, about 3 minutes
+    python bench/interval_coverage.py --trials 500
 
 The model of a trial. Each answer has a latent normal number, the sum of a part of its recording, one of its item and
 one of its own (a new one for each seed); it is right where the number lies below the quantile of that seed's true
@@ -72,10 +72,11 @@ def cases() -> Iterator[Case]:
     for accuracy in (1.0, 99.0):
         yield Case("accuracy", f"1 seed, near {accuracy:g} %", accuracy)
         yield Case("accuracy", f"5 seeds, near {accuracy:g} %", accuracy, seeds=5)
+    yield Case("accuracy", "1 seed, near 99 %, 3 items a recording", 99, per_recording=3)
     for seeds in (5, 2):
         for deviation in (0.0, 1.6, 3.0, 6.0):
             yield Case("difference", f"{seeds} seeds, SD {deviation}, against greedy", 70, 65, seeds, 1, deviation)
-    for deviation in (1.6, 6.0):
+    for deviation in (0.0, 1.6, 6.0):
         yield Case("difference", f"5 seeds against 5, SD {deviation} each", 70, 65, 5, 5, deviation, deviation)
     yield Case("difference", "1 seed against greedy", 70, 65)
     yield Case("difference", "1 seed against greedy, 3 items a recording", 70, 65, per_recording=3)
@@ -85,6 +86,10 @@ def cases() -> Iterator[Case]:
         alike = (0.9, 0.05)
         yield Case("difference", f"1 seed, {before:g} to {after:g} %", after, before, shares=alike)
         yield Case("difference", f"5 seeds, {before:g} to {after:g} %", after, before, 5, shares=alike)
+    yield Case("difference", "1 seed, 99 to 99.5 %, 3 items a recording", 99.5, 99, per_recording=3, shares=(0.3, 0.3))
+    for seeds in (5, 1):
+        yield Case("difference", f"{seeds} seeds, SD 3.0, 60 items" if seeds > 1 else "1 seed, 60 items", 70, 65, seeds,
+                   deviation=3.0 if seeds > 1 else 0.0, items=60)  # fmt: skip
 
 
 def simulate(case: Case, trials: int, seed: int) -> Found:
