@@ -100,8 +100,8 @@ class ChoiceLikelihood(Method):
 
     def _answer(self, question: Question, groups: Sequence[Group], views: Sequence[View]) -> Prediction:
         in_views = by_option(groups, views, self.config.normalise, self.priors)
-        choice = likeliest(question, in_views, self.seed).choice
+        vote = likeliest(question, in_views, self.seed)
         return Prediction(
-            "" if choice is None else f"<answer>{question.choices[choice]}</answer>",
+            "" if vote.choice is None else f"<answer>{question.choices[vote.choice]}</answer>",
             likelihoods={question.choices[option]: round(x, 6) for option, x in pooled(in_views).items()},
         )

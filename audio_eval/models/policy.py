@@ -126,8 +126,8 @@ class ScoresCompletions(Policy, Protocol):
     def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         """The groups, each completion with the ``logprobs`` (T,) of its tokens under the current weights, in nats.
 
-        They are those of temperature 1, whatever the sampling, and without gradient; they do not depend on what else is
-        scored. Counts do not matter. For a question that fails, an empty group with ``error``.
+        Without gradient; they do not depend on counts or on what else is scored. For a question that fails, an empty
+        group with ``error``.
         """
         ...
 

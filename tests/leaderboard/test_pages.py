@@ -153,7 +153,7 @@ def test_the_terminal_has_a_headed_table_per_task_and_one_legend(runs: Path):
     make_run(runs / "mmar", "rw", task="mmar")
     text = terminal_table(rows_of(runs))
     assert text.startswith("mmar, tiny-omni\n\nmethod ") and "\n\nsynth_aqa, tiny-omni\n\nmethod " in text
-    assert "+15.0 [" in text and text.count("\nsamples: completions sampled per run") == 1
+    assert "+15.0 [" in text and text.count("\nsamples: completions sampled or scored per run") == 1
 
 
 def test_the_terminal_table_fits_and_breaks_long_texts(runs: Path):
