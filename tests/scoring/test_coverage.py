@@ -1,4 +1,4 @@
-"""The intervals hold the true value as often as they say: a small part of the simulation in bench/, with fixed seeds."""
+"""The intervals hold the true value as often as they say: a small part of bench/interval_coverage.py, fixed seeds."""
 
 from __future__ import annotations
 
