@@ -1,4 +1,4 @@
-"""The intervals hold the true value as often as they say: a small part of bench/coverage.py, with fixed seeds."""
+"""The intervals hold the true value as often as they say: a small part of bench/interval_coverage.py, fixed seeds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ TRIALS = 600  # standard error of a coverage of 95 %: 0.9 points
 
 @pytest.fixture(scope="module")
 def coverage() -> ModuleType:
-    """bench/coverage.py, which is no part of a package."""
-    path = Path(__file__).parents[2] / "bench" / "coverage.py"
+    """bench/interval_coverage.py, which is no part of a package."""
+    path = Path(__file__).parents[2] / "bench" / "interval_coverage.py"
     spec = importlib.util.spec_from_file_location("bench_coverage", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

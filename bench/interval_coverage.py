@@ -1,7 +1,7 @@
 """How often the 95 % intervals of the leaderboard hold the true value: simulated, for docs/statistics.md.
 
-    python bench/coverage.py            4000 trials a line, about 3 minutes
-    python bench/coverage.py --trials 500
+    python bench/interval_coverage.py            4000 trials a line, about 3 minutes
+    python bench/interval_coverage.py --trials 500
 
 The model of a trial. Each answer has a latent normal number, the sum of a part of its recording, one of its item and
 one of its own (a new one for each seed); it is right where the number lies below the quantile of that seed's true
