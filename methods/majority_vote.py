@@ -36,7 +36,7 @@ class MajorityVote(Method):
             Prediction(
                 groups[0].best() if won.choice is None else f"<answer>{question.choices[won.choice]}</answer>",
                 groups,
-                won.confidence,
+                confidence=won.confidence,
             )
             for question, (won, groups) in zip(questions, vote(policy, questions, self.config, self.seed), strict=True)
         ]

@@ -10,7 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from audio_eval.leaderboard.labels import Facts, labels
-from audio_eval.leaderboard.runs import Run, accuracy
+from audio_eval.leaderboard.runs import BASELINE, Run, accuracy
 from audio_eval.runlog import ResultRow
 from audio_eval.scoring.figures import GroupScore, Metric, Official
 from audio_eval.scoring.scores import Unread
@@ -97,8 +97,9 @@ class Row:
 
     @property
     def one_seed(self) -> bool:
-        """Whether its interval is conditional on the one seed it has; greedy answers do not depend on seeds."""
-        return len(self.seeds) == 1 and not self.baseline
+        """Whether its figures are conditional on the one seed it has; greedy answers do not depend on seeds."""
+        drawn = self.method != BASELINE or self.runs[0].summary.audio == "shuffled"
+        return len(self.seeds) == 1 and drawn
 
 
 def aggregate(runs: Sequence[Run], margin: float = MARGIN) -> list[Row]:

@@ -62,9 +62,10 @@ def test_responses_scores_and_metrics(ttrl: Path) -> None:
     assert [record["id"] for record in responses] == [record["id"] for record in scores] == ids
     assert all(set(record) == {"id", "response", "samples"} and record["samples"] == 1 for record in responses)
     for record in scores:
-        assert set(record) - {"choice"} == {"id", "answer", "outcome", "answered", "why", "official", "groups"}
+        always = {"id", "answer", "outcome", "answered", "why", "official", "groups"}
+        assert set(record) - {"choice", "unread"} == always
         assert record["outcome"] in ("correct", "wrong")
-        assert ("choice" not in record) == record["why"].startswith("unparsable")
+        assert ("choice" not in record) == ("unread" in record) == record["why"].startswith("unparsable")
     metrics = lines(ttrl, "metrics.jsonl")
     assert [record["step"] for record in metrics] == [1, 2]
     wanted = {"reward", "agreement", "vote_share", "attempts", "rescued", "stuck", "skipped_groups", "loss", "entropy"}

@@ -47,7 +47,7 @@ def fates_by_confidence(baseline: Runs, method: Runs) -> tuple[FateBin, ...]:
     for before, after in _pairs(baseline, method):
         if after.confidence is not None:
             # Exact fifths such as 3 of 5 votes must not be split by rounding.
-            place = next(i for i in range(BINS) if after.confidence <= (i + 1) / BINS + 1e-9)
+            place = next((i for i in range(BINS) if after.confidence <= (i + 1) / BINS + 1e-9), BINS - 1)
             bins[place].append((before, after))
     pairs = len(baseline) * len(method)
     return tuple(
