@@ -110,7 +110,7 @@ def test_the_row_agrees_with_the_files(ttrl: Path) -> None:
     assert (row["accuracy"], row["n"], row["unparsable_n"]) == (right, 16, missing)
     assert row["unparsable"] == 100 * missing / 16
     assert row["run"] == str(ttrl)
-    assert row["tags"] == ["transductive"] and row["trained_on"] is None
+    assert row["tags"] == ["transductive", "pseudo labels"] and row["trained_on"] is None
     assert row["wall_s"] == pytest.approx(sum(r["seconds"] for r in lines(ttrl, "sessions.jsonl")), abs=0.01)
     assert row["adapter_sha256"] == sha256(adapter(ttrl)).hexdigest()
     attempts = sum(record["attempts"] * 8 for record in lines(ttrl, "metrics.jsonl"))

@@ -120,7 +120,7 @@ def test_adapting_on_another_task(executor: Executor, flags: dict[str, Any], tmp
         executor, tmp_path / "run", tasks="mmar", method="aqa_ttrl", method_args="votes=2,steps=1,tune=lora",
         adapt_task="synth_aqa:validation", train_limit=8, **flags,
     )  # fmt: skip
-    assert row["tags"] == ["adapted on synth_aqa:validation"]
+    assert row["tags"] == ["adapted on synth_aqa:validation", "pseudo labels"]
     assert {label["id"] for label in lines(tmp_path / "run", "adapt/labels.jsonl")} == {
         f"synth-validation-{i:05d}" for i in range(8)
     }
