@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from audio_eval.formats import chunks, mpeg, ogg
+from audio_eval.formats import chunks, flac, mpeg, ogg
 from audio_eval.formats.part import Part, Unsound
 
 __all__ = ["CHECKED", "Part", "Unsound", "parts"]
@@ -32,6 +32,8 @@ def parts(data: bytes, most_seconds: float) -> list[Part]:
         if found.is_mpeg:
             return [mpeg.counted(data[found.start : found.stop], most_seconds)]
         return [Part(chunks.closed(data, found))]
+    if data[:4] == b"fLaC":
+        return [Part(flac.counted(data))]
     if data[:7] == b"NIST_1A":
         _check_nist(data)
     elif mpeg.begins(data):
