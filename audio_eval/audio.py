@@ -27,22 +27,8 @@ MAX_SECONDS = 600
 MAX_BYTES = 256 * 2**20
 # The largest sample that is audio: a program that stores integers of 32 bits as floats, unscaled, writes no larger one.
 MAX_SAMPLE = 2.0**31
-RATES = range(
-    1_000, 1_000_001
-)  # Hz; another rate is a damaged header, and would stretch a recording or make it a click
-
-
-class _File(io.BytesIO):
-    """Bytes for libsndfile. A seek to before the beginning, which damaged files ask for, goes to the beginning.
-
-    An error could not be raised through libsndfile: it would be printed with a traceback.
-    """
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        try:
-            return super().seek(offset, whence)
-        except (ValueError, OverflowError):
-            return super().seek(0)
+# Hz. Another rate is a damaged header, by which a recording would be a click, or hours long.
+RATES = range(1_000, 1_000_001)
 
 
 class AudioError(UserError):
@@ -135,10 +121,12 @@ class AudioRef:
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise AudioError(f"{self.name}: its sha256 is not {self.sha256[:12]}...; fetch the recording again.")
         with self._refusals():
-            sounds = [_decode(part) for part in parts(data, MAX_SECONDS)]
-            rate = _rate_of(sound.rate for sound in sounds)
-            whole = sounds[0].samples if len(sounds) == 1 else np.concatenate([sound.samples for sound in sounds])
-            return replace(sounds[0], rate=rate, samples=whole)
+            first, *others = links = parts(data, MAX_SECONDS)
+            if not others:
+                return _decode(first)
+            _together(links)  # before anything is decoded
+            sounds = [_decode(link) for link in links]
+            return replace(sounds[0], samples=np.concatenate([sound.samples for sound in sounds]))
 
     def length(self, rate: int = RATE) -> int:
         """The number of samples that ``load(rate)`` returns, found without decoding.
@@ -148,8 +136,9 @@ class AudioRef:
         """
         data = self.read()
         with self._refusals():
-            headers = [_header(part) for part in parts(data, MAX_SECONDS)]
-            return _resampled_length(sum(n for n, _ in headers), _rate_of(native for _, native in headers), rate)
+            samples, native = _together(parts(data, MAX_SECONDS))
+            # in librosa's own arithmetic
+            return samples if native == rate else math.ceil(samples * (float(rate) / native))
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -161,7 +150,7 @@ class AudioRef:
         except Unsound as error:
             raise AudioError(f"{self.name}: {error}.") from None
         except Exception as error:
-            reason = str(error).split(": ", 1)[-1].strip().rstrip(".") or type(error).__name__
+            reason = " ".join(str(error).split(": ", 1)[-1].split()).rstrip(".") or type(error).__name__
             raise AudioError(f"{self.name}: not audio that can be decoded ({reason}); convert it to WAV.") from None
 
 
@@ -202,18 +191,31 @@ def _opened(part: Part) -> SoundFile:
     return file
 
 
-def _header(part: Part) -> tuple[int, int]:
-    """Samples per channel, and their rate in Hz."""
-    with _opened(part) as file:
-        return part.samples or file.frames, file.samplerate
+class _File(io.BytesIO):
+    """Bytes for libsndfile. A seek to before the beginning, which damaged files ask for, goes to the beginning.
+
+    An error could not be raised through libsndfile: it would be printed with a traceback.
+    """
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return super().seek(0)
 
 
-def _rate_of(rates: Iterable[int]) -> int:
-    """The one sample rate of all links of a chain."""
-    rate, *others = set(rates)
-    if others:
-        raise Unsound("a chain of recordings of several sample rates; convert it to WAV")
-    return rate
+def _together(links: Iterable[Part]) -> tuple[int, int]:
+    """Samples per channel of all links of a chain, and their rate in Hz; ``Unsound`` where they cannot be joined."""
+    total, rates = 0, set()
+    for link in links:
+        with _opened(link) as file:
+            total += link.samples or file.frames
+            rates.add(file.samplerate)
+        if len(rates) > 1:
+            raise Unsound("a chain of recordings of several sample rates; convert it to WAV")
+        if total > MAX_SECONDS * max(rates):
+            raise Unsound(f"longer than the limit of {MAX_SECONDS} s; cut it into clips")
+    return total, max(rates)
 
 
 def _resample(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
@@ -222,11 +224,6 @@ def _resample(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
     import librosa
 
     return librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
-
-
-def _resampled_length(samples: int, native: int, rate: int) -> int:
-    """The length of what librosa resamples, in its own arithmetic."""
-    return samples if native == rate else math.ceil(samples * (float(rate) / native))
 
 
 def resolve_under(root: Path, relative: str) -> Path:

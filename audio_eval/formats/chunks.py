@@ -64,11 +64,11 @@ def find_samples(data: bytes) -> Samples | None:
     form = FORMS.get(magic)
     if order := _AU.get(magic):
         start, size = (int.from_bytes(data[at : at + 4], order) for at in (4, 8))
-        found: Samples | None = Samples(start, size, 8, 4, order)
+        found = Samples(start, size, 8, 4, order)
+    elif form:
+        found = _walk(data, form)
     else:
-        found = _walk(data, form) if form else None
-    if found is None:
-        return None  # of what is no chunk of samples, libsndfile will say what is missing
+        return None
     behind = found.start + found.size
     empty = found.size == 0 and (found.start >= len(data) or _is_chunk(data, form, found.start, whole=True))
     found.was_open = found.size + found.counts >= OPEN_SIZE or (found.size == 0 and not empty)
@@ -88,13 +88,13 @@ def closed(data: bytes, found: Samples) -> bytes:
     return b"".join((data[: found.field], size, data[found.field + found.field_bytes :]))
 
 
-def _walk(data: bytes, form: Form) -> Samples | None:
+def _walk(data: bytes, form: Form) -> Samples:
     """The chunk of samples; its size and field are those of RF64's ``ds64`` where the chunk refers to it."""
     at, long_size, is_mpeg = form.first, None, False
     for _ in range(MOST_CHUNKS):
         start = at + form.id_bytes + form.size_bytes
         if start > len(data):
-            return None
+            break
         name, field = data[at : at + 4], at + form.id_bytes
         size = int.from_bytes(data[field:start], form.order)
         counts = start - at if form.size_counts_head else 0
@@ -110,7 +110,7 @@ def _walk(data: bytes, form: Form) -> Samples | None:
         if name == b"fmt " and form.samples == (b"data",):
             is_mpeg = int.from_bytes(data[start : start + 2], form.order) in _MPEG_IN_WAV
         at = start + size + -size % form.align
-    raise Unsound(f"no audio among its first {MOST_CHUNKS} chunks; export it again")
+    raise Unsound("no chunk of samples where its header leads; fetch it again")
 
 
 def _is_chunk(data: bytes, form: Form | None, at: int, whole: bool) -> bool:

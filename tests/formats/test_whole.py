@@ -133,6 +133,14 @@ def test_samples_behind_the_declared_end_are_not_passed_over() -> None:
     assert len(heard(whole("WAV") + b"LIST" + struct.pack("<I", 400) + b"x" * 400)) == SECONDS * RATE
 
 
+def test_chunks_before_the_samples_are_passed_over() -> None:
+    data = whole("WAV")
+    odd = b"LIST" + struct.pack("<I", 5) + b"xxxxx"
+    assert np.array_equal(heard(data[:36] + odd + b"\0" + data[36:]), heard(data))
+    with pytest.raises(AudioError, match="no chunk of samples"):
+        AudioRef(data=data[:36] + odd + data[36:]).load()  # without the padding
+
+
 def test_a_format_that_says_nothing_of_its_length_is_refused() -> None:
     for name in ("VOC", "IRCAM", "PAF", "AVR"):
         with pytest.raises(AudioError, match=f"nothing in a {name} file says whether it is whole"):
@@ -266,6 +274,13 @@ def test_every_link_of_a_chain_is_heard(name: str) -> None:
         AudioRef(data=b"".join([links[0][:-100], *links[1:]])).load()
     with pytest.raises(AudioError, match="truncated"):
         AudioRef(data=b"".join(links)[:-100]).load()
+
+
+def test_a_chain_of_days_is_refused_before_it_is_decoded() -> None:
+    audio = AudioRef(data=encode(np.zeros(100 * RATE, np.float32), "OGG VORBIS") * 7)
+    for ask in (audio.load, audio.length):
+        with pytest.raises(AudioError, match="600 s"):
+            ask()
 
 
 def test_a_chain_of_several_rates_is_refused() -> None:
