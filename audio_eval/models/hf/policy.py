@@ -19,6 +19,7 @@ from audio_eval.models.hf.checkpoint import load_checkpoint
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.learner import METRICS, Learner
 from audio_eval.models.hf.logprobs import Batch, LogprobEngine
+from audio_eval.models.hf.merge import merge_adapter
 from audio_eval.models.hf.prefill import Prefills
 from audio_eval.models.hf.sampler import sample
 from audio_eval.models.hf.settings import EngineSettings
@@ -28,7 +29,8 @@ from audio_eval.questions import Question
 
 class HFPolicy:
     """A TrainablePolicy. ``batch_size`` is how many questions are sampled together at most, ``max_tokens`` the longest
-    completion where the sampling does not say. ``engine`` changes speed and memory only.
+    completion where the sampling does not say. ``engine`` changes speed and memory only. An ``adapter`` is merged into
+    the model, which with it is the unadapted one.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class HFPolicy:
         max_tokens: int = 64,
         revision: str | None = None,
         engine: EngineSettings | None = None,
+        adapter: str | None = None,
     ) -> None:
         self.name, self.batch_size, self.max_tokens = name, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._source, self._pinned, self._engine = source, revision, engine or EngineSettings()
+        self._source, self._pinned, self._adapter = source, revision, adapter
+        self._engine = engine or EngineSettings()
         self._dtype = _dtype(self._engine.dtype, self.device)
         # no bound method: without a reference cycle an unused model is freed at once
         self._precision = partial(_precision, self.device, self._dtype)
@@ -52,6 +56,8 @@ class HFPolicy:
     def _load(self, encoder: QuestionEncoder | None = None) -> None:
         """The unadapted model; ``encoder`` keeps the clips it has."""
         self.checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
+        if self._adapter:
+            self.checkpoint = merge_adapter(self.checkpoint, self._adapter, self._source)
         self.model, self.tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
         self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine)
         self.encoder.checkpoint = self.checkpoint
