@@ -50,10 +50,10 @@ def execute(args: argparse.Namespace) -> int:
     responses = read_responses(file, task)
     name = args.name or file.stem
     spec = ResponsesSpec(
-        task=task.label, name=name, responses=responses.digest, prompt=args.prompt, data=task.revision,
+        task=task.label, name=name, responses=responses.digest, prompt=args.prompt,
         permute_choices=args.permute_choices, judge=args.judge_model, similarity=args.similarity,
     )  # fmt: skip
-    folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output))
+    folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output), args.fresh)
     _name("no response, counted as wrong", responses.missing)
     _name("no such item, left out", responses.unknown)
     report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)

@@ -257,7 +257,7 @@ def _accuracy(outcomes: Sequence[Outcome]) -> float:
 
 def _tags(summary: ResultRow) -> tuple[str, ...]:
     tags = list(summary.tags)
-    if summary.trained_on and not any(tag.startswith("trained on") for tag in tags):
+    if summary.trained_on and not any(tag.startswith("trained on") and "scored item" not in tag for tag in tags):
         on_test = summary.trained_on in ("same", summary.task, f"{summary.task}:test")
         tags.append("trained on the test labels" if on_test else f"trained on {summary.trained_on}")
     return tuple(dict.fromkeys(tags))

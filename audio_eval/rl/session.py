@@ -56,7 +56,7 @@ class Session:
         """
         file = JsonLines(self._folder / f"{name}.jsonl")
         known = {question.id: question for question in questions}
-        groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, len(questions))]
+        groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, [q.id for q in questions])]
         if name in self._counted:  # before the checkpoint that the run went on from
             self._meter.note(groups)
         else:

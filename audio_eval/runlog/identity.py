@@ -1,8 +1,8 @@
 """identity.json: what a run was made of, as digests of contents; two runs are the same only if all of it is.
 
-Flags are not enough: the weights in a folder, a method's file, a task's YAML, items, answers and recordings change behind
-the same command. Every item has its digests by part, so that a difference can be named. The order of the items is none:
-work is kept by question id, and a resumed run takes the items in the order that it began with.
+Flags are not enough: the weights in a folder, a method's file, a task's YAML, items, answers and recordings change
+behind the same command. Every item has its digests by part, so that a difference can be named. The order of the items
+is none: work is kept by question id, and a resumed run takes the items in the order that it began with.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Identity(Record):
         return found
 
 
-def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+def _changed(before: Mapping[str, str | None], now: Mapping[str, str | None]) -> list[str]:
     return [name for name in sorted(before.keys() | now.keys()) if before.get(name) != now.get(name)]
 
 
@@ -92,11 +92,11 @@ def _items(before: Sequence[ItemDigests], now: Sequence[ItemDigests], ignore: se
             yield f"{len(ids)} {'item is' if len(ids) == 1 else 'items are'} {what}: {_some(ids)}"
     changed: dict[str, list[str]] = defaultdict(list)
     for id_ in was.keys() & are.keys():
-        parts = [p for p in ItemDigests.model_fields if p not in ignore and getattr(was[id_], p) != getattr(are[id_], p)]
+        parts = _changed(was[id_].model_dump(exclude=ignore), are[id_].model_dump(exclude=ignore))
         if parts:
             changed[", ".join(parts)].append(id_)
-    for parts, ids in sorted(changed.items()):
-        yield f"{_count(ids)} changed ({parts}): {_some(sorted(ids))}"
+    for what, ids in sorted(changed.items()):
+        yield f"{_count(ids)} changed ({what}): {_some(sorted(ids))}"
 
 
 def _content(item: ItemDigests) -> ItemDigests:

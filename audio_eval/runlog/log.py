@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import (
     CurvePoint,
     Environment,
@@ -48,9 +49,9 @@ class Lines(Generic[M]):
         """Make the file hold exactly these records."""
         self._file.keep([_dump(record) for record in records])
 
-    def resume(self, chunk: int, total: int) -> list[M]:
-        """The records of whole chunks; an unfinished chunk is taken out of the file."""
-        return self._typed(self._file.resume(chunk, total))
+    def resume(self, chunk: int, ids: Sequence[str]) -> list[M]:
+        """The records of whole chunks of ``ids``; an unfinished chunk is taken out of the file."""
+        return self._typed(self._file.resume(chunk, ids))
 
     def _typed(self, records: Iterable[dict[str, Any]]) -> list[M]:
         found: list[M] = []
@@ -115,6 +116,16 @@ class RunLog:
     def write_spec(self, spec: RunSpec | ResponsesSpec) -> None:
         """Write spec.json."""
         write_json(self.folder / "spec.json", {"version": VERSION, **spec.model_dump()})
+
+    def identity(self) -> Identity | None:
+        """What the run was made of when it began; None where it was made before this was recorded."""
+        if not (self.folder / "identity.json").is_file():
+            return None
+        return self._typed("identity.json", Identity, read_json(self.folder / "identity.json"))
+
+    def write_identity(self, identity: Identity) -> None:
+        """Write identity.json."""
+        write_json(self.folder / "identity.json", identity.model_dump(mode="json"))
 
     def environment(self) -> Environment | None:
         """Where the run began; None before it has."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audio_eval.errors import UserError
+from audio_eval.errors import NotHere, UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
@@ -15,6 +15,7 @@ from audio_eval.rl.session import Session
 from audio_eval.runlog import Result, RunLog, RunSpec
 from audio_eval.runlog.records import CurvePoint, Notes, ResponseRecord
 from audio_eval.runs.environment import environment
+from audio_eval.runs.identity import check_same, identify, in_order
 from audio_eval.runs.inputs import Inputs, Loader, question_records
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.scoring.graders import Graders
@@ -26,29 +27,58 @@ class Executor:
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.progress, self.loader = progress or Progress(), Loader()
+        self._warned: set[tuple[str, str]] = set()
 
     def run(self, spec: RunSpec, folder: Path) -> Result:
-        """Run, or finish, ``spec`` in ``folder``."""
+        """Run, or finish, ``spec`` in ``folder``; a run that has ended is not repeated.
+
+        ``UserError`` where the folder's run began with another model, method, task or item: see ``Identity``.
+        """
         log = RunLog(folder)
-        if log.finished:
-            return log.result()
         graders = Graders.of(spec.judge, spec.judge_model, spec.similarity)
         inputs = self.loader.inputs(spec)
         inputs.check()
+        if log.finished:
+            return self._finished(log, inputs)
         folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
         with lock_dir(folder):
-            self._begin(log, inputs)
+            if log.finished:  # by the process that held the lock until now
+                return self._finished(log, inputs)
             policy = self.loader.policy(spec)
             if inputs.method.trains and not isinstance(policy, TrainablePolicy):
                 raise UserError(f"method '{spec.method}' trains, and '{policy.info.name}' can only generate.")
+            inputs = self._begin(log, inputs)
             with log.sitting():
                 self._adapt_and_answer(log, inputs, policy)
             return write_result(
                 log, inputs, policy.info, score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
             )
 
-    def _begin(self, log: RunLog, inputs: Inputs) -> None:
-        """Write what is known before the first sample; say where a resumed run has other threads than it began with."""
+    def _finished(self, log: RunLog, inputs: Inputs) -> Result:
+        """The result of a run that has ended, if it is of what there is now."""
+        try:
+            model = self.loader.model_digests(inputs.spec)
+        except NotHere:
+            raise NotHere(
+                f"'{log.folder}' has ended, but whether it is of the same weights is not known, as those of "
+                f"'{inputs.spec.model}' are not on this machine: audio-eval leaderboard shows it as it is."
+            ) from None
+        check_same(log, inputs.spec, identify(inputs, model))
+        return log.result()
+
+    def _begin(self, log: RunLog, inputs: Inputs) -> Inputs:
+        """Write what is known before the first sample, or check that it is still so; returns the inputs in the order
+        that the run began with. Say where a resumed run has other threads, and where scored items are learned from.
+        """
+        identity = identify(inputs, self.loader.model_digests(inputs.spec))
+        if log.begun:
+            inputs = in_order(inputs, check_same(log, inputs.spec, identity))
+        else:
+            log.write_identity(identity)
+        for tag in inputs.overlap:
+            if (inputs.task.label, tag) not in self._warned:  # once for all methods and seeds
+                self.progress.warn(f"{inputs.task.label}: {tag}; every table will say so.")
+            self._warned.add((inputs.task.label, tag))
         before, now = log.environment(), environment()
         if before is None:
             log.write_environment(now)
@@ -59,6 +89,7 @@ class Executor:
             )
         log.write_spec(inputs.spec)
         log.questions.keep(question_records(inputs.recorded, inputs.spec.audio, inputs.spec.seed))
+        return inputs
 
     def _adapt_and_answer(self, log: RunLog, inputs: Inputs, policy: Policy) -> None:
         spec, meter = inputs.spec, Meter()
@@ -88,7 +119,7 @@ class Executor:
 
     def _answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
         questions, size = inputs.scored_on, inputs.spec.batch_size
-        done = len(log.responses.resume(size, len(questions)))
+        done = len(log.responses.resume(size, [question.id for question in questions]))
         with self.progress.bar("answer", len(questions), done) as bar:
             for start in range(done, len(questions), size):
                 chunk = questions[start : start + size]

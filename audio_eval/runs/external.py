@@ -9,8 +9,10 @@ from typing import NamedTuple
 from audio_eval.data import read_rows
 from audio_eval.errors import UserError
 from audio_eval.runlog import ResponsesSpec, Result, RunLog
+from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import Notes, ResponseRecord
 from audio_eval.runs.environment import environment
+from audio_eval.runs.identity import check_same, identify_task
 from audio_eval.runs.inputs import question_records
 from audio_eval.runs.result import assemble, audio_revision, score_run, write_submission
 from audio_eval.scoring.graders import Graders
@@ -61,9 +63,25 @@ def read_responses(path: Path, task: Task) -> Responses:
 
 
 def score_responses(task: Task, responses: Responses, spec: ResponsesSpec, log: RunLog, graders: Graders) -> Result:
-    """Write a finished run directory, with the files of any run. An item without a response is wrong and stays in n."""
+    """Write a finished run directory, with the files of any run. An item without a response is wrong and stays in n.
+
+    Responses that were scored before keep their result. ``UserError`` where the task has changed since.
+    """
+    identity = Identity(tasks=(identify_task("scored", task),))
     log.folder.mkdir(parents=True, exist_ok=True)
-    with lock_dir(log.folder), log.sitting():
+    with lock_dir(log.folder):
+        if log.begun:
+            check_same(log, spec, identity)
+            if log.finished:
+                return log.result()
+        return _score(task, responses, spec, log, graders, identity)
+
+
+def _score(
+    task: Task, responses: Responses, spec: ResponsesSpec, log: RunLog, graders: Graders, identity: Identity
+) -> Result:
+    with log.sitting():
+        log.write_identity(identity)
         log.write_spec(spec)
         log.write_environment(environment())
         log.questions.keep(question_records(task))

@@ -32,7 +32,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
         "wall_s": round(sum(sitting.seconds for sitting in log.sittings.read()), 2),
         "audio": spec.audio,
-        "tags": tags(spec, method),
+        "tags": [*tags(spec, method), *inputs.overlap],
         "settings": settings(spec, method),
         "trained_on": inputs.training.label if inputs.training else None,
         "model_revision": policy.revision,

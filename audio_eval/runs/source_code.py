@@ -19,24 +19,32 @@ def source_digests(cls: type[Any]) -> dict[str, str]:
 
     Followed are imports of ``PARTS`` and of the package or the folder that the class comes from; libraries are not.
     """
-    home = _file(cls.__module__)
     root = cls.__module__.partition(".")[0]
+    home = _file(cls.__module__)
     found: dict[str, str] = {}
     waiting = [base.__module__ for base in cls.__mro__]
     while waiting:
         name = waiting.pop()
-        path = None if name in found else _file(name)
-        ours = any(name == part or name.startswith(f"{part}.") for part in PARTS)
-        theirs = root != "audio_eval" and (name.partition(".")[0] == root or (path and home and _below(path, home)))
-        if path is not None and (ours or theirs):
+        if name in found or not (_is_part(name) or (root != "audio_eval" and _is_theirs(name, root, home))):
+            continue
+        if path := _file(name):
             source = path.read_bytes()
             found[name] = sha256(source).hexdigest()
-            waiting += [other for other in _imported(source, name, path) if other not in found]
+            waiting += _imported(source, name, path)
     return found
 
 
-def _below(path: Path, home: Path) -> bool:
-    return home.parent in path.parents and "site-packages" not in path.relative_to(home.parent).parts
+def _is_part(name: str) -> bool:
+    return any(name == part or name.startswith(f"{part}.") for part in PARTS)
+
+
+def _is_theirs(name: str, root: str, home: Path | None) -> bool:
+    """Whether a module is of the package ``root``, or lies in the folder of the file ``home`` or below it."""
+    top = name.partition(".")[0]
+    # of the top alone: to find a module in a package, Python imports the package
+    path = None if top in (root, "audio_eval") else _file(top)
+    beside = path is not None and home is not None and home.parent in path.parents
+    return top == root or (beside and "site-packages" not in str(path))
 
 
 def _file(name: str) -> Path | None:

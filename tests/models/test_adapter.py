@@ -16,7 +16,7 @@ from audio_eval.errors import UserError
 from audio_eval.models.backends import load_policy
 from audio_eval.models.hf.policy import HFPolicy
 from tests.models.conftest import Built
-from tests.models.training import advantages_of, both_ways, groups_of, settings, started
+from tests.models.training import advantages_of, both_ways, groups_of, settings
 
 LORA, FULL = "adapter_model.safetensors", "adapter_full.safetensors"
 
@@ -158,7 +158,7 @@ def test_what_is_no_adapter(omni: Built, tmp_path: Path) -> None:
     assert "adapter_config.json" in refused(omni, tmp_path / "mine")
 
 
-# --- a checkpoint's folder that is not only a checkpoint ---------------------------------------------------------------
+# --- a checkpoint's folder that is not only a checkpoint -------------------------------------------------------------
 
 
 @pytest.fixture

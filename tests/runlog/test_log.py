@@ -14,7 +14,7 @@ from audio_eval.runlog.result import VERSION, Result, ResultRow
 from audio_eval.scoring.scores import Score
 
 SPEC = RunSpec(model="tiny-omni", method="direct", method_args={}, task="synth_aqa", seed=3, limit=8)
-RESPONSES = ResponsesSpec(task="synth_aqa", name="theirs", responses="ab" * 32, data="1.0+0123")
+RESPONSES = ResponsesSpec(task="synth_aqa", name="theirs", responses="ab" * 32)
 ROW = ResultRow(
     model="m", method="direct", task="t", seed=0, samples=1, wall_s=0.5, accuracy=50.0, n=2, unparsable=0.0
 )  # fmt: skip

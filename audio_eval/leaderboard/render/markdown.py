@@ -39,7 +39,7 @@ def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
     entries: dict[tuple[str, ...], dict[str, list[Row]]] = {}
     for task in tasks:
         for row in rows_by_task[task]:
-            key = (row.model, row.method, repr(row.tags), repr(sorted(row.settings.items())))
+            key = (row.model, str(row.model_revision), row.method, repr(row.tags), repr(sorted(row.settings.items())))
             entries.setdefault(key, {}).setdefault(task, []).append(row)
     first = [next(iter(by_task.values()))[0] for by_task in entries.values()]
     names = labels([row.facts.across_tasks() for row in first])

@@ -1,7 +1,7 @@
 """``--adapter``: weights that were trained before are merged into the model, so that a method can train on top of them.
 
-What is read is what a run saves, which is peft's layout for LoRA: a folder with ``adapter_model.safetensors`` and
-``adapter_config.json``, or with ``adapter_full.safetensors``; or the directory of a run, whose last checkpoint is taken.
+What is read is what a run saves, for LoRA in peft's layout: a folder with ``adapter_model.safetensors`` and
+``adapter_config.json``, or with ``adapter_full.safetensors``; or the directory of a run, whose last checkpoint counts.
 Merged rather than kept beside the model, as a method's own adapters then start from it, and its KL term refers to it.
 """
 
@@ -22,7 +22,15 @@ from safetensors.torch import load_file
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.checkpoint import Checkpoint
-from audio_eval.models.hf.files import ADAPTER_CONFIG, FULL, LORA, TRAINED_FROM, adapter_digests, adapter_folder, fingerprint
+from audio_eval.models.hf.files import (
+    ADAPTER_CONFIG,
+    FULL,
+    LORA,
+    TRAINED_FROM,
+    adapter_digests,
+    adapter_folder,
+    fingerprint,
+)
 
 
 def merge_adapter(checkpoint: Checkpoint, adapter: str, named: str) -> Checkpoint:
@@ -69,9 +77,10 @@ def _check_named(base: object, checkpoint: Checkpoint, named: str) -> None:
 def _merge_lora(checkpoint: Checkpoint, settings: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
     if settings.get("peft_type") != "LORA":
         raise UserError(f"its peft_type is {settings.get('peft_type')}, and only LORA can be merged")
+    settings = {**settings, "base_model_name_or_path": None}  # it was checked, and peft would warn of it
     try:
         with torch.random.fork_rng(devices=[]):  # new adapters are drawn, and then replaced
-            model = get_peft_model(checkpoint.model, LoraConfig.from_peft_type(**{**settings, "base_model_name_or_path": None}))
+            model = get_peft_model(checkpoint.model, LoraConfig.from_peft_type(**settings))
     except ValueError as error:  # no module of these names
         raise UserError(" ".join(str(error).split())[:200].rstrip(".")) from error
     _check(get_peft_model_state_dict(model), tensors, complete=True)
