@@ -43,7 +43,8 @@ class TaskDigests(Record):
 
     def differences(self, now: TaskDigests) -> Iterator[str]:
         """What is not as it was, in words."""
-        for part, called in (("definition", "definition (its YAML)"), ("prompt", "prompt"), ("scorer", "scoring")):
+        definition = "definition (its YAML, or a module that scores it)"
+        for part, called in (("definition", definition), ("prompt", "prompt"), ("scorer", "scoring")):
             if getattr(self, part) != getattr(now, part):
                 yield f"the {called} of task '{self.task}' changed"
         yield from _items(self.items, now.items, ignore={"prompt"} if self.prompt != now.prompt else set())

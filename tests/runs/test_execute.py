@@ -137,10 +137,10 @@ def test_the_keys_that_tools_for_lm_eval_read(direct: Path) -> None:
 
 def test_a_finished_run_is_not_run_again(direct: Path) -> None:
     def refuse(*_: object) -> None:
-        raise AssertionError("a finished run needs no task and no model")
+        raise AssertionError("a finished run needs no model")
 
     executor = Executor()
-    executor.loader.task = executor.loader.policy = refuse  # type: ignore[method-assign, assignment]
+    executor.loader.policy = refuse  # type: ignore[method-assign, assignment]
     assert executor.run(make_spec("direct", ""), direct) == RunLog(direct).result()
 
 
