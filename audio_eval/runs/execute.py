@@ -38,6 +38,7 @@ class Executor:
         graders = Graders.of(spec.judge, spec.judge_model, spec.similarity)
         inputs = self.loader.inputs(spec)
         inputs.check()
+        self.loader.policy_key(spec)  # a mistake in the model's folder or the adapter's is said here
         if log.finished:
             return self._finished(log, inputs)
         folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind

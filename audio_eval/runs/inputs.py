@@ -110,11 +110,11 @@ class Loader:
 
     def policy(self, spec: RunSpec) -> Policy:
         """The unadapted policy."""
-        if self._policy is None or self._policy[0] != self._policy_key(spec):
+        if self._policy is None or self._policy[0] != self.policy_key(spec):
             limits = Limits(spec.batch_size, spec.max_tokens, spec.device)
             self._policy = None  # two models need not fit into memory at once
             loaded = load_policy(spec.model, limits, spec.backend, spec.model_args, spec.adapter)
-            self._policy = (self._policy_key(spec), loaded)
+            self._policy = (self.policy_key(spec), loaded)
         policy = self._policy[1]
         if isinstance(policy, TrainablePolicy):
             policy.reset()
@@ -128,8 +128,11 @@ class Loader:
         chosen = choose(spec.model, spec.backend, spec.model_args, spec.adapter)
         return chosen.digests() or {"revision": self.policy(spec).info.revision}
 
-    def _policy_key(self, spec: RunSpec) -> tuple[object, ...]:
-        """What makes it the same policy: the flags, and what is in the files."""
+    def policy_key(self, spec: RunSpec) -> tuple[object, ...]:
+        """What makes it the same policy: the flags, and what is in the files.
+
+        ``UserError`` where these are no model, or no adapter; nothing is loaded.
+        """
         chosen = choose(spec.model, spec.backend, spec.model_args, spec.adapter)
         try:
             files = repr(chosen.digests())

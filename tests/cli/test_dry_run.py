@@ -214,7 +214,7 @@ def test_a_hub_model_that_is_here_is_loaded_from_its_folder(monkeypatch: pytest.
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda source, **options: str(tmp_path))
     loaded = []
 
-    def load(model: str, limits: Any, backend: str, model_args: Any) -> None:
+    def load(model: str, limits: Any, backend: str, *others: Any) -> None:
         loaded.append((model, backend))
         raise UserError("far enough")
 

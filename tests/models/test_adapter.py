@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -201,3 +202,30 @@ def test_a_pickled_checkpoint_is_not_read(copy: Path, monkeypatch: pytest.Monkey
     assert "pytorch_model.bin is a pickle" in one_line(copy)
     save_file({"unrelated": torch.zeros(1)}, copy / "optimizer.safetensors", {"format": "pt"})
     one_line(copy)  # transformers, too, is told to read nothing else
+
+
+def test_on_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run that trained is scored again as a model of its own; a mistake leaves nothing behind."""
+    from audio_eval.cli.main import main
+
+    runs = tmp_path / "runs"
+    ask = ["--model", "tiny-omni", "--tasks", "synth_aqa:validation", "--limit", "4", "--output", str(runs)]
+    args = "votes=4,steps=1,batch_size=4,tune=lora,lr=0.01"
+    assert main([*ask, "--method", "aqa_ttrl", "--method-args", args]) == 0
+    (run,) = runs.iterdir()
+    assert main([*ask, "--method", "direct", "--adapter", str(run)]) == 0
+    (scored,) = [folder for folder in runs.iterdir() if folder != run]
+    assert re.fullmatch(rf"tiny-omni-{re.escape(run.name)}_[0-9a-f]{{6}}-direct-.*", scored.name)
+    said = [[json.loads(line)["response"] for line in (f / "responses.jsonl").open()] for f in (run, scored)]
+    assert said[0] == said[1]
+    row = json.loads((scored / "result.json").read_text())["audio_eval"]
+    assert row["model"] == f"tiny-omni+{run.name}" and "+" in row["model_revision"]
+    files = dict(json.loads((scored / "identity.json").read_text())["model"])
+    assert f"adapter/{LORA}" in files and "model.safetensors" in files
+    capsys.readouterr()
+    assert main([*ask, "--method", "direct", "--adapter", str(tmp_path / "nowhere")]) == 1
+    assert "--adapter" in capsys.readouterr().err and len(list(runs.iterdir())) == 2
+    (saved,) = run.glob("adapt/step-*/adapter_model.safetensors")
+    save_file({name: tensor * 2 for name, tensor in load_file(saved).items()}, saved)
+    assert main([*ask, "--method", "direct", "--adapter", str(run)]) == 1
+    assert f"the model changed (adapter/{LORA})" in capsys.readouterr().err

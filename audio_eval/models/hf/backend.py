@@ -8,7 +8,7 @@ from pathlib import Path
 from audio_eval.errors import NotHere
 from audio_eval.models.backends import Limits
 from audio_eval.models.catalog import ModelEntry
-from audio_eval.models.hf.files import adapter_digests, adapter_name, digests
+from audio_eval.models.hf.files import adapter_digests, adapter_name, check_files, digests
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import TrainablePolicy
 
@@ -45,8 +45,9 @@ class HF:
     def digests(self, entry: ModelEntry) -> dict[str, str]:
         """The sha256 of the files of the checkpoint, and of the adapter's."""
         of_adapter = adapter_digests(entry.adapter) if entry.adapter else {}
-        found = digests(Path(self.locate(entry)).expanduser())
-        return found | {f"adapter/{name}": digest for name, digest in of_adapter.items()}
+        folder = Path(self.locate(entry)).expanduser()
+        check_files(entry.source, folder)
+        return digests(folder) | {f"adapter/{name}": digest for name, digest in of_adapter.items()}
 
     def load(self, entry: ModelEntry, config: EngineSettings, limits: Limits) -> TrainablePolicy:
         """The checkpoint, downloaded from the hub where it is not on this machine."""
