@@ -46,11 +46,12 @@ def train(policy: Policy, settings: Updates, steps: int, experience: Callable[[i
         scale = lr_scale(settings.schedule, settings.warmup, step, steps)
         update = learner.train_step(found.groups, found.advantages, scale)
         metrics = {
-            **statistics(found.rollouts or found.groups), **found.metrics, "skipped_groups": skipped, **update.metrics,
+            **statistics([] if found.given else found.rollouts or found.groups),
+            **found.metrics, "skipped_groups": skipped, **update.metrics,
         }  # fmt: skip
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
         run.log_rollouts(step + 1, found)
-        for warning in monitors.see(metrics):
+        for warning in monitors.see({"step": step + 1, **metrics}):
             run.warn(warning)
         run.step_done(learner, step + 1, steps, metrics)
     monitors = monitors or Monitors(settings.stop_when, run.metrics())

@@ -21,7 +21,7 @@ class Updates(Training):
     """Settings of the weight updates and of when to stop them."""
 
     stop_when: str | None = Field(
-        None, description="stop early once a monitored metric meets this rule, e.g. majority_ratio>0.99 for 10"
+        None, description="stop early once a metric of what steps sample meets this rule: majority_ratio>0.99 for 10"
     )
 
     @field_validator("stop_when")
