@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -13,7 +12,7 @@ from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.labels import Voting, gold_labels, vote_labels
-from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import SMALL_MODEL, Updates
 from audio_eval.rl.teach import Lesson, teach
@@ -57,7 +56,7 @@ class Sft(Method):
         items = labelled if c.labels == "gold" else adapted
         return Cost(
             votes=0 if c.labels == "gold" else adapted * c.votes,
-            steps=math.ceil(c.epochs * items / c.batch_size),
+            steps=steps_of(c.epochs, items, c.batch_size),
             trained=c.epochs * items,
             answers=scored,
         )
@@ -75,4 +74,4 @@ class Sft(Method):
         def experience(step: int) -> Experience:
             return teach(policy, batch_at(lessons, c.batch_size, step, run.seed))
 
-        train(policy, c, math.ceil(c.epochs * len(lessons) / c.batch_size), experience, run)
+        train(policy, c, steps_of(c.epochs, len(lessons), c.batch_size), experience, run)

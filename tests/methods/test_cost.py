@@ -64,7 +64,7 @@ def test_no_method_takes_more_than_its_cost(name: str, settings: Any, alike: boo
         return {tagged("dog"): sampling.n - 1, tagged("cat"): 1}
 
     fields = method_class(name).Config.model_fields
-    small = {"votes": 4, "samples": 4, "steps": 5, "batch_size": 3, "group_size": 4, "stages": 2, "max_attempts": 3}
+    small = {"votes": 4, "samples": 4, "steps": 5, "batch_size": 3, "group_size": 4, "stages": 1, "max_attempts": 3}
     ignored = ("max_attempts",) if name in ("ttrl", "op_ttrl") and settings.get("relabel") != "once" else ()
     small = {key: value for key, value in small.items() if key in fields and key not in ignored}
     method = make(name, **{**small, **settings})
