@@ -23,13 +23,15 @@ T = TypeVar("T")
 
 @dataclass
 class Batch:
-    """What is scored: questions with their prompts' lengths in tokens, and unique completions (U) of them.
+    """What is scored: questions with their prompts' lengths in tokens and the temperatures of their groups, and unique
+    completions (U) of them.
 
     For each completion ``owners`` has the index of its question, ``places`` its group and its index in the group.
     """
 
     questions: list[Question] = field(default_factory=list)
     prompts: list[int] = field(default_factory=list)
+    temperatures: list[float] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)
     tokens: list[tuple[int, ...]] = field(default_factory=list)
@@ -64,6 +66,7 @@ class LogprobEngine:
             batch.tokens += [groups[g].completions[u].token_ids for u in kept[g]]
             batch.questions.append(question)
             batch.prompts.append(len(prompt.embeds))
+            batch.temperatures.append(groups[g].temperature)
         return batch
 
     def logprobs(self, batch: Batch) -> list[torch.Tensor]:
@@ -104,7 +107,8 @@ class LogprobEngine:
         for piece, prompt in zip(pieces, prompts, strict=True):
             if not isinstance(prompt, EmbeddedPrompt):
                 raise UserError(f"a recording became unreadable while it was scored: {prompt}")
-            rows.append(SharedPrefix(prompt.embeds, [batch.tokens[u] for u in piece.completions]))
+            completions = [batch.tokens[u] for u in piece.completions]
+            rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question]))
         return rows
 
     def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:
