@@ -60,7 +60,7 @@ PARTS: dict[str, list[Variant]] = {
     "views": [
         *(Variant("majority_vote", f"views={kind}", seeds=1)
           for kind in ("choices", "shift", "gain", "paraphrase", "noise", "resample")),
-        *(Variant("view_ttrl", args, seeds=1) for args in ("answer_views=1", "views=none")),
+        *(Variant("view_ttrl", args, seeds=1) for args in ("anchor=false", "answer_views=1", "views=none")),
     ],
 }  # fmt: skip
 QUICK = {"steps": 2, "votes": 8, "epochs": 1, "samples": 2}

@@ -44,7 +44,9 @@ class Config(MethodConfig, Voting, Steps):
     group_views: int = Field(2, ge=1, description="views that share a question's rollouts in a step")
     as_is: bool = Field(True, description="the first of these views is the item as it is, which does not vote")
     answer_views: int = Field(8, ge=1, description="views that are answered greedily and vote; 1: the item as it is")
-    anchor: bool = Field(True, description="add the label's own text to each group, so that there is always contrast")
+    anchor: bool = Field(
+        True, description="add the label's own text to each group: a term of fine-tuning on the labels; false: RL alone"
+    )
     confidence: Literal["agreement", "share"] = Field(
         "agreement", description="confidence of a label: share of views with this majority, or share of all samples"
     )
