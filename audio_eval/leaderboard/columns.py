@@ -151,7 +151,7 @@ COLUMNS: list[Column] = [
         lambda row: row.samples, lambda row: NONE if row.samples is None else f"{row.samples:,.0f}", terminal=True,
     ),
     Column(
-        "wall_s", "time", "wall time per run.",
+        "wall_s", "time", "wall time per run, with that of votes which another run had drawn.",
         lambda row: row.wall_s, lambda row: NONE if row.wall_s is None else duration(row.wall_s),
     ),
     Column(

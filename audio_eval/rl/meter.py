@@ -11,6 +11,7 @@ import numpy as np
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, PolicyInfo, Sampling, TrainablePolicy, Training, Update
 from audio_eval.questions import Question
+from audio_eval.rl.shared_draws import SharedDraws
 
 
 @dataclass
@@ -21,6 +22,7 @@ class Meter:
     audio_seconds: float = 0.0  # audio that the model was given
     truncated: set[str] = field(default_factory=set)  # ids of questions whose recording the model cannot take whole
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
+    earlier_seconds: float = 0.0  # seconds of draws that an earlier run of the command had made
 
     def count(self, groups: Sequence[Group]) -> None:
         """Add groups that were drawn."""
@@ -34,20 +36,20 @@ class Meter:
         self.failed |= {group.question.id: group.error for group in groups if group.error is not None}
 
 
-def metered(policy: Policy, meter: Meter, seed: int) -> Policy:
+def metered(policy: Policy, meter: Meter, seed: int, shared: SharedDraws | None = None) -> Policy:
     """``policy``, with everything that it draws or trains on counted by ``meter``; trainable where ``policy`` is.
 
-    Sampling that names no seed gets the run's ``seed``.
+    Sampling that names no seed gets the run's ``seed``. Until its training begins it draws through ``shared``.
     """
     kind = _MeteredTrainable if isinstance(policy, TrainablePolicy) else _Metered
-    return kind(policy, meter, seed)  # type: ignore[arg-type]
+    return kind(policy, meter, seed, shared)  # type: ignore[arg-type]
 
 
 class _Metered:
     """A Policy."""
 
-    def __init__(self, policy: Policy, meter: Meter, seed: int) -> None:
-        self._generator, self._meter, self._seed = policy, meter, seed
+    def __init__(self, policy: Policy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
+        self._generator, self._meter, self._seed, self._shared = policy, meter, seed, shared
 
     @property
     def info(self) -> PolicyInfo:
@@ -56,7 +58,11 @@ class _Metered:
     def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
         if sampling.seed is None:
             sampling = replace(sampling, seed=self._seed)
-        groups = self._generator.generate(questions, sampling)
+        if self._shared is None:
+            groups = self._generator.generate(questions, sampling)
+        else:
+            groups, seconds = self._shared.generate(questions, sampling)
+            self._meter.earlier_seconds += seconds
         self._meter.count(groups)
         return groups
 
@@ -64,8 +70,8 @@ class _Metered:
 class _MeteredTrainable(_Metered):
     """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
 
-    def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int) -> None:
-        super().__init__(policy, meter, seed)
+    def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
+        super().__init__(policy, meter, seed, shared)
         self._policy = policy
 
     @property
@@ -73,6 +79,7 @@ class _MeteredTrainable(_Metered):
         return self._policy.trained_parameters
 
     def begin_training(self, training: Training, seed: int) -> None:
+        self._shared = None
         self._policy.begin_training(training, seed)
 
     def encode(self, question: Question, text: str) -> Group:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +144,14 @@ class RunLog:
         write_json(self.folder / "result.json", result.model_dump(by_alias=True))
 
     @contextmanager
-    def sitting(self) -> Iterator[None]:
-        """Log the seconds of the block, also when it is interrupted."""
+    def sitting(self, earlier_seconds: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
+        """Log the seconds of the block, also when it is interrupted, and those of draws that an earlier run made."""
         began = time.monotonic()
         try:
             yield
         finally:
-            self.sittings.append([Sitting(seconds=round(time.monotonic() - began, 3))])
+            seconds, earlier = round(time.monotonic() - began, 3), round(earlier_seconds(), 3)
+            self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier)])
 
     def samples(self) -> Iterator[Sample]:
         """Each item of the run with its question, gold answer, response, score, votes and completions."""

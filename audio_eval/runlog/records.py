@@ -74,9 +74,18 @@ class CurvePoint(Record):
 
 
 class Sitting(Record):
-    """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption."""
+    """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption.
+
+    ``earlier_seconds`` are those that its votes took in an earlier run of the same command, which had drawn them.
+    """
 
     seconds: float
+    earlier_seconds: float = 0.0
+
+    @property
+    def charged(self) -> float:
+        """What the sitting would have taken by itself."""
+        return self.seconds + self.earlier_seconds
 
 
 class LabelRecord(Record):

@@ -12,6 +12,7 @@ from audio_eval.progress import Progress
 from audio_eval.questions import Question
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
+from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.runlog import Result, RunLog, RunSpec
 from audio_eval.runlog.records import CurvePoint, Notes, ResponseRecord
 from audio_eval.runs.environment import environment
@@ -22,10 +23,11 @@ from audio_eval.store import lock_dir
 
 
 class Executor:
-    """Runs specs one after another; tasks and models stay loaded from one to the next."""
+    """Runs specs one after another; tasks, models and votes of a task are kept from one to the next."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.progress, self.loader = progress or Progress(), Loader()
+        self._shared: SharedDraws | None = None
 
     def run(self, spec: RunSpec, folder: Path) -> Result:
         """Run, or finish, ``spec`` in ``folder``."""
@@ -41,8 +43,9 @@ class Executor:
             policy = self.loader.policy(spec)
             if inputs.method.trains and not isinstance(policy, TrainablePolicy):
                 raise UserError(f"method '{spec.method}' trains, and '{policy.info.name}' can only generate.")
-            with log.sitting():
-                self._adapt_and_answer(log, inputs, policy)
+            meter = Meter()
+            with log.sitting(lambda: meter.earlier_seconds):
+                self._adapt_and_answer(log, inputs, policy, meter)
             return write_result(
                 log, inputs, policy.info, score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
             )
@@ -60,8 +63,8 @@ class Executor:
         log.write_spec(inputs.spec)
         log.questions.keep(question_records(inputs.recorded, inputs.spec.audio, inputs.spec.seed))
 
-    def _adapt_and_answer(self, log: RunLog, inputs: Inputs, policy: Policy) -> None:
-        spec, meter = inputs.spec, Meter()
+    def _adapt_and_answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
+        spec = inputs.spec
         session = Session(
             log.folder,
             spec.seed,
@@ -72,7 +75,7 @@ class Executor:
             save_every=spec.save_every,
             meter=meter,
         )
-        counted = metered(policy, meter, spec.seed)
+        counted = metered(policy, meter, spec.seed, self._draws(policy, spec.task))
         inputs.method.adapt(counted, inputs.adapted_on, session)
         adapting = meter.samples
         self._answer(log, inputs, counted, meter)
@@ -85,6 +88,12 @@ class Executor:
                 unreadable=dict(sorted(unreadable.items())),
             )
         )  # fmt: skip
+
+    def _draws(self, policy: Policy, task: str) -> SharedDraws:
+        """What runs on the same policy and task share; those of the task before are let go."""
+        if self._shared is None or self._shared.policy is not policy or self._shared.task != task:
+            self._shared = SharedDraws(policy, task)
+        return self._shared
 
     def _answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
         questions, size = inputs.scored_on, inputs.spec.batch_size

@@ -30,7 +30,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "method": method.name,
         "seed": spec.seed,
         "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
-        "wall_s": round(sum(sitting.seconds for sitting in log.sittings.read()), 2),
+        "wall_s": round(sum(sitting.charged for sitting in log.sittings.read()), 2),
         "audio": spec.audio,
         "tags": tags(spec, method),
         "settings": settings(spec, method),

@@ -110,7 +110,7 @@ def test_the_row_agrees_with_the_files(ttrl: Path) -> None:
     assert row["unparsable"] == 100 * missing / 16
     assert row["run"] == str(ttrl)
     assert row["tags"] == ["transductive"] and row["trained_on"] is None
-    assert row["wall_s"] == pytest.approx(sum(r["seconds"] for r in lines(ttrl, "sessions.jsonl")), abs=0.01)
+    assert row["wall_s"] == pytest.approx(seconds(ttrl), abs=0.01)
     assert row["adapter_sha256"] == sha256(adapter(ttrl)).hexdigest()
     attempts = sum(record["attempts"] * 8 for record in lines(ttrl, "metrics.jsonl"))
     assert row["samples"] == 16 * 4 + 4 * attempts + 16, "votes, rollouts, answers"
@@ -121,6 +121,11 @@ def test_the_row_agrees_with_the_files(ttrl: Path) -> None:
     for table in row["groups"].values():
         assert sum(cell["n"] for cell in table.values()) == 16
         assert sum(cell["accuracy"] * cell["n"] for cell in table.values()) / 16 == pytest.approx(right, abs=1e-3)
+
+
+def seconds(folder: Path) -> float:
+    """What the run is charged: its own time, and that of the draws which it shares with an earlier run."""
+    return sum(r["seconds"] + r.get("earlier_seconds", 0.0) for r in lines(folder, "sessions.jsonl"))
 
 
 def test_the_keys_that_tools_for_lm_eval_read(direct: Path) -> None:
@@ -165,6 +170,36 @@ def test_votes_of_aqa_ttrl_are_those_of_majority_vote(executor: Executor, ttrl: 
         if label is not None:
             assert responses[id_] == f"<answer>{label}</answer>"
     assert row["samples"] == 64
+
+
+def test_equal_votes_are_drawn_once_and_every_run_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an executor of its own a run leaves the same files; only the time differs."""
+    drawn: list[int] = []
+    generate = HFPolicy.generate
+
+    def counting(self: HFPolicy, questions: Any, sampling: Any) -> Any:
+        drawn.append(len(questions) if sampling.stream == "vote" else 0)
+        return generate(self, questions, sampling)
+
+    monkeypatch.setattr(HFPolicy, "generate", counting)
+    together, votes = Executor(), {"majority_vote": "", "sft": "epochs=1", "aqa_ttrl": "steps=1"}
+    specs = {name: make_spec(name, ",".join(filter(None, ["votes=6", args]))) for name, args in votes.items()}
+    rows = {name: together.run(spec, tmp_path / "together" / name).audio_eval for name, spec in specs.items()}
+    assert sum(drawn) == 16, "not 48"
+    drawn.clear()
+    for name, spec in specs.items():
+        alone = Executor().run(spec, tmp_path / "alone" / name).audio_eval
+        assert (rows[name].samples, rows[name].accuracy) == (alone.samples, alone.accuracy)
+        for path in sorted((tmp_path / "alone" / name).rglob("*.*")):
+            if path.suffix in (".jsonl", ".safetensors") and path.name != "sessions.jsonl":
+                kept = tmp_path / "together" / path.relative_to(tmp_path / "alone")
+                assert kept.read_bytes() == path.read_bytes(), path.name
+    assert sum(drawn) == 48
+    assert (tmp_path / "together" / "sft" / "adapt" / "votes.jsonl").is_file()
+    (first, *later) = [lines(tmp_path / "together" / name, "sessions.jsonl")[0] for name in votes]
+    assert "earlier_seconds" not in first and all(0 < r["earlier_seconds"] < first["seconds"] for r in later)
+    for name in votes:
+        assert rows[name].wall_s == pytest.approx(seconds(tmp_path / "together" / name), abs=0.01)
 
 
 def test_a_method_that_gives_too_few_responses(
