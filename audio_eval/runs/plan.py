@@ -18,10 +18,11 @@ from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK
+from audio_eval.runs.recipe import Recipe
 from audio_eval.task_index import listing
 
-# The keys of a run file are RunSpec's fields, but it lists `tasks`.
-KEYS = {"model", "method", "tasks", "seed", "method_args"} | (
+# The keys of a run file are RunSpec's fields, but it lists `tasks`, and what it says about itself.
+KEYS = {"model", "method", "tasks", "seed", "method_args", *Recipe.model_fields} | (
     set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args", "prompt_source"}
 )
 
@@ -91,6 +92,10 @@ def read_config(path: Path) -> dict[str, Any]:
     for key in content:
         if key not in KEYS:
             raise unknown("key", str(key), KEYS, f" in run file '{path}'")
+    try:
+        Recipe(**{key: content[key] for key in Recipe.model_fields if key in content})
+    except ValidationError as error:
+        raise UserError(f"run file '{path}': {explain(error)}") from None
     return content
 
 
