@@ -1,8 +1,8 @@
 """Prompt templates by name: the Jinja files in this folder, or a file of the user's.
 
-A template sees ``question``; ``choices``, a list that prints as Python's; ``letters`` ("A", "B", ...); ``lettered``
-("A. text", ...); and ``slots``: the options with "" where the official file has a null one (MMSU). The template's name
-and a digest of its wording are recorded with every number, so that two wordings are never confused.
+A template sees ``question``; ``choices``, a list that prints as Python's; ``letters`` ("A" to "Z", "AA", ...);
+``lettered`` ("A. text", ...); and ``slots``: the options with "" where the official file has a null one (MMSU). The
+template's name and a digest of its wording are recorded with every number, so that two wordings are never confused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_eval.errors import UserError, unknown
+from audio_eval.letters import letter_at
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -75,7 +76,7 @@ class PromptTemplate:
         """
         from jinja2 import TemplateError
 
-        letters = [chr(ord("A") + place) for place in range(len(choices))]
+        letters = [letter_at(place) for place in range(len(choices))]
         try:
             return self._template.render(
                 question=question,
