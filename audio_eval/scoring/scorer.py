@@ -53,7 +53,7 @@ class Scorer(ABC):
 
     @property
     def label(self) -> str:
-        """The name and version as results record them, such as "choice@2"."""
+        """The name and version as results record them, such as "choice@3"."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
     @abstractmethod

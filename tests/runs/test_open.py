@@ -71,7 +71,7 @@ def test_open_answers_without_and_with_a_judge(
     executor: Executor, flags: dict[str, Any], server: OpenAIServer, tmp_path: Path
 ) -> None:
     bare = run(executor, tmp_path / "bare", tasks="mmar_open", **flags)
-    assert bare["scorer"] == "contains_em@1" and bare["prompt"].startswith("op_ttrav_open@")
+    assert bare["scorer"] == "contains_em@2" and bare["prompt"].startswith("op_ttrav_open@")
     assert {"bleu", "rouge_l", "exact"} == set(bare["metrics"]) and bare["official"] is None
     assert "options" not in lines(tmp_path / "bare", "questions.jsonl")[0]["prompt"]
 

@@ -50,8 +50,8 @@ def judge(tmp_path: Path) -> Iterator[Judge]:
 @pytest.mark.parametrize(
     ("name", "label", "scores", "asks"),
     [
-        ("choice", "choice@2", True, False),
-        ("open", "contains_em@1", True, True),
+        ("choice", "choice@3", True, False),
+        ("open", "contains_em@2", True, True),
         ("win_rate", "preferred@1", True, True),
         ("none", "none", False, False),
     ],

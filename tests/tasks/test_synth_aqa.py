@@ -273,7 +273,7 @@ def test_the_open_form_has_the_same_items_without_options() -> None:
     from audio_eval.task import load_task
 
     closed, opened = (load_task(name, limit=12) for name in ("synth_aqa:validation", "synth_aqa_open:validation"))
-    assert opened.answers == closed.answers and opened.scorer.label == "contains_em@1"
+    assert opened.answers == closed.answers and opened.scorer.label == "contains_em@2"
     for shut, free in zip(closed.questions, opened.questions, strict=True):
         assert (free.id, free.audio, free.question, free.choices) == (shut.id, shut.audio, shut.question, ())
         assert free.prompt == f"{free.question} Output the final answer in <answer> </answer>."

@@ -12,7 +12,7 @@ from audio_eval.scoring.scores import Score
 class Choice(Scorer):
     """The ``choice`` rule; beside it the official rule, which is given the response without its <answer> tags."""
 
-    name, version = "choice", "2"
+    name, version = "choice", "3"
     closed = True
     unscored = "answers are hidden: see submission.json"
 

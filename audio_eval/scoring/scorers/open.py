@@ -16,7 +16,7 @@ from audio_eval.scoring.scores import Score
 class Open(Scorer):
     """Correct by ``contains_em``; also BLEU, ROUGE-L, exact match, an embedding's similarity, a judge's grade."""
 
-    name, version = "contains_em", "1"
+    name, version = "contains_em", "2"
     asks_judge = True
     measures: ClassVar = {"bleu": 100.0, "rouge_l": 100.0, "exact": 100.0, "similarity": 100.0, "grade": 10.0}
 
