@@ -113,6 +113,11 @@ class Task:
         scores = [self.scorer.score(item, text) for item, text in zip(items, said, strict=True)]
         return Scored(scores, self.scorer.grade(items, said, scores, graders or Graders()))
 
+    def stray_golds(self, ids: Collection[str]) -> list[str]:
+        """Those of ``ids`` whose gold answer is none of the options, so that no response to them can be right."""
+        items = (self.item(question.id) for question in self.questions if question.id in ids)
+        return [item.id for item in items if item.answer and item.choices and item.answer not in item.choices]
+
     def figures(self, scores: Sequence[Score], graded: Mapping[str, Any] | None = None) -> Figures:
         """What the scores add up to, broken down by the task's groups."""
         rule = self.official.name if self.official else None

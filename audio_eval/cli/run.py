@@ -65,6 +65,11 @@ def report(row: ResultRow) -> None:
     print(f"    {figure}, n {row.n}, unparsable {row.unparsable:.1f} %{time}", file=sys.stderr)
     for id_, why in row.notes.get("unreadable", {}).items():
         print(f"    unreadable, counted as wrong: {id_}: {' '.join(why.split())}", file=sys.stderr)
+    if strays := row.notes.get("stray_golds"):
+        shown = ", ".join(strays[:3]) + (", ..." if len(strays) > 3 else "")
+        print(
+            f"    gold answer is no option, so no response can be right: {len(strays)} items ({shown})", file=sys.stderr
+        )
     if cut := row.notes.get("truncated"):
         print(f"    longer than the model's window and cut: {len(cut)} items, {cut[0]} first", file=sys.stderr)
 

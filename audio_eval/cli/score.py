@@ -15,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from audio_eval.cli.run import add_output_flags
 
     parser.add_argument("task", metavar="TASK", help="a task, or task:split")
-    parser.add_argument("--responses", metavar="FILE.jsonl", required=True, help='lines of {"id": .., "response": ..}')
+    parser.add_argument(
+        "--responses",
+        metavar="FILE",
+        required=True,
+        help='rows of {"id": .., "response": ..}, or a filled-in official file',
+    )
     parser.add_argument("--name", metavar="NAME", help="name of the system in tables (default: that of the file)")
     parser.add_argument(
         "--submission", metavar="FILE.json", help="also fill in the file that the benchmark's server takes"

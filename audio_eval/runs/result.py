@@ -62,7 +62,10 @@ def assemble(
     task: Task, log: RunLog, judged: Mapping[str, Any], row: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Result:
     """The result of scored responses: ``row`` completed by the figures and what they rest on, and lm-eval's keys."""
-    figures = task.figures(log.scores.read(), judged)
+    scores = log.scores.read()
+    figures = task.figures(scores, judged)
+    strays = task.stray_golds({score.id for score in scores}) if task.scorer.closed else []
+    notes = {**row["notes"], **({"stray_golds": strays} if strays else {})}
     whole = ResultRow(**{
         "task": task.label,
         "prompt": task.prompt_version,
@@ -74,6 +77,7 @@ def assemble(
         **dict(figures),
         **judged,
         **row,
+        "notes": notes,
     })  # fmt: skip
     return Result(**lm_eval_keys(task, whole, config), audio_eval=whole)
 
