@@ -19,6 +19,7 @@ Span = tuple[int, int]
 
 _WORD = re.compile(rf"[^\W{UNSPACED}]+")
 _UNSPACED = re.compile(rf"[{UNSPACED}]")
+_REACH = 300  # characters of a clause that are looked at, so that a text in a loop takes no time
 
 
 def denied(text: str, spans: Sequence[Span], masked: Sequence[Span] = ()) -> list[bool]:
@@ -34,14 +35,14 @@ def denied(text: str, spans: Sequence[Span], masked: Sequence[Span] = ()) -> lis
     sentences = [mark for mark in marks if mark["end"]]
     found = []
     for start, stop in spans:
-        before = hidden[begins[bisect_right(begins, start) - 1] : start]
-        after = hidden[stop : ends[bisect_left(ends, stop)]]
+        before = hidden[max(begins[bisect_right(begins, start) - 1], start - _REACH) : start]
+        after = hidden[stop : min(ends[bisect_left(ends, stop)], stop + _REACH)]
         sentence = max((mark.end() for mark in sentences if mark.end() <= start), default=0)
         closing = next((mark["end"] for mark in sentences if mark.start() >= stop), "")
         found.append(
             closing in ("?", "\uff1f")
             or words.BEFORE.search(before, _main(before)) is not None
-            or words.CONTRARY.search(hidden[sentence:start]) is not None
+            or words.CONTRARY.search(hidden[max(sentence, start - _REACH) : start]) is not None
             or words.AFTER.match(after) is not None
             or (_UNSPACED.search(after) is not None and words.AFTER_UNSPACED.match(after) is not None)
         )
@@ -73,7 +74,9 @@ def _may_deny(text: str) -> bool:
 
 def _masked(text: str, spans: Sequence[Span]) -> str:
     """The text with mentions and phrases replaced by as many characters."""
+    shown = list(text)
     for start, stop in spans:
-        text = text[:start] + MASK * (stop - start) + text[stop:]
+        shown[start:stop] = MASK * (stop - start)
+    text = "".join(shown)
     text = words.HARMLESS.sub(lambda phrase: FILLER * len(phrase[0]), text)
     return words.AS_NOT.sub(lambda phrase: "not" + FILLER * (len(phrase[0]) - 3), text)
