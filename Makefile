@@ -10,7 +10,7 @@ WORKERS ?= -n auto --maxprocesses 4
 .PHONY: demo labelled test test-shuffled lint wheel clean
 
 demo: $(STAMP)
-	$(BIN)/audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
+	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
 	$(BIN)/audio-eval leaderboard $(RUNS) -o $(RUNS)/leaderboard
 
 labelled: $(STAMP)

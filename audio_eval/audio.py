@@ -4,29 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_eval.edits import AudioEdit
 from audio_eval.errors import UserError
+from audio_eval.formats import CHECKED, Part, Unsound, parts
 
 if TYPE_CHECKING:
     import numpy as np
+    from soundfile import SoundFile
 
 RATE = 16_000
 # Limits that are checked in the header, before decoding: a few kilobytes of a compressed file can be days of silence.
 MAX_SECONDS = 600
 MAX_BYTES = 256 * 2**20
-
-# Some programs round the size of a WAV's last chunk, so a smaller difference is not a truncation.
-_SLACK_BYTES = 4096
+# The largest sample that is audio: a program that stores integers of 32 bits as floats, unscaled, writes no larger one.
+MAX_SAMPLE = 2.0**31
+# Hz. Another rate is a damaged header, by which a recording would be a click, or hours long.
+RATES = range(1_000, 1_000_001)
 
 
 class AudioError(UserError):
     """Audio that cannot be used: which, why, and what to do about it."""
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A decoded recording: mono float32 ``samples``, shape (n,), at ``rate`` Hz, and what the file was."""
+
+    samples: np.ndarray
+    rate: int
+    channels: int
+    format: str
+    subtype: str
 
 
 @dataclass(frozen=True)
@@ -88,73 +105,125 @@ class AudioRef:
 
         The content tells the format, not the name. Channels are averaged, and another rate is resampled with soxr's HQ
         filter; the samples are those of ``librosa.load(path, sr=rate)``. Raises ``AudioError`` for a recording that is
-        missing, corrupt, truncated, empty, not finite, or longer than ``MAX_SECONDS`` or ``MAX_BYTES``.
+        missing, corrupt, truncated, empty, not finite, or longer than ``MAX_SECONDS`` or ``MAX_BYTES``: it is whole or
+        refused.
         """
-        wave = self._at(rate)
+        sound = self.decode()
+        with self._refusals():
+            wave = _resample(sound.samples, sound.rate, rate)
         return wave if self.edit is None else self.edit.apply(wave, rate)
 
-    def _at(self, rate: int) -> np.ndarray:
+    def decode(self) -> Sound:
+        """The whole recording at its own rate, without ``edit``. Raises ``AudioError`` as ``load`` does."""
+        import numpy as np
+
         data = self.read()
         if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
             raise AudioError(f"{self.name}: its sha256 is not {self.sha256[:12]}...; fetch the recording again.")
-        if not data:
-            raise AudioError(f"{self.name}: the file is empty; fetch it again.")
-        samples, native = self._decode(data)
-        if native == rate:
-            return samples
-        import librosa
+        with self._refusals():
+            first, *others = links = parts(data, MAX_SECONDS)
+            if not others:
+                return _decode(first)
+            _together(links)  # before anything is decoded
+            sounds = [_decode(link) for link in links]
+            return replace(sounds[0], samples=np.concatenate([sound.samples for sound in sounds]))
 
-        return librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
+    def length(self, rate: int = RATE) -> int:
+        """The number of samples that ``load(rate)`` returns, found without decoding.
 
-    def _decode(self, data: bytes) -> tuple[np.ndarray, int]:
-        """Mono float32 samples, shape (samples,), and their rate in Hz."""
-        import numpy as np
-        import soundfile
+        Raises ``AudioError`` for what is known not to load by the structure of the file. What decoding alone can tell,
+        such as the damaged middle of a file, is not known here.
+        """
+        data = self.read()
+        with self._refusals():
+            samples, native = _together(parts(data, MAX_SECONDS))
+            # in librosa's own arithmetic
+            return samples if native == rate else math.ceil(samples * (float(rate) / native))
 
-        if _missing_bytes(data) > _SLACK_BYTES:
-            raise AudioError(f"{self.name}: the file ends before its audio does (truncated); fetch it again.")
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Name the recording in every error. Decoders raise errors of many classes, and one bad item ends no run."""
         try:
-            with soundfile.SoundFile(io.BytesIO(data)) as file:
-                self._check_size(file.frames, file.samplerate, file.channels)
-                frames, rate = file.frames, file.samplerate
-                samples = file.read(dtype="float32", always_2d=True)
-        except (soundfile.SoundFileError, RuntimeError) as error:
-            reason = str(error).split(": ", 1)[-1].strip().rstrip(".")
+            yield
+        except AudioError:
+            raise
+        except Unsound as error:
+            raise AudioError(f"{self.name}: {error}.") from None
+        except Exception as error:
+            reason = " ".join(str(error).split(": ", 1)[-1].split()).rstrip(".") or type(error).__name__
             raise AudioError(f"{self.name}: not audio that can be decoded ({reason}); convert it to WAV.") from None
-        if not len(samples):
-            raise AudioError(f"{self.name}: it holds no samples; fetch it again or leave the item out.")
-        if len(samples) < frames:
-            raise AudioError(f"{self.name}: {len(samples)} of {frames} samples decode (truncated); fetch it again.")
-        mono = samples[:, 0] if samples.shape[1] == 1 else samples.mean(axis=1)
-        if not np.isfinite(mono).all():
-            raise AudioError(f"{self.name}: it holds samples that are not numbers (NaN or infinity); export it again.")
-        return np.ascontiguousarray(mono, dtype=np.float32), rate
-
-    def _check_size(self, frames: int, rate: int, channels: int) -> None:
-        if frames > MAX_SECONDS * rate:
-            limit = f"{MAX_SECONDS} s"
-        elif frames * channels * 4 > MAX_BYTES:
-            limit = f"{MAX_BYTES >> 20} MiB decoded"
-        else:
-            return
-        raise AudioError(f"{self.name}: longer than the limit of {limit} by its header; cut it into clips.")
 
 
-def _missing_bytes(data: bytes) -> int:
-    """By how many bytes a WAV is shorter than its header says; 0 for other formats and for an open length.
+def _decode(part: Part) -> Sound:
+    """Mono samples of one recording; ``Unsound`` where they are not those that its header declares."""
+    import numpy as np
 
-    libsndfile reads such a file without an error.
+    with _opened(part) as file:
+        frames = part.samples or file.frames
+        samples = file.read(frames, dtype="float32", always_2d=True)  # a format without seeking must be told how many
+        sound = Sound(samples, file.samplerate, file.channels, file.format, file.subtype)
+    if len(samples) < frames:
+        raise Unsound(f"{len(samples)} of {frames} samples decode (truncated); fetch it again")
+    if not frames:
+        raise Unsound("it holds no samples; fetch it again or leave the item out")
+    if not -MAX_SAMPLE <= samples.min() <= samples.max() <= MAX_SAMPLE:  # nor of NaN
+        raise Unsound("it holds samples that are not numbers or far beyond any level (NaN, 1e38); export it again")
+    mono = reduce(np.add, samples.T) / np.float32(samples.shape[1])  # the bits of samples.mean(axis=1), in a quarter
+    return replace(sound, samples=np.ascontiguousarray(mono))
+
+
+def _opened(part: Part) -> SoundFile:
+    """The recording as libsndfile opens it; ``Unsound`` where it is too long, or nothing says how long it must be."""
+    import soundfile
+
+    if not part.data:
+        raise Unsound("the file is empty; fetch it again")
+    file = soundfile.SoundFile(_File(part.data))
+    if file.format not in CHECKED:
+        raise Unsound(f"nothing in a {file.format} file says whether it is whole; convert it to WAV")
+    if file.samplerate not in RATES:
+        raise Unsound(f"its header declares {file.samplerate} samples per second; export it again")
+    frames = part.samples or file.frames
+    if frames > MAX_SECONDS * file.samplerate:
+        raise Unsound(f"longer than the limit of {MAX_SECONDS} s by its header; cut it into clips")
+    if frames * file.channels * 4 > MAX_BYTES:
+        raise Unsound(f"longer than the limit of {MAX_BYTES >> 20} MiB decoded by its header; cut it into clips")
+    return file
+
+
+class _File(io.BytesIO):
+    """Bytes for libsndfile. A seek to before the beginning, which damaged files ask for, goes to the beginning.
+
+    An error could not be raised through libsndfile: it would be printed with a traceback.
     """
-    if data[:4] != b"RIFF" or data[8:12] != b"WAVE":
-        return 0
-    at = 12
-    while at + 8 <= len(data):
-        size = int.from_bytes(data[at + 4 : at + 8], "little")
-        if data[at : at + 4] == b"data":
-            streamed = size >= 0x7FFFF000  # written by ffmpeg and sox into a pipe, where the size is not known yet
-            return 0 if streamed else max(0, at + 8 + size - len(data))
-        at += 8 + size + size % 2
-    return 0
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        try:
+            return super().seek(offset, whence)
+        except (ValueError, OverflowError):
+            return super().seek(0)
+
+
+def _together(links: Iterable[Part]) -> tuple[int, int]:
+    """Samples per channel of all links of a chain, and their rate in Hz; ``Unsound`` where they cannot be joined."""
+    total, rates = 0, set()
+    for link in links:
+        with _opened(link) as file:
+            total += link.samples or file.frames
+            rates.add(file.samplerate)
+        if len(rates) > 1:
+            raise Unsound("a chain of recordings of several sample rates; convert it to WAV")
+        if total > MAX_SECONDS * max(rates):
+            raise Unsound(f"longer than the limit of {MAX_SECONDS} s; cut it into clips")
+    return total, max(rates)
+
+
+def _resample(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
+    if native == rate:
+        return samples
+    import librosa
+
+    return librosa.resample(samples, orig_sr=native, target_sr=rate, res_type="soxr_hq")
 
 
 def resolve_under(root: Path, relative: str) -> Path:

@@ -1,8 +1,9 @@
-"""The cache folder, and the recordings in it, stored by content."""
+"""The cache folder: recordings stored by content, and digests of large files that are not read again."""
 
 from __future__ import annotations
 
 import os
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -35,3 +36,27 @@ def file_digest(path: Path) -> str:
         while block := file.read(2**20):
             digest.update(block)
     return digest.hexdigest()
+
+
+# A file may change once more within one tick of its file system's clock, so a digest is kept of older files only.
+_SETTLED = 2.0
+
+
+def kept_digest(path: Path) -> str:
+    """The sha256 of a file, which is read again only if it is another file or was written to.
+
+    That is known by its path, size, inode and times, of which nobody can set the last (st_ctime). A blob of the hub's
+    cache has its sha256 for a name.
+    """
+    whole = path.resolve()
+    if whole.parent.name == "blobs" and len(whole.name) == 64:
+        return whole.name
+    state = whole.stat()
+    known_by = f"{whole} {state.st_size} {state.st_ino} {state.st_mtime_ns} {state.st_ctime_ns}"
+    kept = cache_root() / "digests" / sha256(known_by.encode()).hexdigest()
+    if kept.is_file():
+        return kept.read_text()
+    digest = file_digest(whole)
+    if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED and whole.stat() == state:
+        write_atomic(kept, digest.encode())
+    return digest

@@ -38,7 +38,9 @@ class Group:
 
     Votes, rewards, advantages and the loss work on (completion, count) pairs. ``error`` says why a question failed
     (for example, its recording cannot be read); such a group is empty. ``audio_seconds`` is how much audio the model
-    was given, ``truncated`` whether that is only the beginning of the recording.
+    was given, ``truncated`` whether that is only the beginning of the recording. ``temperature`` is the one that the
+    completions were drawn at, so that training scores them by the distribution they came from; it is 1 for given
+    completions, and for greedy ones, which no distribution was drawn from.
     """
 
     question: Question
@@ -47,6 +49,7 @@ class Group:
     error: str | None = None
     truncated: bool = False
     audio_seconds: float = 0.0
+    temperature: float = 1.0
 
     @property
     def size(self) -> int:
@@ -101,6 +104,8 @@ class Group:
             record["truncated"] = True
         if self.audio_seconds:
             record["audio_seconds"] = self.audio_seconds
+        if self.temperature != 1:
+            record["temperature"] = self.temperature
         return record
 
     @staticmethod
@@ -117,6 +122,7 @@ class Group:
             record["error"],
             record.get("truncated", False),
             record.get("audio_seconds", 0.0),
+            record.get("temperature", 1.0),
         )
 
     def _pairs(self) -> list[tuple[Completion, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -31,21 +31,28 @@ class Cost:
     trained: int = 0  # completions trained on in all steps together
     answers: int = 0  # completions sampled to answer the scored items
     judged: int = 0  # completions that a judge is asked about
+    scored: int = 0  # questions whose options are scored, each once for every view
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """The response to a question, and the groups of samples behind it, such as those that voted."""
+    """The response to a question, and what is behind it.
+
+    ``groups`` are samples, such as those that voted; ``likelihoods`` the log-probabilities of options that were scored,
+    by their text. ``confidence`` is how sure the method is, 0 to 1: of a vote its share. None where it does not know.
+    """
 
     text: str
     groups: tuple[Group, ...] = ()
+    confidence: float | None = None
+    likelihoods: Mapping[str, float] = field(default_factory=dict)
 
 
 class Method:
     """Adapts a policy to questions without answers, then answers questions.
 
     ``summary`` is one line for ``audio-eval ls methods``, ``paper`` the source. ``trains``: it changes weights.
-    ``needs_choices``: it adapts on multiple-choice questions only. ``presets`` are named settings, chosen by
+    ``needs_choices``: it is for multiple-choice questions only. ``presets`` are named settings, chosen by
     ``--method-args preset=NAME``; "small" is for very small models. ``seed`` is the run's: every ``Sampling`` and
     every random draw of the method takes it.
     """
@@ -69,6 +76,11 @@ class Method:
     @property
     def transductive(self) -> bool:
         """Whether it adapts on the scored items, which every table then says."""
+        return False
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Whether it scores given completions, which not every model can (``ScoresCompletions``)."""
         return False
 
     @property

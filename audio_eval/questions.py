@@ -16,6 +16,10 @@ class Template(Protocol):
         """The user turn of a question with these options."""
         ...
 
+    def stated(self, choice: int, choices: Sequence[str]) -> str:
+        """The response that names option ``choice`` of these in the way that the prompt asks for."""
+        ...
+
 
 @dataclass(frozen=True)
 class Question:
@@ -41,6 +45,12 @@ class Question:
             raise ValueError(f"question '{self.id}' has no template: its prompt cannot be rendered again.")
         prompt = self.template.render(question, choices)
         return replace(self, question=question, choices=tuple(choices), prompt=prompt)
+
+    def stated(self, choice: int) -> str:
+        """The response that names option ``choice`` as the prompt asks for it; without a template, in answer tags."""
+        if self.template is None:
+            return f"<answer>{self.choices[choice]}</answer>"
+        return self.template.stated(choice, self.choices)
 
 
 @dataclass(frozen=True)

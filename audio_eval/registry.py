@@ -39,7 +39,7 @@ def _checked(found: Any, name: str) -> type[Method]:
         raise UserError(f"method '{name}': its Config has no default for {', '.join(required)}.")
     try:
         method = found()
-        _ = method.needs_labels, method.transductive, method.needs_judge, method.cost(1, 1, 1)
+        _ = method.needs_labels, method.transductive, method.needs_judge, method.needs_logprobs, method.cost(1, 1, 1)
     except Exception as error:
         raise UserError(f"method '{name}' cannot be made: {type(error).__name__}: {error}.") from error
     return found

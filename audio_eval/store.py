@@ -136,11 +136,21 @@ class JsonLines:
                 stream.seek(0)
                 stream.truncate(stream.read().rfind(b"\n") + 1)
 
-    def resume(self, chunk: int, total: int) -> list[dict]:
-        """The records of whole chunks; what a kill left of an unfinished chunk is taken out of the file."""
+    def resume(self, chunk: int, ids: Sequence[str]) -> list[dict]:
+        """The records of whole chunks of ``ids``; what a kill left of an unfinished chunk is taken out of the file.
+
+        ``UserError``, and the file stays as it is, where its records are not those of ``ids`` in their order.
+        """
         records = self.read()
-        keep = len(records) if len(records) >= total else len(records) - len(records) % chunk
-        if self.path.exists():
+        for place, (record, id_) in enumerate(zip(records, [*ids, *[None] * len(records)], strict=False), start=1):
+            if record["id"] != id_:
+                due = f"'{id_}' is asked there now" if id_ else f"only {len(ids)} are asked now"
+                raise UserError(
+                    f"'{self.path}' was made for other questions: record {place} is of '{record['id']}', and {due}. "
+                    "Nothing was changed: put the items back as they were, or start anew in another directory."
+                )
+        keep = len(records) if len(records) == len(ids) else len(records) - len(records) % chunk
+        if keep < len(records):
             self.keep(records[:keep])
         return records[:keep]
 

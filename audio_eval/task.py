@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -43,7 +43,8 @@ class Task:
     """A loaded task. ``answers`` are by question id, "" where the benchmark hides them.
 
     ``letters`` are the options as a letter in a response counts them, which is what ``official``, the benchmark's own
-    rule, is given. ``provenance`` says what was read; None where the items are built in.
+    rule, is given. ``provenance`` says what was read; None where the items are built in. ``definition`` is a
+    fingerprint of the task's YAML.
     """
 
     name: str
@@ -58,6 +59,7 @@ class Task:
     permute: int | None = None
     scorer: Scorer = field(default_factory=Choice)
     official: Rule | None = None
+    definition: str = ""
 
     @property
     def label(self) -> str:
@@ -73,6 +75,14 @@ class Task:
     def hidden(self) -> bool:
         """Whether the benchmark publishes no answers."""
         return not any(self.answers.values())
+
+    def ordered(self, places: Mapping[str, int]) -> Task:
+        """The same items in another order: each at the place that its id has in ``places``."""
+        return replace(
+            self,
+            questions=sorted(self.questions, key=lambda question: places[question.id]),
+            docs=sorted(self.docs, key=lambda doc: places[doc["id"]]),
+        )
 
     @cached_property
     def examples(self) -> list[Example]:
@@ -104,6 +114,7 @@ class Task:
             official=self.official,
             groups=question.groups,
             meta=self._meta.get(id_, {}),
+            tagged=self.prompt.tagged,
         )
 
     def score(self, responses: Mapping[str, str], ids: Collection[str], graders: Graders | None = None) -> Scored:
@@ -112,6 +123,11 @@ class Task:
         said = [responses.get(item.id, "") for item in items]
         scores = [self.scorer.score(item, text) for item, text in zip(items, said, strict=True)]
         return Scored(scores, self.scorer.grade(items, said, scores, graders or Graders()))
+
+    def stray_golds(self, ids: Collection[str]) -> list[str]:
+        """Those of ``ids`` whose gold answer is none of the options, so that no response to them can be right."""
+        items = (self.item(question.id) for question in self.questions if question.id in ids)
+        return [item.id for item in items if item.answer and item.choices and item.answer not in item.choices]
 
     def figures(self, scores: Sequence[Score], graded: Mapping[str, Any] | None = None) -> Figures:
         """What the scores add up to, broken down by the task's groups."""
@@ -149,7 +165,7 @@ def load_task(
     base, *others = known.expand([base])
     if others:
         raise UserError(f"'{name}' is a group: name one of its tasks, {', '.join([base, *others])}.")
-    own, home, where = known.tasks[base], known.folders[base], f" of task '{base}'"
+    own, home, where = known.tasks[base], known.files[base].parent, f" of task '{base}'"
     scoring = str(own.get("scoring", "choice"))
     scorer = find_scorer(scoring, home, where)
     official = find_rule(str(own["official"]), home, where) if own.get("official") else None
@@ -186,7 +202,7 @@ def load_task(
     letters: dict[str, Slots] = {q.id: q.choices if template.lettered else ordered[q.id] for q in questions}
     task = Task(
         base, split, template, questions, answers, letters, docs, own, _provenance(read, data), permute, scorer,
-        official,
+        official, known.definition(base),
     )  # fmt: skip
     item = task.item(next((id_ for id_, answer in answers.items() if answer), questions[0].id))
     if ":" in scoring:

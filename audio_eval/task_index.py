@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -19,11 +20,11 @@ TASKS_DIR = Path(str(files("audio_eval.tasks")))
 class Listing:
     """What the YAML files of a folder define: tasks with their ``metadata``, and groups and tags with their members.
 
-    ``folders`` says for each task where its YAML file lies.
+    ``files`` has the YAML file of each task.
     """
 
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
-    folders: dict[str, Path] = field(default_factory=dict)
+    files: dict[str, Path] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
 
     def expand(self, names: list[str]) -> list[str]:
@@ -36,6 +37,17 @@ class Listing:
             found += [f"{member}{colon}{split}" for member in self.groups.get(base, [base])]
         return list(dict.fromkeys(found))
 
+    def definition(self, name: str) -> str:
+        """A fingerprint of a task's YAML, of what that includes, and of the modules beside it that score the task.
+
+        Comments do not count. What a converter makes of the data shows in the items.
+        """
+        file = self.files[name]
+        scored_by = [str(self.tasks[name].get(key, "")).partition(":") for key in ("scoring", "official")]
+        modules = [file.parent / f"{module.replace('.', '/')}.py" for module, colon, _ in scored_by if colon]
+        told = [*map(repr, _with_included(file)), *(path.read_text() for path in modules if path.is_file())]
+        return sha256("\0".join(told).encode()).hexdigest()[:12]
+
 
 def listing(include_path: str | None = None) -> Listing:
     """The tasks of the package and of ``include_path``; of two with one name the user's is taken, as in lm-eval."""
@@ -47,7 +59,7 @@ def listing(include_path: str | None = None) -> Listing:
                 found.groups[group] = [str(member) for member in task]
             elif isinstance(task, str):
                 found.tasks[task] = config.get("metadata") or {}
-                found.folders[task] = path.parent
+                found.files[task] = path
                 tags = config.get("tag") or []
                 for tag in [tags] if isinstance(tags, str) else tags:
                     found.groups.setdefault(str(tag), []).append(task)
@@ -64,12 +76,25 @@ def _user_folder(include_path: str | None) -> list[Path]:
 
 def _configs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
     for path in sorted(folder.rglob("*.yaml")):
-        try:
-            content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise UserError(f"task file '{path}' cannot be read: {error}.") from None
+        content = _read(path)
         if isinstance(content, dict):
             yield path, content
+
+
+def _read(path: Path) -> Any:
+    try:
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise UserError(f"task file '{path}' cannot be read: {error}.") from None
+
+
+def _with_included(path: Path) -> Iterator[Any]:
+    """What a YAML file holds, and then what it includes, as lm-eval's ``include`` has it."""
+    content = _read(path)
+    yield content
+    included = content.get("include") or [] if isinstance(content, dict) else []
+    for name in [included] if isinstance(included, str) else included:
+        yield from _with_included(path.parent / str(name))
 
 
 class _Loader(yaml.SafeLoader):

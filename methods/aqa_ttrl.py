@@ -20,14 +20,14 @@ from audio_eval.models.policy import Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
 from audio_eval.rl.experience import Experience
-from audio_eval.rl.labels import Labels, Relabel, Relabelling, Voting, label_texts
+from audio_eval.rl.labels import Labelling, Labels, Relabel, Relabelling, label_texts
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, roll_out
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import Rollouts
 
 
-class Config(MethodConfig, Voting, Rollouts):
+class Config(MethodConfig, Labelling, Rollouts):
     """Settings of aqa_ttrl. The defaults are the paper's (section 1.2), but with LoRA instead of full fine-tuning."""
 
     max_attempts: int = Field(3, ge=1, description="times a question's rollouts are sampled at most in a step")
@@ -35,7 +35,7 @@ class Config(MethodConfig, Voting, Rollouts):
     accuracy_weight: float = Field(1.0, ge=0, description="weight of the reward for agreeing with the label")
     format_weight: float = Field(1.0, ge=0, description="weight of the format reward")
     relabel: Relabel = Field(
-        "once", description="when the model votes on labels: once, before training; in every step; every k steps"
+        "once", description="when labels are made: once, before training; in every step; every k steps"
     )
     relabel_k: int = Field(50, ge=1, description="with relabel=every_k: age in steps at which a label is renewed")
 
@@ -52,16 +52,18 @@ class AqaTtrl(TestTime):
     renewed: Relabelling
 
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
-        """Votes on all items once, or on the items of a batch whose label is due."""
+        """Labels of all items once, or of the items of a batch whose label is due."""
         c = self.config
         asked = c.steps * c.batch_size
         again = {"once": 0, "every_step": asked, "every_k": min(asked, adapted * -(-c.steps // c.relabel_k))}
+        labels = c.asked(adapted if c.relabel == "once" else again[c.relabel])
+        in_steps = 0 if c.relabel == "once" else labels.pop("votes", 0)
         return Cost(
-            votes=adapted * c.votes if c.relabel == "once" else 0,
             steps=c.steps,
-            rollouts=asked * c.group_size * c.max_attempts + again[c.relabel] * c.votes,
+            rollouts=asked * c.group_size * c.max_attempts + in_steps,
             trained=asked * c.group_size,
             answers=scored,
+            **labels,
         )
 
     def prepare(self, policy: TrainablePolicy, questions: Sequence[Question], run: Session) -> Sequence[Question]:

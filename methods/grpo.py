@@ -63,6 +63,7 @@ class Config(MethodConfig, Updates):
 
 R1_AQA = {
     "steps": 1000, "batch_size": 16, "group_size": 8, "temperature": 1.0, "lr": 1e-6, "beta": 0.04, "tune": "full",
+    "train_tower": True,  # its trainer freezes nothing
     "schedule": "linear", "weight_decay": 0.0,  # the trainer's defaults where the recipe sets nothing
 }  # fmt: skip
 
@@ -81,10 +82,11 @@ class Grpo(Method):
         "r1_aqa": R1_AQA,
         "ke_omni_r": {
             "steps": 6400, "group_size": 8, "beta": 0.01, "tune": "full", "accuracy_weight": 2.0,
-            "format": "think_answer",
+            "train_tower": True, "format": "think_answer",
         },
         "nemo_rl": {
-            "steps": 200, "batch_size": 8, "group_size": 8, "lr": 1e-6, "beta": 0.01, "tune": "full",
+            "steps": 200, "batch_size": 8, "mini_batch": 4, "group_size": 8, "lr": 1e-6, "warmup": 0.05,
+            "loss": "dapo", "beta": 0.01, "tune": "full",
             "accuracy_weight": 0.8, "format_weight": 0.2, "format": "think_answer", "graded_format": True,
         },
         "audio_thinker": {**R1_AQA, "reward": "audio_thinker"},

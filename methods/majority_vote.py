@@ -34,7 +34,9 @@ class MajorityVote(Method):
         """The winning option in the standard answer format; where there is none, the most frequent sample."""
         return [
             Prediction(
-                groups[0].best() if won.choice is None else f"<answer>{question.choices[won.choice]}</answer>", groups
+                groups[0].best() if won.choice is None else f"<answer>{question.choices[won.choice]}</answer>",
+                groups,
+                confidence=won.confidence,
             )
             for question, (won, groups) in zip(questions, vote(policy, questions, self.config, self.seed), strict=True)
         ]

@@ -32,13 +32,13 @@ from audio_eval.seeding import stream
 class Config(MethodConfig, Comparing, Steps):
     """Settings of op_ttrl. The defaults are those of OP-TTRAV's scripts, but with LoRA instead of full fine-tuning."""
 
+    full_lr: ClassVar[float] = 2e-6
     votes: int = Field(16, ge=2, description="samples per question that are compared")
     group_size: int = Field(4, ge=2, description="samples per question that are trained on")
     distinct: bool = Field(True, description="train on different completions first")
     temperature: float = Field(1.0, gt=0, description="sampling temperature; at lower ones samples are too similar")
     batch_size: int = Field(4, ge=1, description="questions per step")
     steps: int = Field(500, ge=0, description="training steps; the model after the last one is scored")
-    lr: float = Field(2e-6, gt=0, description="AdamW learning rate")
     beta: float = Field(0.02, ge=0, description="weight of the KL penalty towards the unadapted model")
     conf_weight: ConfidenceWeight = Field("none", description="f in f(confidence) x advantage")
     format_weight: float = Field(

@@ -7,7 +7,6 @@ then says how easy the items are. Both parts are one sequence of steps, so that 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal, NamedTuple
 
@@ -21,7 +20,7 @@ from audio_eval.questions import Question
 from audio_eval.rl.curriculum import Measure, Pacing, measure, pool_at, stages
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.labels import Voting, gold_labels, vote_labels
-from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.rewards import accuracy_reward
 from audio_eval.rl.rollouts import Parts, Reward, reinforce
 from audio_eval.rl.session import Session
@@ -166,7 +165,7 @@ class Sari(Method):
         return lessons
 
     def _warmup_steps(self, lessons: int) -> int:
-        return math.ceil(self.config.chain_epochs * lessons / self.config.batch_size)
+        return steps_of(self.config.chain_epochs, lessons, self.config.batch_size)
 
     @property
     def _format(self) -> Format:

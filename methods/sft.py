@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
@@ -12,18 +11,19 @@ from audio_eval.method import Cost, Method, MethodConfig
 from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.experience import Experience
-from audio_eval.rl.labels import Voting, gold_labels, vote_labels
-from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.labels import Labelling, gold_labels, vote_labels
+from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import SMALL_MODEL, Updates
 from audio_eval.rl.teach import Lesson, teach
 
 
-class Config(MethodConfig, Voting, Updates):
+class Config(MethodConfig, Labelling, Updates):
     """Settings of sft. 3 epochs and 64 votes are the AQA-TTRL paper's baseline."""
 
-    labels: Literal["pseudo", "gold"] = Field(
-        "pseudo", description="labels to learn: votes on the scored items, or the answers of --train-task"
+    labels: Literal["pseudo", "likelihood", "gold"] = Field(  # type: ignore[assignment]
+        "pseudo",
+        description="labels to learn: votes or the likeliest options of the scored items, or --train-task's answers",
     )
     epochs: int = Field(3, ge=1, description="passes over the labelled items")
     batch_size: int = Field(8, ge=1, description="items per step")
@@ -49,17 +49,22 @@ class Sft(Method):
     @property
     def transductive(self) -> bool:
         """Pseudo-labels are those of the scored items."""
-        return self.config.labels == "pseudo"
+        return self.config.labels != "gold"
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """Only with labels=likelihood."""
+        return self.config.labels == "likelihood"
 
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
-        """Votes for pseudo-labels; then every labelled item once per epoch."""
+        """What pseudo-labels take; then every labelled item once per epoch."""
         c = self.config
         items = labelled if c.labels == "gold" else adapted
         return Cost(
-            votes=0 if c.labels == "gold" else adapted * c.votes,
-            steps=math.ceil(c.epochs * items / c.batch_size),
+            steps=steps_of(c.epochs, items, c.batch_size),
             trained=c.epochs * items,
             answers=scored,
+            **({} if c.labels == "gold" else c.asked(adapted)),
         )
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
@@ -75,4 +80,4 @@ class Sft(Method):
         def experience(step: int) -> Experience:
             return teach(policy, batch_at(lessons, c.batch_size, step, run.seed))
 
-        train(policy, c, math.ceil(c.epochs * len(lessons) / c.batch_size), experience, run)
+        train(policy, c, steps_of(c.epochs, len(lessons), c.batch_size), experience, run)

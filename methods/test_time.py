@@ -10,7 +10,7 @@ from audio_eval.method import Method
 from audio_eval.models.policy import Policy, TrainablePolicy, trainable
 from audio_eval.questions import Question
 from audio_eval.rl.experience import Experience
-from audio_eval.rl.labels import Labels, Voting, vote_labels
+from audio_eval.rl.labels import Labelling, Labels, Voting, vote_labels
 from audio_eval.rl.loop import batch_at, train
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import SMALL_MODEL_STEPS, Steps
@@ -29,6 +29,11 @@ class TestTime(Method, ABC):
     def transductive(self) -> bool:
         """It learns from the scored items, without their answers."""
         return True
+
+    @property
+    def needs_logprobs(self) -> bool:
+        """With labels=likelihood, where it has that setting."""
+        return isinstance(self.config, Labelling) and self.config.labels == "likelihood"
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
         """Prepare, then learn from a batch in every step."""

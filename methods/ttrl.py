@@ -22,22 +22,27 @@ from audio_eval.rl.labels import Labels, Voting, label_texts
 from audio_eval.rl.rewards import accuracy_reward, format_reward
 from audio_eval.rl.rollouts import Parts, Reward, reinforce
 from audio_eval.rl.session import Session
-from audio_eval.rl.settings import Steps
+from audio_eval.rl.settings import SMALL_MODEL_STEPS, Steps
 from audio_eval.rl.votes import majority_vote
 from audio_eval.seeding import stream
 
 
 class Config(MethodConfig, Steps):
-    """Settings of ttrl. The defaults are those of its scripts for AMC, but with LoRA instead of full fine-tuning."""
+    """Settings of ttrl. The defaults are those of its scripts for AMC, but with LoRA instead of full fine-tuning, at
+    temperature 1 and without a KL penalty (there 0.001, verl's default weight).
+    """
 
+    full_lr: ClassVar[float] = 5e-7
     votes: int = Field(64, ge=1, description="samples per question that vote on its label (M)")
     temperature: float = Field(1.0, gt=0, description="sampling temperature")
     group_size: int = Field(32, ge=2, description="samples per question that are trained on")
-    lr: float = Field(5e-7, gt=0, description="AdamW learning rate")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="learning rate over the steps: constant, or falling to zero (linear, cosine)"
     )
     warmup: float = Field(0.03, ge=0, lt=1, description="share of the steps in which the learning rate rises from zero")
+    mini_batch: int | None = Field(
+        1, ge=1, description="questions per optimizer update; none: one update with all questions of a step"
+    )
     relabel: Literal["every_step", "once"] = Field(
         "every_step", description="when the model votes on labels: in every step, or once before training"
     )
@@ -53,9 +58,11 @@ class Ttrl(TestTime):
     Config = Config
     needs_choices = True
     presets: ClassVar = {
-        **TestTime.presets,
+        "small": {**SMALL_MODEL_STEPS, "mini_batch": None},
+        # lr is left to the kind of tuning: 1e-5 for adapters, as aqa_ttrl has; the paper's 1e-6 belongs to tune=full
         "g_mv": {
-            "relabel": "once", "group_size": 4, "lr": 1e-6, "schedule": "constant", "warmup": 0.0, "format_weight": 1.0,
+            "relabel": "once", "group_size": 4, "schedule": "constant", "warmup": 0.0, "mini_batch": None,
+            "format_weight": 1.0,
         },
     }  # fmt: skip
     config: Config

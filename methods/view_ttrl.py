@@ -21,7 +21,7 @@ from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight, joint_advantages
 from audio_eval.rl.experience import Experience
-from audio_eval.rl.labels import Voting, label_texts
+from audio_eval.rl.labels import Labelling, label_texts
 from audio_eval.rl.rewards import accuracy_reward, format_reward, mean_reward
 from audio_eval.rl.rollouts import Rewards, reinforce
 from audio_eval.rl.session import Session
@@ -32,7 +32,7 @@ from audio_eval.rl.votes import pooled_vote
 VIEWS = "choices+shift+gain+paraphrase"
 
 
-class Config(MethodConfig, Voting, Steps):
+class Config(MethodConfig, Labelling, Steps):
     """Settings of view_ttrl. Those that it shares with aqa_ttrl have the same defaults, except for fewer votes.
 
     Groups are not sampled again: views and the anchor give them contrast.
@@ -44,7 +44,9 @@ class Config(MethodConfig, Voting, Steps):
     group_views: int = Field(2, ge=1, description="views that share a question's rollouts in a step")
     as_is: bool = Field(True, description="the first of these views is the item as it is, which does not vote")
     answer_views: int = Field(8, ge=1, description="views that are answered greedily and vote; 1: the item as it is")
-    anchor: bool = Field(True, description="add the label's own text to each group, so that there is always contrast")
+    anchor: bool = Field(
+        True, description="add the label's own text to each group: a term of fine-tuning on the labels; false: RL alone"
+    )
     confidence: Literal["agreement", "share"] = Field(
         "agreement", description="confidence of a label: share of views with this majority, or share of all samples"
     )
@@ -85,7 +87,13 @@ class ViewTtrl(TestTime):
         asked = c.steps * c.batch_size
         anchors = asked * c.group_views if c.anchor else 0
         rollouts = asked * c.group_size
-        return Cost(adapted * c.votes, c.steps, rollouts, rollouts + anchors, scored * c.answer_views)
+        return Cost(
+            steps=c.steps,
+            rollouts=rollouts,
+            trained=rollouts + anchors,
+            answers=scored * c.answer_views,
+            **c.asked(adapted),
+        )
 
     def prepare(self, policy: TrainablePolicy, questions: Sequence[Question], run: Session) -> Sequence[Question]:
         """Vote over views."""

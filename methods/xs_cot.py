@@ -7,7 +7,6 @@ during the training (rl/compression.py); the last is the answer, which is never 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import ClassVar
 
@@ -19,7 +18,7 @@ from audio_eval.models.policy import Policy
 from audio_eval.questions import Example, Question
 from audio_eval.rl.compression import compress, kept_groups
 from audio_eval.rl.experience import Experience
-from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import SMALL_MODEL, Updates
 from audio_eval.rl.teach import Lesson, teach
@@ -57,7 +56,7 @@ class XsCot(Method):
 
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
         """One completion per item and epoch."""
-        steps = math.ceil(self.config.epochs * labelled / self.config.batch_size)
+        steps = steps_of(self.config.epochs, labelled, self.config.batch_size)
         return Cost(steps=steps, trained=steps * self.config.batch_size, answers=scored)
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
@@ -69,7 +68,7 @@ class XsCot(Method):
                 f"no item of the training task has an answer and a rationale with {', '.join(SEGMENTS)}: "
                 "choose another --train-task."
             )
-        steps = math.ceil(c.epochs * len(pool) / c.batch_size)
+        steps = steps_of(c.epochs, len(pool), c.batch_size)
 
         def experience(step: int) -> Experience:
             keep = kept_groups(step, steps, c.stages, c.first_groups, c.last_groups)

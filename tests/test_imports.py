@@ -11,8 +11,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 GROUND = (
-    "cache", "errors", "edits", "audio", "questions", "group", "seeding", "store", "progress", "plugins", "threads",
-    "openai_client", "prompts",
+    "cache", "errors", "edits", "formats", "audio", "questions", "group", "seeding", "store", "progress", "plugins",
+    "threads", "openai_client", "letters", "prompts",
 )  # fmt: skip
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
 ROOMS = (

@@ -8,6 +8,7 @@ import pytest
 
 from audio_eval import prompts
 from audio_eval.errors import UserError
+from audio_eval.prompts import PromptTemplate
 
 Q, C = "What {is} it?", ["dog", "it's a cat"]
 LIST = "['dog', \"it's a cat\"]"
@@ -48,6 +49,12 @@ WORDED = {
 @pytest.mark.parametrize("name", WORDED)
 def test_wording(name: str) -> None:
     assert prompts.find(name).render(Q, C) == WORDED[name]
+
+
+def test_which_prompts_ask_for_tags() -> None:
+    asked = {name for name in prompts.named() if prompts.find(name).tagged}
+    assert {"r1_aqa", "r1_aqa_think", "sari"} <= asked and not {"letter", "mmau_official", "op_ttrav_boxed"} & asked
+    assert not PromptTemplate("own", "{# <answer> is not asked for -#}\n{{ question }}").tagged
 
 
 def test_mmsu_shows_a_missing_slot_as_none() -> None:
@@ -125,3 +132,16 @@ def test_missing_names_and_files() -> None:
         prompts.find("r1_aqa_thnk")
     with pytest.raises(UserError, match=r"prompt file 'nowhere\.jinja' cannot be read"):
         prompts.find("nowhere.jinja")
+
+
+def test_the_users_own_template_says_how_an_option_is_stated(tmp_path: Path) -> None:
+    said = {
+        "{{ question }} {{ choices }}": "it's a cat",
+        "{{ question }} {{ lettered }} {# <answer> is only mentioned here #}": "B",
+        "{{ question }} {{ lettered }} <ANSWER></ANSWER>": "<ANSWER>it's a cat</ANSWER>",
+        "{{ question }} {{ choices }} \\boxed{ }": "\\boxed{it's a cat}",
+    }
+    for i, (source, expected) in enumerate(said.items()):
+        path = tmp_path / f"{i}.jinja"
+        path.write_text(source)
+        assert prompts.find(str(path)).stated(1, C) == expected

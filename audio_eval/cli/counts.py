@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
+from audio_eval.letters import letter_at
 from audio_eval.scoring import RULES
 from audio_eval.scoring.chance import chance
 from audio_eval.task import Task
@@ -52,7 +53,7 @@ def _further(task: Task) -> dict[str, list[str]]:
 
 
 def _place(answer: str, choices: tuple[str, ...]) -> str:
-    return chr(ord("A") + choices.index(answer)) if answer in choices else "none"
+    return letter_at(choices.index(answer)) if answer in choices else "none"
 
 
 def _line(label: str, values: Iterable[str]) -> None:

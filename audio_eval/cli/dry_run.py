@@ -75,7 +75,8 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
 def _learned(figures: Figures, what: str) -> dict[str, Any]:
     """``what`` of the items that the method learns from, by their use; empty if it learns nothing."""
     method, found = figures.method, {}
-    if type(method).adapt is not Method.adapt and (method.transductive or not method.needs_labels):
+    learns = method.transductive or (method.trains and not method.needs_labels)
+    if type(method).adapt is not Method.adapt and learns:
         found["adapted"] = getattr(figures.adapted, what)
     if method.needs_labels:
         found["labelled"] = getattr(figures.labelled, what)
@@ -95,7 +96,7 @@ def _lines(plan: dict[str, Any]) -> Iterable[tuple[str, str]]:
     unread = f"; {plan['unreadable_headers']} recordings cannot be read" if plan["unreadable_headers"] else ""
     yield "audio", _counted(hours, why.get("audio", NO_ITEMS)) + unread
     reason = why.get("completions", NO_ITEMS)
-    names = ("votes", "steps", "rollouts", "trained", "answers", *(("curve",) if plan["curve"] else ()))
+    names = ("votes", "steps", "rollouts", "trained", "answers", *(name for name in ("scored", "curve") if plan[name]))
     yield "draws", _counted({name: plan[name] for name in names}, reason)
     yield "judge calls", _counted({"": plan["judge_calls"]}, reason)
     if tokens := plan["tokens"]:

@@ -25,6 +25,7 @@ LISTS = {"task", "method", "seed"}
 OPTIONS: dict[str, dict[str, Any]] = {
     "model": {"short": ["-M"], "metavar": "NAME"},
     "model_args": {"short": ["-a"]},
+    "adapter": {"metavar": "DIR"},
     "method": {"help": "registered methods, or path/to/file.py:Class (default: direct)"},
     "method_args": {"help": "settings of the methods: see audio-eval ls METHOD; METHOD.KEY=VALUE sets one of several"},
     "task": {"short": ["-t"], "dest": "tasks", "help": "tasks, task:split, or groups of tasks: see audio-eval ls"},
@@ -43,7 +44,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 DATA = ("data_dir", "source", "include_path")
 GRADERS = ("judge", "judge_model", "similarity")
 GROUPS: dict[str, Sequence[str]] = {
-    "what to run": ("model", "backend", "model_args", "method", "method_args", "task", "seed", "limit"),
+    "what to run": ("model", "backend", "model_args", "adapter", "method", "method_args", "task", "seed", "limit"),
     "where items come from": DATA,
     "how items are shown": ("prompt", "permute_choices", "audio"),
     "what is learned from": (

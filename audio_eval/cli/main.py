@@ -26,7 +26,7 @@ EPILOG = """examples:
     audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data --dry-run
     audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data
   tables of all runs
-    audio-eval leaderboard runs -o leaderboards
+    audio-eval leaderboard runs -o tables
 
 audio-eval COMMAND --help lists the flags of a command. Flags may be spelled with dashes or underscores.
 """

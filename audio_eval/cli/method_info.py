@@ -64,6 +64,7 @@ def traits(cls: type[Method]) -> str:
     wants = {
         "labels (--train-task)": method.needs_labels,
         "a judge": method.needs_judge,
+        "a model that scores completions": method.needs_logprobs,
         "multiple choice": cls.needs_choices,
     }
     said = [word for word, holds in does.items() if holds]

@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_output_flags(parser: argparse.ArgumentParser) -> None:
     """Flags of where results go."""
     parser.add_argument("--output", "-o", metavar="DIR", default="runs", help="folder of the runs (default: runs)")
+    parser.add_argument("--fresh", action="store_true", help="start in a new directory, whatever was run before")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
 
 
@@ -42,7 +43,7 @@ def execute(args: argparse.Namespace) -> int:
         return dry_run(specs, as_json=args.json)
     executor, folders = Executor(terminal_progress()), []
     for i, spec in enumerate(specs):
-        folder = run_folder(spec, Path(args.output))
+        folder = run_folder(spec, Path(args.output), args.fresh)
         log = RunLog(folder)
         state = "done before" if log.finished else "resuming" if log.begun else "new"
         print(f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}: {folder} ({state})",
@@ -65,6 +66,11 @@ def report(row: ResultRow) -> None:
     print(f"    {figure}, n {row.n}, unparsable {row.unparsable:.1f} %{time}", file=sys.stderr)
     for id_, why in row.notes.get("unreadable", {}).items():
         print(f"    unreadable, counted as wrong: {id_}: {' '.join(why.split())}", file=sys.stderr)
+    if strays := row.notes.get("stray_golds"):
+        shown = ", ".join(strays[:3]) + (", ..." if len(strays) > 3 else "")
+        print(
+            f"    gold answer is no option, so no response can be right: {len(strays)} items ({shown})", file=sys.stderr
+        )
     if cut := row.notes.get("truncated"):
         print(f"    longer than the model's window and cut: {len(cut)} items, {cut[0]} first", file=sys.stderr)
 

@@ -15,7 +15,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from audio_eval.cli.run import add_output_flags
 
     parser.add_argument("task", metavar="TASK", help="a task, or task:split")
-    parser.add_argument("--responses", metavar="FILE.jsonl", required=True, help='lines of {"id": .., "response": ..}')
+    parser.add_argument(
+        "--responses",
+        metavar="FILE",
+        required=True,
+        help='rows of {"id": .., "response": ..}, or a filled-in official file',
+    )
     parser.add_argument("--name", metavar="NAME", help="name of the system in tables (default: that of the file)")
     parser.add_argument(
         "--submission", metavar="FILE.json", help="also fill in the file that the benchmark's server takes"
@@ -50,10 +55,10 @@ def execute(args: argparse.Namespace) -> int:
     responses = read_responses(file, task)
     name = args.name or file.stem
     spec = ResponsesSpec(
-        task=task.label, name=name, responses=responses.digest, prompt=args.prompt, data=task.revision,
+        task=task.label, name=name, responses=responses.digest, prompt=args.prompt,
         permute_choices=args.permute_choices, judge=args.judge_model, similarity=args.similarity,
     )  # fmt: skip
-    folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output))
+    folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output), args.fresh)
     _name("no response, counted as wrong", responses.missing)
     _name("no such item, left out", responses.unknown)
     report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)

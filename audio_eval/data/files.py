@@ -61,16 +61,30 @@ class Files:
 
 
 def read_rows(path: Path, layout: str = "") -> Iterator[tuple[str, Any]]:
-    """Each row with its place: "line 3" of a .jsonl, "item 3" (from 1) of a .json list; else ``UserError``.
+    """Each row with its place: "line 3" of JSON lines, "item 3" (from 1) of a JSON list; else ``UserError``.
 
-    A line that is not JSON is given as text, which ``SourceRow`` reports.
+    Which of them it is says the first character, not the name. A line that is not JSON is given as text, which
+    ``SourceRow`` reports.
     """
-    return ((str(place), values) for place, values in _rows(path, layout, {}))
+    return ((str(place), values) for place, values in _rows(path, layout, {}, listed=_is_list(path)))
 
 
-def _rows(path: Path, layout: str, digests: dict[str, str]) -> Rows:
-    """The rows. After the last one the sha256 of the bytes that were read is put into ``digests``."""
+def _is_list(path: Path) -> bool | None:
+    """Whether a file begins as a JSON list; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+    except OSError:
+        return None
+
+
+def _rows(path: Path, layout: str, digests: dict[str, str], listed: bool | None = None) -> Rows:
+    """The rows. After the last one the sha256 of the bytes that were read is put into ``digests``.
+
+    ``listed``: whether the file is a JSON list; None: as its name says.
+    """
     digest = sha256()
+    listed = path.suffix != ".jsonl" if listed is None else listed
 
     def lines() -> Iterator[bytes]:
         # Binary, because only a line feed may end a line (a text may contain U+2028). One line at a time, because
@@ -81,7 +95,7 @@ def _rows(path: Path, layout: str, digests: dict[str, str]) -> Rows:
                 yield line
 
     try:
-        yield from _lines(lines()) if path.suffix == ".jsonl" else _items(path, b"".join(lines()))
+        yield from _items(path, b"".join(lines())) if listed else _lines(lines())
     except FileNotFoundError:
         hint = f"; --data-dir D must hold {layout}" if layout else ""
         raise NotHere(f"no file {path}{hint}.") from None

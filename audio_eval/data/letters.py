@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
+from audio_eval.letters import letter_at, place_of
+
 # "(A) text", "A. text", "A) text", "A: text"; an option may be empty (MMAR), and only one blank belongs to the letter.
-_PREFIX = re.compile(r"(?:\(([A-Z])\)|([A-Z])[.):])(?: |$)")
-_BARE = re.compile(r"\(?([A-Z])[.):]?\)?")
+_PREFIX = re.compile(r"(?:\(([A-Z]{1,2})\)|([A-Z]{1,2})[.):])(?: |$)")
+_BARE = re.compile(r"\(?([A-Z]{1,2})[.):]?\)?")
 
 
 def unlettered(choices: Sequence[str], answer: str) -> tuple[list[str], str]:
@@ -28,11 +30,11 @@ def unlettered(choices: Sequence[str], answer: str) -> tuple[list[str], str]:
 def lettered_gold(letter: str, slots: Sequence[str | None]) -> str | None:
     """The text of the slot that a gold answer such as "B" names; None where there is no such slot, or an empty one."""
     found = _BARE.fullmatch(letter.strip().upper())
-    place = ord(found[1]) - ord("A") if found else len(slots)
+    place = place_of(found[1]) if found else len(slots)
     return slots[place] or None if place < len(slots) else None
 
 
 def _rest(choice: str, place: int) -> str | None:
     found = _PREFIX.match(choice)
     letter = (found[1] or found[2]) if found else ""
-    return choice[found.end() :] if found and letter == chr(ord("A") + place) else None
+    return choice[found.end() :] if found and letter == letter_at(place) else None

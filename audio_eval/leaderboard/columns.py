@@ -6,52 +6,15 @@ A new column is one entry of ``COLUMNS``; every format then has it, with its leg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
 
 from audio_eval.leaderboard.cells import NONE, duration, plain, signed
-from audio_eval.leaderboard.labels import is_label_kind, shown
-from audio_eval.leaderboard.rows import BASELINE, Row
+from audio_eval.leaderboard.column import Column, data_column, source_column
+from audio_eval.leaderboard.labels import is_label_kind
+from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.runs import BASELINE
 from audio_eval.scoring.statistics import Comparison
 
 HIDDEN = "hidden"
-
-
-@dataclass(frozen=True)
-class Column:
-    """One column.
-
-    ``legend`` is what a reader has to know of it, "" where the title says it all; terminals show its first sentence.
-    ``value(row)`` is for csv and json, which have every column: a number, a text, a list or a mapping of them, None
-    where it is not known. ``text(row)`` is one line for people, ``NONE`` where there is nothing to say. ``place`` is
-    where people see it: in the ``table``, in the list of ``sources`` below it, or nowhere (``data``), since it is part
-    of another column's text. ``terminal``: also in the narrower table of the terminal.
-    """
-
-    key: str
-    title: str
-    legend: str
-    value: Callable[[Row], Any]
-    text: Callable[[Row], str] = lambda row: NONE
-    place: Literal["table", "sources", "data"] = "table"
-    terminal: bool = False
-    right: bool = True
-
-
-def _data(key: str, legend: str, value: Callable[[Row], Any]) -> Column:
-    return Column(key, key, legend, value, place="data")
-
-
-def _source(key: str, title: str, legend: str, value: Callable[[Row], Any]) -> Column:
-    """A column of the list of sources; its text follows from its value."""
-
-    def text(row: Row) -> str:
-        found = value(row)
-        if isinstance(found, dict):
-            return ", ".join(f"{key}={shown(item)}" for key, item in found.items()) or NONE
-        return (", ".join(map(str, found)) if isinstance(found, list) else str(found or "")) or NONE
-
-    return Column(key, title, legend, value, text, place="sources")
 
 
 def _of(row: Row, figure: str) -> float | None:
@@ -77,6 +40,21 @@ def _difference(row: Row) -> str:
     return f"{signed(paired.difference)} [{signed(paired.low)}, {signed(paired.high)}]{common}"
 
 
+def _seed_deviation(row: Row) -> str:
+    if row.seed_deviation is None:
+        return "one" if row.one_seed and row.accuracy is not None else NONE
+    return f"{row.seed_deviation:.1f}"
+
+
+def _share(percent: float | None) -> str:
+    return f"{percent:.1f}" if percent else NONE
+
+
+def p_text(p_value: float | None) -> str:
+    """A p-value as tables show it, which is never zero."""
+    return NONE if p_value is None else "<0.001" if p_value < 0.001 else f"{p_value:.3f}"
+
+
 def _compared(text: Callable[[Comparison], str]) -> Callable[[Row], str]:
     return lambda row: NONE if row.comparison is None else text(row.comparison)
 
@@ -99,59 +77,113 @@ def _adapters(row: Row) -> list[str]:
 
 COLUMNS: list[Column] = [
     Column("label", "method", "", lambda row: row.label, lambda row: row.label, terminal=True, right=False),
-    _data("model", "the model", lambda row: row.model),
-    _data("method", "the method without what the label adds", lambda row: row.method),
-    _data("task", "the task", lambda row: row.task),
+    data_column("model", "the model", lambda row: row.model),
+    data_column("method", "the method without what the label adds", lambda row: row.method),
+    data_column("task", "the task", lambda row: row.task),
     Column(
         "accuracy", "accuracy [95 % CI]",
-        "percent of all n items, mean over seeds; a response without a readable answer counts as wrong. "
-        "Interval: Wilson for one seed, else bootstrap over items of the mean over seeds.",
+        "percent of all n items, mean over seeds; a response without a readable answer counts as wrong. Interval: "
+        "Wilson's, for other items of this kind and other seeds; items that share a recording count together.",
         lambda row: row.accuracy, _accuracy, terminal=True,
     ),
-    _data("accuracy_low", "lower end of its 95 % interval", lambda row: row.interval and row.interval.low),
-    _data("accuracy_high", "upper end of its 95 % interval", lambda row: row.interval and row.interval.high),
+    data_column("accuracy_low", "lower end of its 95 % interval", lambda row: row.interval and row.interval.low),
+    data_column("accuracy_high", "upper end of its 95 % interval", lambda row: row.interval and row.interval.high),
+    Column(
+        "seed_deviation", "seed SD",
+        "standard deviation of the accuracy between seeds, in points; `one`: a single seed, on which all figures of "
+        "the row are conditional.",
+        lambda row: row.seed_deviation, _seed_deviation, terminal=True,
+    ),
+    data_column("one_seed", "all figures of the row are conditional on its only seed", lambda row: row.one_seed),
     Column("n", "n", "", lambda row: row.n, lambda row: str(row.n), terminal=True),
     Column(
         "difference", f"Δ {BASELINE}",
         f"points above `{BASELINE}` on the same items, with the same model, prompt, scorer and data. `n=` stands where "
-        "only some items are shared. Interval: 95 %, paired bootstrap over items.",
+        "only some items are shared. Interval: 95 %, Tango's for pairs, for other items of this kind and other seeds.",
         lambda row: _of(row, "difference"), _difference, terminal=True,
     ),
-    _data("difference_low", "lower end of its 95 % interval", lambda row: _of(row, "low")),
-    _data("difference_high", "upper end of its 95 % interval", lambda row: _of(row, "high")),
-    _data("difference_n", f"items shared with {BASELINE}", lambda row: _of(row, "n")),
+    data_column("difference_low", "lower end of its 95 % interval", lambda row: _of(row, "low")),
+    data_column("difference_high", "upper end of its 95 % interval", lambda row: _of(row, "high")),
+    data_column("difference_n", f"items shared with {BASELINE}", lambda row: _of(row, "n")),
+    data_column("difference_recordings", "different recordings among them", lambda row: _of(row, "recordings")),
     Column(
         "p_value", "p",
         f"how probable so large a difference is if the method is no better or worse than `{BASELINE}`. Exact McNemar "
-        "test for one seed against one, else paired sign-flip permutation test.",
-        lambda row: _of(row, "p_value"), _compared(lambda c: "<0.001" if c.p_value < 0.001 else f"{c.p_value:.3f}"),
+        "test for one seed against one, sign flips of whole recordings where items share them, and the score test of "
+        "the interval where several seeds differ.",
+        lambda row: _of(row, "p_value"), lambda row: p_text(_of(row, "p_value")),
     ),
     Column(
-        "format_gain", "format / answers",
-        f"the two parts of Δ {BASELINE}: unreadable responses that became right, and wrong options that became right. "
-        "Each minus the reverse.",
-        lambda row: _of(row, "format_gain"),
-        _compared(lambda c: f"{signed(c.format_gain)} / {signed(c.answer_gain)}"), terminal=True,
+        "p_holm", "p (Holm)", f"p, adjusted for all rows of this table that are compared with `{BASELINE}` (Holm).",
+        lambda row: row.p_holm, lambda row: p_text(row.p_holm),
     ),
-    _data("answer_gain", "the part of the difference that is answers", lambda row: _of(row, "answer_gain")),
+    data_column("family", "number of comparisons that p_holm is adjusted for", lambda row: row.family),
+    Column(
+        "equivalent", "equivalent",
+        f"whether the difference from `{BASELINE}` is shown to be within the margin, with p of two one-sided tests. "
+        "A `no` beside a large p says that the data decide neither way.",
+        lambda row: row.comparison and row.comparison.equivalent,
+        _compared(lambda c: f"{'yes' if c.equivalent else 'no'} ±{c.margin:g} ({p_text(c.p_equivalent)})"),
+    ),
+    data_column("p_equivalent", "p of a difference as large as the margin", lambda row: _of(row, "p_equivalent")),
+    data_column("margin", "margin of equivalence in points", lambda row: _of(row, "margin")),
+    Column(
+        "detectable", "detectable Δ",
+        f"smallest difference from `{BASELINE}` in points that items and seeds like these show with a probability of "
+        "80 %.",
+        lambda row: _of(row, "detectable"), _compared(lambda c: f"{c.detectable:.1f}"),
+    ),
+    Column(
+        "from_unparsable", "Δ from unparsable / wrong",
+        f"the two parts of Δ {BASELINE}: from responses that could not be read and from wrong options, each made right "
+        "minus the reverse.",
+        lambda row: _of(row, "from_unparsable"),
+        _compared(lambda c: f"{signed(c.from_unparsable)} / {signed(c.from_wrong)}"),
+    ),
+    data_column("from_wrong", "the part that is from wrong options", lambda row: _of(row, "from_wrong")),
+    Column(
+        "learned", "learned / corrupted",
+        f"items that `{BASELINE}` has wrong and the method right, and the reverse; means over pairs of seeds.",
+        lambda row: row.fates and row.fates.learned,
+        lambda row: NONE if row.fates is None else f"{row.fates.learned:.0f} / {row.fates.corrupted:.0f}",
+    ),
+    data_column("corrupted", "items that the baseline has right and the method wrong",
+          lambda row: row.fates and row.fates.corrupted),
+    data_column("kept_right", "items that both have right", lambda row: row.fates and row.fates.kept_right),
+    data_column("kept_wrong", "items that both have wrong", lambda row: row.fates and row.fates.kept_wrong),
+    data_column("fates_by_confidence", "the same by bins of the vote's confidence",
+          lambda row: [{"from": b.low, "to": b.high, **b.fates._asdict()} for b in row.fates_by_confidence]),
+    Column(
+        "readable_accuracy", "right of readable", "accuracy in percent of the responses that could be read.",
+        lambda row: row.readable_accuracy, lambda row: _share(row.readable_accuracy), terminal=True,
+    ),
     Column(
         "unparsable", "unparsable %", "responses in which no answer could be read.",
         lambda row: row.unparsable, lambda row: f"{row.unparsable:.1f}", terminal=True,
     ),
     Column(
+        "untagged", "no tags %", "the part of them without the <answer> tags that the prompt asks for.",
+        lambda row: row.untagged, lambda row: _share(row.untagged),
+    ),
+    Column(
+        "not_an_option", "not an option %",
+        "the part of them that says something which is not exactly one of the options offered.",
+        lambda row: row.not_an_option, lambda row: _share(row.not_an_option),
+    ),
+    Column(
         "official", "official", "accuracy by the benchmark's own rule, on the n items that it keeps.",
         lambda row: row.official, _official,
     ),
-    _data("official_n", "items that the benchmark's own rule keeps, the lowest over seeds",
+    data_column("official_n", "items that the benchmark's own rule keeps, the lowest over seeds",
           lambda row: row.official_n and row.official_n[0]),
-    _data("official_rule", "name of the benchmark's own rule", lambda row: row.official_rule),
+    data_column("official_rule", "name of the benchmark's own rule", lambda row: row.official_rule),
     Column(
-        "samples", "samples", "completions sampled per run, adaptation included. Compare a transductive "
+        "samples", "samples", "completions sampled or scored per run, adaptation included. Compare a transductive "
         "method with `majority_vote` at as many samples.",
         lambda row: row.samples, lambda row: NONE if row.samples is None else f"{row.samples:,.0f}", terminal=True,
     ),
     Column(
-        "wall_s", "time", "wall time per run.",
+        "wall_s", "time", "wall time per run, with that of votes which another run had drawn.",
         lambda row: row.wall_s, lambda row: NONE if row.wall_s is None else duration(row.wall_s),
     ),
     Column(
@@ -161,19 +193,20 @@ COLUMNS: list[Column] = [
         f"with the `{BASELINE}` that hears them.",
         notes, lambda row: ", ".join(notes(row)) or NONE, terminal=True, right=False,
     ),
-    _source("settings", "settings", "those that are not the method's usual ones", lambda row: dict(row.settings)),
-    _source("tags", "tags", "everything that was said of how the run was made", lambda row: list(row.tags)),
-    _source("seeds", "seeds", "", lambda row: list(row.seeds)),
-    _source("prompt", "prompt", "", lambda row: row.prompt),
-    _source("scorer", "scorer", "", lambda row: row.scorer),
-    _source("data_revision", "data", "", lambda row: row.data_revision),
-    _source("audio_revision", "recordings", "", lambda row: row.runs[0].summary.audio_revision),
-    _source("model_revision", "model revision", "", lambda row: row.model_revision),
+    source_column("settings", "settings", "those that are not the method's usual ones", lambda row: dict(row.settings)),
+    source_column("tags", "tags", "everything that was said of how the run was made", lambda row: list(row.tags)),
+    source_column("seeds", "seeds", "", lambda row: list(row.seeds)),
+    source_column("prompt", "prompt", "", lambda row: row.prompt),
+    source_column("scorer", "scorer", "", lambda row: row.scorer),
+    source_column("data_revision", "data", "", lambda row: row.data_revision),
+    source_column("audio_revision", "recordings", "", lambda row: row.runs[0].summary.audio_revision),
+    source_column("model_revision", "model revision", "", lambda row: row.model_revision),
     Column("adapter", "adapter", "sha256 of the trained weights", _adapters,
            lambda row: ", ".join(digest[:12] for digest in _adapters(row)) or NONE, place="sources"),
-    _source("graders", "graders", "", lambda row: row.runs[0].summary.graders),
-    _source("runs", "runs", "", lambda row: [run.name for run in row.runs]),
-    _source("remarks", "remarks", "", lambda row: sorted({r.summary.note for r in row.runs if r.summary.note})),
+    source_column("graders", "graders", "", lambda row: row.runs[0].summary.graders),
+    source_column("commits", "commit", "of the code", lambda row: sorted({r.commit for r in row.runs if r.commit})),
+    source_column("runs", "runs", "", lambda row: [run.name for run in row.runs]),
+    source_column("remarks", "remarks", "", lambda row: sorted({r.summary.note for r in row.runs if r.summary.note})),
 ]  # fmt: skip
 
 METRICS = {

@@ -47,8 +47,8 @@ class Facts:
     order: tuple[str, ...] = ()
 
     def across_tasks(self) -> Facts:
-        """Without what belongs to one task."""
-        return replace(self, origin={}, quiet={})
+        """Without what belongs to one task; two models may have one name, so the model's revision stays."""
+        return replace(self, origin={key: value for key, value in self.origin.items() if key == "model"}, quiet={})
 
 
 def shown(value: object) -> str:

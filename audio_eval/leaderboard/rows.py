@@ -1,35 +1,33 @@
-"""Run directories -> rows: read the finished runs, average the seeds, set each method beside ``direct``."""
+"""Runs -> rows: average the seeds, set each method beside ``direct``. All figures follow from outcomes of items."""
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from audio_eval.errors import UserError
 from audio_eval.leaderboard.labels import Facts, labels
-from audio_eval.runlog import ResultRow, RunLog
+from audio_eval.leaderboard.runs import BASELINE, Run, accuracy
+from audio_eval.runlog import ResultRow
 from audio_eval.scoring.figures import GroupScore, Metric, Official
-from audio_eval.scoring.statistics import Comparison, Interval, Outcome, accuracy_interval, compare
-
-# Only with the recordings: in an audio ablation it is a row like any other.
-BASELINE = "direct"
-# The first is written at the end of a run; the others are there from its beginning.
-_FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
-
-
-@dataclass(frozen=True)
-class Run:
-    """One finished run; ``outcomes`` is empty where the answers are hidden."""
-
-    name: str
-    summary: ResultRow
-    outcomes: tuple[Outcome, ...] = ()
+from audio_eval.scoring.scores import Unread
+from audio_eval.scoring.statistics import (
+    MARGIN,
+    Comparison,
+    FateBin,
+    Fates,
+    Interval,
+    Outcome,
+    accuracy_interval,
+    compare,
+    fates,
+    fates_by_confidence,
+    holm,
+    seed_deviation,
+)
 
 
 @dataclass(frozen=True)
@@ -37,9 +35,14 @@ class Row:
     """A method on a task, averaged over its seeds. Percents are 0..100; ``samples`` and ``wall_s`` are per run.
 
     ``label`` is its name in the table of its task. ``accuracy`` and ``interval`` are None where the answers are hidden,
-    ``comparison`` where there is no comparable ``direct``. ``groups`` is the main breakdown, ``macro`` its unweighted
-    mean. ``official`` and ``official_n`` (lowest and highest over seeds) follow the benchmark's own rule. ``settings``
-    are those that are not the method's usual ones. ``runs`` are the runs that the row averages, by seed.
+    ``comparison``, ``fates`` and ``p_holm`` where there is no comparable ``direct``. ``p_holm`` is the p-value adjusted
+    for the ``family``: the number of rows of one table that are compared with ``direct`` under the same conditions.
+    ``untagged`` and ``not_an_option`` are the parts of ``unparsable`` by their reason, None where it was not recorded;
+    ``readable_accuracy`` is that of the responses that could be read. ``seed_deviation`` is that of the seeds'
+    accuracies in points, None for one seed. ``fates_by_confidence`` is empty where nothing was voted on. ``groups`` is
+    the main breakdown, ``macro`` its unweighted mean. ``official`` and ``official_n`` (lowest and highest over seeds)
+    follow the benchmark's own rule. ``settings`` are those that are not the method's usual ones. ``runs`` are the runs
+    that the row averages, by seed.
     """
 
     model: str
@@ -56,7 +59,13 @@ class Row:
     groups: dict[str, float | None]
     macro: float | None
     unparsable: float
+    untagged: float | None
+    not_an_option: float | None
+    readable_accuracy: float | None
+    seed_deviation: float | None
     comparison: Comparison | None
+    fates: Fates | None
+    fates_by_confidence: tuple[FateBin, ...]
     official: float | None
     official_n: tuple[int, int] | None
     official_rule: str | None
@@ -67,6 +76,8 @@ class Row:
     settings: dict[str, Any]
     runs: tuple[Run, ...]
     label: str = ""
+    p_holm: float | None = None
+    family: int | None = None
 
     @property
     def facts(self) -> Facts:
@@ -82,43 +93,19 @@ class Row:
     @property
     def baseline(self) -> bool:
         """Whether other rows are compared with it."""
-        return _is_baseline(self.runs[0].summary)
+        return self.runs[0].baseline
+
+    @property
+    def one_seed(self) -> bool:
+        """Whether its figures are conditional on the one seed it has; greedy answers do not depend on seeds."""
+        drawn = self.method != BASELINE or self.runs[0].summary.audio == "shuffled"
+        return len(self.seeds) == 1 and drawn
 
 
-def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
-    """Read the run directories among and below ``paths``; returns them and one message for each that was left out.
-
-    Left out are runs that have not finished, that cannot be read, and exact repeats of another run. Raises UserError
-    for a path that does not exist.
-    """
-    runs: dict[Hashable, Run] = {}
-    messages: list[str] = []
-    folders: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        if not path.is_dir():
-            raise UserError(f"no folder '{path}': give run directories, or a folder that holds some.")
-        found = list(_run_folders(path)) or [path]
-        folders.update({folder.resolve(): folder for folder in found})
-    for resolved, folder in sorted(folders.items()):
-        if not RunLog(folder).finished:
-            messages.append(f"{folder}: not finished, no result.json; left out.")
-            continue
-        try:
-            run = _load_run(folder, resolved.name)
-        except UserError as error:  # it names the file
-            messages.append(f"{' '.join(str(error).split())} Left out.")
-        except (ValueError, OSError) as error:
-            reason = " ".join(str(error).split())
-            messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
-        else:
-            same = (_key(run), run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
-            if (first := runs.setdefault(same, run)) is not run:
-                messages.append(f"{folder}: the same as {first.name}; left out.")
-    return list(runs.values()), messages
-
-
-def aggregate(runs: Sequence[Run]) -> list[Row]:
+def aggregate(runs: Sequence[Run], margin: float = MARGIN) -> list[Row]:
     """Average the seeds of each method and compare with ``direct``; best row first within a task, hidden ones last.
+
+    Differences within ``margin`` points count as none where equivalence is tested.
 
     Runs share a row when all but the seed is the same: model, method, task, prompt, scorer, data and model revision,
     tags, settings, and the set of items. A second run of a seed in the same row opens a further row instead of
@@ -126,7 +113,7 @@ def aggregate(runs: Sequence[Run]) -> list[Row]:
     """
     cells: dict[Hashable, list[dict[int, Run]]] = defaultdict(list)
     for run in sorted(runs, key=lambda run: (run.name, run.summary.seed)):
-        repeats = cells[_key(run)]
+        repeats = cells[run.key]
         place = next((cell for cell in repeats if run.summary.seed not in cell), None)
         if place is None:
             repeats.append(place := {})
@@ -134,9 +121,9 @@ def aggregate(runs: Sequence[Run]) -> list[Row]:
     groups = [[cell[seed] for seed in sorted(cell)] for repeats in cells.values() for cell in repeats]
     baselines: dict[Hashable, list[list[Run]]] = defaultdict(list)
     for group in groups:
-        if _is_baseline(group[0].summary) and group[0].outcomes:
-            baselines[_comparable(group[0])].append(group)
-    rows = sorted((_row(group, baselines[_comparable(group[0])]) for group in groups), key=_order)
+        if group[0].baseline and group[0].outcomes:
+            baselines[group[0].comparable].append(group)
+    rows = _adjusted(sorted((_row(group, baselines[group[0].comparable], margin) for group in groups), key=_order))
     tables = [list(table) for _, table in groupby(rows, key=lambda row: row.task)]
     return [
         replace(row, label=label)
@@ -145,54 +132,29 @@ def aggregate(runs: Sequence[Run]) -> list[Row]:
     ]
 
 
-def _run_folders(path: Path) -> Iterator[Path]:
-    """The run directories at and below ``path``, not looking inside one."""
-    for folder, below, files in os.walk(path):
-        if _FINISHED in files or any(name in files for name in _STARTED):
-            below.clear()
-            yield Path(folder)
+def _adjusted(rows: Sequence[Row]) -> list[Row]:
+    """The rows with ``p_holm``: a family is the rows that may be compared with each other."""
+    families: dict[Hashable, list[float]] = defaultdict(list)
+    for row in rows:
+        if row.comparison is not None:
+            families[row.runs[0].comparable].append(row.comparison.p_value)
+    left = {key: holm(p_values)[::-1] for key, p_values in families.items()}  # the first row's last
+    return [
+        replace(row, p_holm=left[key].pop(), family=len(families[key]))
+        if row.comparison is not None and (key := row.runs[0].comparable)
+        else row
+        for row in rows
+    ]
 
 
-def _load_run(folder: Path, name: str) -> Run:
-    """Read one run. Raises UserError where its files are damaged or of another version, ValueError where they do not
-    belong together.
-    """
-    log = RunLog(folder)
-    summary = log.result().audio_eval
-    if summary.accuracy is None:
-        return Run(name, summary)
-    scores = [score for score in log.scores.read() if score.outcome != "excluded"]
-    outcomes = tuple(Outcome(score.id, score.outcome == "correct", score.answered) for score in scores)
-    if len({outcome.id for outcome in outcomes}) != len(outcomes):
-        raise ValueError("scores.jsonl holds an item twice")
-    if not outcomes or len(outcomes) != summary.n:
-        raise ValueError(f"scores.jsonl has {len(outcomes)} items, result.json says n = {summary.n}")
-    accuracy = _accuracy(outcomes)
-    if abs(accuracy - summary.accuracy) > 0.051:  # one decimal is enough
-        raise ValueError(f"scores.jsonl makes {accuracy:.2f} %, result.json says {summary.accuracy:.2f} %")
-    return Run(name, summary, outcomes)
-
-
-def _comparable(run: Run) -> Hashable:
-    """What must be equal for two numbers to be compared."""
-    s = run.summary
-    return s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision, s.audio_revision, s.graders
-
-
-def _is_baseline(summary: ResultRow) -> bool:
-    return summary.method == BASELINE and summary.audio is None
-
-
-def _key(run: Run) -> Hashable:
-    s = run.summary
-    items = frozenset(outcome.id for outcome in run.outcomes)
-    return _comparable(run), s.method, s.n, items, s.trained_on, _tags(s), repr(sorted(s.settings.items()))
-
-
-def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
+def _row(runs: list[Run], baselines: list[list[Run]], margin: float) -> Row:
     summaries = [run.summary for run in runs]
     first = summaries[0]
     hidden = not runs[0].outcomes
+    seeds = [run.outcomes for run in runs]
+    outcomes = [outcome for seed in seeds for outcome in seed]
+    readable = [outcome for outcome in outcomes if outcome.parsed]
+    baseline = None if hidden or runs[0].baseline else _baseline(runs[0], baselines)
     main = next(iter(first.groups), "")
     groups = {
         label: _mean([s.groups.get(main, {}).get(label) for s in summaries]) for label in first.groups.get(main, {})
@@ -209,32 +171,35 @@ def _row(runs: list[Run], baselines: list[list[Run]]) -> Row:
         model_revision=first.model_revision,
         seeds=tuple(s.seed for s in summaries),
         n=first.n,
-        accuracy=None if hidden else fmean(_accuracy(run.outcomes) for run in runs),
-        interval=None if hidden else accuracy_interval([run.outcomes for run in runs]),
+        accuracy=None if hidden else fmean(map(accuracy, seeds)),
+        interval=None if hidden else accuracy_interval(seeds),
         groups=groups,
         macro=fmean(known) if known and len(known) == len(groups) else None,
         unparsable=fmean(s.unparsable for s in summaries),
-        comparison=None if hidden or _is_baseline(first) else _compare(runs, baselines),
+        untagged=_unread(outcomes, "no tags"),
+        not_an_option=_unread(outcomes, "not an option"),
+        readable_accuracy=accuracy(readable) if readable else None,
+        seed_deviation=None if hidden else seed_deviation(seeds),
+        comparison=None if baseline is None else compare(baseline, seeds, margin),
+        fates=None if baseline is None else fates(baseline, seeds),
+        fates_by_confidence=() if baseline is None else fates_by_confidence(baseline, seeds),
         official=_mean(officials),
         official_n=(min(o.n for o in officials), max(o.n for o in officials)) if officials else None,
         official_rule=officials[0].rule if officials else None,
         metrics={name: _metric(name, summaries) for name in first.metrics},
         samples=_known_mean([s.samples for s in summaries]),
         wall_s=_known_mean([s.wall_s for s in summaries]),
-        tags=_tags(first),
+        tags=runs[0].tags,
         settings=first.settings,
         runs=tuple(runs),
     )
 
 
-def _compare(runs: list[Run], baselines: list[list[Run]]) -> Comparison | None:
-    """Against the ``direct`` row that shares the most items, or None when none shares any."""
-    items = {outcome.id for outcome in runs[0].outcomes}
+def _baseline(run: Run, baselines: list[list[Run]]) -> list[tuple[Outcome, ...]] | None:
+    """The seeds of the ``direct`` row that shares the most items, or None when none shares any."""
+    items = {outcome.id for outcome in run.outcomes}
     shared = [len(items & {outcome.id for outcome in group[0].outcomes}) for group in baselines]
-    if not any(shared):
-        return None
-    baseline = baselines[shared.index(max(shared))]
-    return compare([run.outcomes for run in baseline], [run.outcomes for run in runs])
+    return [run.outcomes for run in baselines[shared.index(max(shared))]] if any(shared) else None
 
 
 def _mean(scores: Sequence[GroupScore | Official | None]) -> float | None:
@@ -251,16 +216,10 @@ def _metric(name: str, summaries: Sequence[ResultRow]) -> Metric:
     return Metric(value=_known_mean([metric.value for metric in found]), n=min(metric.n for metric in found))
 
 
-def _accuracy(outcomes: Sequence[Outcome]) -> float:
-    return 100.0 * sum(outcome.correct for outcome in outcomes) / len(outcomes)
-
-
-def _tags(summary: ResultRow) -> tuple[str, ...]:
-    tags = list(summary.tags)
-    if summary.trained_on and not any(tag.startswith("trained on") for tag in tags):
-        on_test = summary.trained_on in ("same", summary.task, f"{summary.task}:test")
-        tags.append("trained on the test labels" if on_test else f"trained on {summary.trained_on}")
-    return tuple(dict.fromkeys(tags))
+def _unread(outcomes: Sequence[Outcome], reason: Unread) -> float | None:
+    """Percent of the responses that could not be read for this reason; None where the reasons are not known."""
+    reasons = [outcome.unread for outcome in outcomes if not outcome.parsed]
+    return 100.0 * reasons.count(reason) / len(outcomes) if outcomes and None not in reasons else None
 
 
 def _order(row: Row) -> tuple[Any, ...]:

@@ -33,7 +33,10 @@ class Limits:
 class Backend(Protocol):
     """The registered class is instantiated without arguments. Importing it loads nothing heavy.
 
-    Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's.
+    Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
+    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; and ``digests(entry)``, the sha256 by name of the
+    files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as for
+    ``locate``). Without it the policy's ``info.revision`` has to tell them apart.
     """
 
     name: str
@@ -61,6 +64,11 @@ class Chosen:
         """``Backend.locate`` of the model."""
         return self.backend.locate(self.entry)
 
+    def digests(self) -> dict[str, str]:
+        """The sha256 by name of the files that decide what the model says; empty where the backend does not tell."""
+        found = getattr(self.backend, "digests", None)
+        return found(self.entry) if found else {}
+
     def load(self, limits: Limits) -> Policy:
         """``Backend.load`` of the model."""
         return self.backend.load(self.entry, self.config, limits)
@@ -80,13 +88,19 @@ def find_backend(name: str) -> Backend:
     return found
 
 
-def choose(model: str, backend: str | None = None, model_args: Mapping[str, Any] | None = None) -> Chosen:
+def choose(
+    model: str, backend: str | None = None, model_args: Mapping[str, Any] | None = None, adapter: str | None = None
+) -> Chosen:
     """Resolve a model's name, backend (None: the model entry's) and settings; nothing is loaded."""
     entry = find_model(model)
     found = find_backend(backend or entry.backend)
     config = configure(found, model_args or {})
     if revision := getattr(config, "revision", None):
         entry = entry.model_copy(update={"revision": revision})
+    if adapter:
+        if not getattr(found, "takes_adapter", False):
+            raise UserError(f"backend '{found.name}' takes no --adapter.")
+        entry = entry.model_copy(update={"adapter": adapter})
     return Chosen(entry, found, config)
 
 
@@ -102,7 +116,8 @@ def configure(backend: Backend, model_args: Mapping[str, Any]) -> BackendConfig:
 
 
 def load_policy(
-    model: str, limits: Limits | None = None, backend: str | None = None, model_args: Mapping[str, Any] | None = None
-) -> Policy:
+    model: str, limits: Limits | None = None, backend: str | None = None, model_args: Mapping[str, Any] | None = None,
+    adapter: str | None = None,
+) -> Policy:  # fmt: skip
     """Load a model, given by name, hub id or folder, as a policy."""
-    return choose(model, backend, model_args).load(limits or Limits())
+    return choose(model, backend, model_args, adapter).load(limits or Limits())

@@ -23,6 +23,7 @@ class ModelEntry(BaseModel):
     preset: str | None = None
     revision: str | None = None  # commit, branch or tag; None: the latest
     name: str = ""  # the name it was asked for by, filled in by ``find_model``
+    adapter: str | None = None  # a folder of trained weights to evaluate the model with (--adapter)
 
     def usual(self, presets: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
         """Of a method's presets, the settings of the one for this model; empty where the method has none."""
@@ -41,8 +42,9 @@ QWEN2_AUDIO = ModelEntry(source="Qwen/Qwen2-Audio-7B-Instruct", summary="Qwen2-A
 
 def find_model(model: str) -> ModelEntry:
     """A named model, or an entry for a folder or a hub id (anything with a slash)."""
-    if "/" in model or Path(model).expanduser().is_dir():
-        name = Path(model).name if Path(model).is_dir() else model
+    folder = Path(model).expanduser()
+    if "/" in model or folder.is_dir():
+        name = folder.resolve().name if folder.is_dir() else model
         return ModelEntry(source=model, summary="given by path or hub id", name=name)
     entry = named("models", "model", model)
     if not isinstance(entry, ModelEntry):

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from audio_eval.errors import UserError
 
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 LossName = Literal["grpo", "dr_grpo", "dapo", "bnpo", "gspo"]  # formulas: models/hf/loss.py
 Schedule = Literal["constant", "linear", "cosine"]  # formulas: rl/schedule.py
+# Ten times the usual rate of full fine-tuning: Schulman et al., "LoRA Without Regret", 2025. trl's issue 2872 has GRPO
+# with adapters that learns next to nothing at 5e-7.
+LORA_LR = 1e-5
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,13 @@ class PromptLength(NamedTuple):
 
 
 class Training(BaseModel):
-    """Settings of the weight update, the same for every method that trains."""
+    """Settings of the weight update, the same for every method that trains.
+
+    ``full_lr`` is the ``lr`` of full fine-tuning where none is given, unless a subclass has a default of its own.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    full_lr: ClassVar[float] = 1e-6
 
     tune: Literal["lora", "full"] = Field(
         "lora", description="what is trained: LoRA adapters on the language model, or all of its weights"
@@ -78,7 +85,9 @@ class Training(BaseModel):
     train_tower: bool = Field(False, description="with tune=full: train the audio tower as well")
     lora_r: int = Field(16, ge=1, description="rank of the LoRA adapters")
     lora_alpha: int = Field(32, ge=1, description="alpha (scale) of the LoRA adapters")
-    lr: float = Field(1e-6, gt=0, description="AdamW learning rate")
+    lr: float = Field(
+        LORA_LR, gt=0, description="AdamW learning rate; the default is for adapters, with tune=full it is the source's"
+    )
     schedule: Schedule = Field(
         "constant", description="learning rate over the steps: constant, or falling to zero (linear, cosine)"
     )
@@ -95,10 +104,21 @@ class Training(BaseModel):
     mask_truncated: bool = Field(
         False, description="no gradient from completions that were cut at max_tokens; they still count in the means"
     )
-    inner_updates: int = Field(1, ge=1, description="optimizer updates on the same rollouts")
+    inner_updates: int = Field(1, ge=1, description="passes of optimizer updates over the same rollouts")
+    mini_batch: int | None = Field(
+        None, ge=1, description="questions per optimizer update; none: one update with all questions of a step"
+    )
     token_budget: int = Field(16384, ge=1, description="tokens per micro-batch: prompts, completions and padding")
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
     checkpointing: bool = Field(False, description="activation checkpointing: less memory, slower backward pass")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rate_of_full_tuning(cls, given: Any) -> Any:
+        fields = cls.model_fields
+        if not isinstance(given, dict) or given.get("tune", fields["tune"].default) != "full":
+            return given
+        return {"lr": cls.full_lr, **given} if fields["lr"].default == LORA_LR else given
 
 
 @runtime_checkable
@@ -116,8 +136,25 @@ class Policy(Protocol):
 
 
 @runtime_checkable
-class TrainablePolicy(Policy, Protocol):
-    """A model that generates and can be trained."""
+class ScoresCompletions(Policy, Protocol):
+    """A model that generates and can tell how probable a given completion is."""
+
+    def encode(self, question: Question, text: str) -> Group:
+        """A group with one given completion, tokenised and ended as if the policy had sampled it."""
+        ...
+
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups, each completion with the ``logprobs`` (T,) of its tokens under the current weights, in nats.
+
+        Without gradient; they do not depend on counts or on what else is scored. For a question that fails, an empty
+        group with ``error``.
+        """
+        ...
+
+
+@runtime_checkable
+class TrainablePolicy(ScoresCompletions, Protocol):
+    """A model that generates, scores and can be trained."""
 
     @property
     def trained_parameters(self) -> int:
@@ -128,12 +165,8 @@ class TrainablePolicy(Policy, Protocol):
         """Make the chosen weights trainable and set up the optimizer. ``seed`` initialises new adapters."""
         ...
 
-    def encode(self, question: Question, text: str) -> Group:
-        """A group with one given completion, tokenised and ended as if the policy had sampled it."""
-        ...
-
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
-        """One optimizer step (``inner_updates`` of them) on groups with advantages (U,) each.
+        """Optimizer updates on groups with advantages (U,) each: ``inner_updates`` passes in ``mini_batch`` parts.
 
         ``lr_scale`` multiplies the learning rate.
         """
@@ -168,6 +201,16 @@ class MeasuresPrompts(Protocol):
     def prompt_length(self, question: Question) -> PromptLength:
         """Length of the question's prompt with its recording, from the recording's header."""
         ...
+
+
+def scoring(policy: Policy) -> ScoresCompletions:
+    """``policy`` as one that scores given completions; ``UserError`` where it can only generate."""
+    if not isinstance(policy, ScoresCompletions):
+        raise UserError(
+            f"'{policy.info.name}' can only generate: a method that scores given completions needs a model of the "
+            "hf backend."
+        )
+    return policy
 
 
 def trainable(policy: Policy) -> TrainablePolicy:

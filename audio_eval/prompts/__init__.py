@@ -1,8 +1,8 @@
 """Prompt templates by name: the Jinja files in this folder, or a file of the user's.
 
-A template sees ``question``; ``choices``, a list that prints as Python's; ``letters`` ("A", "B", ...); ``lettered``
-("A. text", ...); and ``slots``: the options with "" where the official file has a null one (MMSU). The template's name
-and a digest of its wording are recorded with every number, so that two wordings are never confused.
+A template sees ``question``; ``choices``, a list that prints as Python's; ``letters`` ("A" to "Z", "AA", ...);
+``lettered`` ("A. text", ...); and ``slots``: the options with "" where the official file has a null one (MMSU). The
+template's name and a digest of its wording are recorded with every number, so that two wordings are never confused.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_eval.errors import UserError, unknown
+from audio_eval.letters import letter_at
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 DEFAULT, OPEN = "r1_aqa", "op_ttrav_open"
 SUFFIXES = (".jinja", ".jinja2", ".j2")
 _COMMENT = re.compile(r"\{#.*?#\}", re.DOTALL)
+_TAG = re.compile(r"<(answer|response)>", re.IGNORECASE)
 _NAMES = ("question", "choices", "letters", "lettered", "slots")
 
 
@@ -64,6 +66,11 @@ class PromptTemplate:
         return bool(self.variables & {"letters", "lettered"})
 
     @property
+    def tagged(self) -> bool:
+        """Whether it asks for the answer in ``<answer>`` tags."""
+        return "<answer>" in _COMMENT.sub("", self.source)
+
+    @property
     def slotted(self) -> bool:
         """Whether letters also count null slots."""
         return "slots" in self.variables
@@ -75,7 +82,7 @@ class PromptTemplate:
         """
         from jinja2 import TemplateError
 
-        letters = [chr(ord("A") + place) for place in range(len(choices))]
+        letters = [letter_at(place) for place in range(len(choices))]
         try:
             return self._template.render(
                 question=question,
@@ -86,6 +93,18 @@ class PromptTemplate:
             )
         except (TemplateError, TypeError, ArithmeticError, LookupError) as error:
             raise UserError(f"prompt '{self.name}': {type(error).__name__}: {error}.") from None
+
+    def stated(self, choice: int, choices: Sequence[str]) -> str:
+        r"""The response that names option ``choice`` in the way that the wording asks for, without any thinking.
+
+        The option's text in ``<answer>`` or ``<RESPONSE>`` tags where the wording mentions them. Otherwise its letter
+        where options have letters, else its text; in a ``\boxed{}`` where the wording mentions one.
+        """
+        wording = _COMMENT.sub("", self.source)
+        if tag := _TAG.search(wording):
+            return f"<{tag[1]}>{choices[choice]}</{tag[1]}>"
+        answer = letter_at(choice) if self.lettered else choices[choice]
+        return f"\\boxed{{{answer}}}" if "\\boxed" in wording else answer
 
     @cached_property
     def _template(self) -> Template:

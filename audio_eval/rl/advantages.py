@@ -1,4 +1,8 @@
-"""Advantages from rewards. Every mean and deviation counts a completion as often as it was sampled."""
+"""Advantages from rewards. Every mean and deviation is over the N samples of a group.
+
+Rewards are one number per unique completion (U,), or one per sample (N,) where equal completions may be worth different
+amounts; the samples of a completion then stand side by side, in the order of the completions.
+"""
 
 from __future__ import annotations
 
@@ -20,8 +24,17 @@ CONFIDENCE_WEIGHTS: dict[str, Callable[[float], float]] = {
 }
 
 
+def completion_means(rewards: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """The mean reward (U,) of each completion's samples: rewards (U,) or (N,), counts (U,)."""
+    if len(rewards) == len(counts):
+        return rewards
+    return np.add.reduceat(rewards, np.cumsum(counts) - counts) / counts
+
+
 def reward_std(rewards: np.ndarray, counts: np.ndarray) -> float:
-    """Sample standard deviation (ddof 1) of the group's N rewards; 0 for N < 2."""
+    """Sample standard deviation (ddof 1) of the group's N rewards, given as (U,) or (N,); 0 for N < 2."""
+    if len(rewards) != len(counts):
+        counts = np.ones(len(rewards), int)
     n = counts.sum()
     if n < 2:
         return 0.0
@@ -30,17 +43,22 @@ def reward_std(rewards: np.ndarray, counts: np.ndarray) -> float:
 
 
 def group_advantages(rewards: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Group-normalised advantages (GRPO, arXiv 2402.03300): rewards (U,), counts (U,) -> (U,)."""
+    """Group-normalised advantages (GRPO, arXiv 2402.03300): rewards (U,) or (N,), counts (U,) -> (U,).
+
+    The N samples are normalised first; a completion's advantage is the mean over its samples.
+    """
     if not len(rewards):
         return rewards
-    mean = (rewards * counts).sum() / counts.sum()
-    return (rewards - mean) / (reward_std(rewards, counts) + EPS)
+    means = completion_means(rewards, counts)
+    mean = (means * counts).sum() / counts.sum()
+    return (means - mean) / (reward_std(rewards, counts) + EPS)
 
 
 def joint_advantages(rewards: Sequence[np.ndarray], counts: Sequence[np.ndarray]) -> list[np.ndarray]:
     """``group_advantages`` of several groups of one item, normalised together over all its views.
 
-    Rewards (U_i,) and counts (U_i,) of each group -> advantages (U_i,) of each.
+    Rewards and counts (U_i,) of each group -> advantages (U_i,) of each. The rewards are all per completion or all per
+    sample.
     """
     together = group_advantages(np.concatenate(rewards), np.concatenate(counts))
-    return np.split(together, np.cumsum([len(r) for r in rewards])[:-1])
+    return np.split(together, np.cumsum([len(c) for c in counts])[:-1])

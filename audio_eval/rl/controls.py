@@ -12,10 +12,9 @@ from audio_eval.seeding import stream
 
 
 def random_reward(group: Group, seed: int, step: int, share: float = 0.5) -> np.ndarray:
-    """Each sample gets 1 with probability ``share``, else 0. Shape (U,): the mean over a completion's samples."""
+    """Each sample gets 1 with probability ``share``, else 0; shape (N,), as equal completions are drawn apart."""
     rng = stream(seed, group.question.id, "random reward", step)
-    counts = np.array(group.counts, int)
-    return rng.binomial(counts, share) / np.maximum(counts, 1)
+    return (rng.random(group.size) < share).astype(float)
 
 
 def wrong_choice(vote: Vote, question: Question, seed: int) -> int | None:

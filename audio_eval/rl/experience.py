@@ -14,10 +14,10 @@ from audio_eval.group import Group
 @dataclass
 class Experience:
     """Groups to train on, an advantage (U,) for the completions of each group, and metrics for the log.
-
     The other fields are for the log and the oracle only. ``rollouts`` are the groups as they were sampled, where only
     part of the samples is trained on; they pair up with ``groups``. ``correctness`` (U,) of each rollout group is the
     part of the reward that stands for being right, 0 to 1. ``labels`` are the pseudo-labels as texts by question id.
+    ``given``: the completions were written, not sampled, so they say nothing of what the policy answers.
     """
 
     groups: list[Group]
@@ -26,6 +26,7 @@ class Experience:
     correctness: list[np.ndarray] = field(default_factory=list)
     rollouts: list[Group] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
+    given: bool = False
 
     def records(self, step: int) -> list[dict[str, Any]]:
         """One line of ``rollouts.jsonl`` per group: what step ``step`` sampled, trained on and took to be right."""

@@ -1,18 +1,23 @@
-"""Pseudo-labels: majority votes of the policy, fixed once or renewed while it learns, and recorded on the disk."""
+"""Pseudo-labels of the policy, fixed once or renewed while it learns, and recorded on the disk.
+
+They are majority votes, or the likeliest options (rl/likelihood.py), which nobody has to sample.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field
 
 from audio_eval.errors import UserError
 from audio_eval.group import Group
-from audio_eval.models.policy import Policy, Sampling
+from audio_eval.models.policy import Policy, Sampling, scoring
 from audio_eval.questions import Example, Question
+from audio_eval.rl.likelihood import Normalise, likeliest_options, score_options, view_count
 from audio_eval.rl.session import Session
-from audio_eval.rl.views import View, draw_view, parse_kinds, plain_view
+from audio_eval.rl.views import View, Viewing, draw_view, parse_kinds, plain_view
 from audio_eval.rl.votes import Vote, pooled_vote
 
 Labels = dict[str, Vote]  # by question id
@@ -20,23 +25,26 @@ Ballot = tuple[list[View], Sampling]  # each question as it is asked, and how it
 Relabel = Literal["once", "every_step", "every_k"]
 
 
-class Voting(BaseModel):
+class Voting(Viewing):
     """Settings of a vote, the same for every method that votes."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     votes: int = Field(64, ge=1, description="samples per question that vote on its label (M)")
     temperature: float = Field(1.0, gt=0, description="sampling temperature of votes and rollouts")
-    views: str = Field(
-        "none", description="what changes between the views that vote, e.g. choices+shift+gain; none: the item as it is"
-    )
-    n_views: int = Field(8, ge=1, description="number of views that share the votes, when views are used")
 
-    @field_validator("views")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        parse_kinds(value)
-        return value
+
+class Labelling(Voting):
+    """Settings of pseudo-labels, the same for every method that learns them."""
+
+    labels: Literal["pseudo", "likelihood"] = Field(
+        "pseudo", description="labels to learn: votes, or the options of the highest likelihood"
+    )
+    normalise: Normalise = Field(
+        "sum", description="labels=likelihood: the sum of an option's token log-probabilities, or their mean"
+    )
+
+    def asked(self, items: int) -> dict[str, int]:
+        """What it takes to label so many items, in the names of ``Cost``."""
+        return {"scored": items * view_count(self)} if self.labels == "likelihood" else {"votes": items * self.votes}
 
 
 def ballots(questions: Sequence[Question], c: Voting, seed: int) -> list[Ballot]:
@@ -66,15 +74,20 @@ def vote(policy: Policy, questions: Sequence[Question], c: Voting, seed: int) ->
 def vote_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: Session) -> Labels:
     """A label for each question for which at least one sample names an option; the others get none.
 
-    The votes and the labels are kept on the disk. ``UserError`` where no question gets a label.
+    With labels=likelihood, for each question with options whose recording can be read. The votes and the labels are
+    kept on the disk. ``UserError`` where no question gets a label.
     """
-    asked = ballots(questions, c, run.seed)
-    names = ["votes"] if len(asked) == 1 else [f"votes-view{i}" for i in range(len(asked))]
-    groups = [
-        run.generate(name, policy, [view.question for view in views], sampling)
-        for name, (views, sampling) in zip(names, asked, strict=True)
-    ]
-    votes = _count(asked, groups, run.seed)
+    if isinstance(c, Labelling) and c.labels == "likelihood":
+        score = partial(score_options, scoring(policy))
+        votes = likeliest_options(questions, c, c.normalise, run.seed, partial(run.kept, ask=score))
+    else:
+        asked = ballots(questions, c, run.seed)
+        names = ["votes"] if len(asked) == 1 else [f"votes-view{i}" for i in range(len(asked))]
+        groups = [
+            run.generate(name, policy, [view.question for view in views], sampling)
+            for name, (views, sampling) in zip(names, asked, strict=True)
+        ]
+        votes = _count(asked, groups, run.seed)
     run.record_labels(label_record(q, one) for q, one in zip(questions, votes, strict=True))
     labels = {q.id: one for q, one in zip(questions, votes, strict=True) if one.choice is not None}
     if not labels:
@@ -129,18 +142,24 @@ class Relabelling:
             {q.id: q for q in batch if q.id not in self._known or step - self._known[q.id][0] >= self._every}.values()
         )
         if due:
-            asked = ballots(due, self._voting, self._run.seed)
-            groups = [
-                self._policy.generate([v.question for v in views], sampling.keyed(f"{sampling.stream}/step{step}"))
-                for views, sampling in asked
-            ]
-            votes = _count(asked, groups, self._run.seed)
-            self._known |= {q.id: (step, vote) for q, vote in zip(due, votes, strict=True)}
+            self._known |= {q.id: (step, vote) for q, vote in zip(due, self._votes(step, due), strict=True)}
         self._run.step_log("relabels").append(
             {"step": step + 1, **label_record(q, self._known[q.id][1]), "indices": self._known[q.id][1].tally}
             for q in due
         )
         return {q.id: vote for q in batch if (vote := self._known[q.id][1]).choice is not None}
+
+    def _votes(self, step: int, due: Sequence[Question]) -> list[Vote]:
+        c, seed = self._voting, self._run.seed
+        if isinstance(c, Labelling) and c.labels == "likelihood":
+            scorer = scoring(self._policy)
+            return likeliest_options(due, c, c.normalise, seed, lambda name, asked: score_options(scorer, asked))
+        asked = ballots(due, c, seed)
+        groups = [
+            self._policy.generate([v.question for v in views], sampling.keyed(f"{sampling.stream}/step{step}"))
+            for views, sampling in asked
+        ]
+        return _count(asked, groups, seed)
 
 
 def _read(record: dict[str, Any]) -> tuple[int, str, Vote]:

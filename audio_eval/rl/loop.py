@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
@@ -19,12 +20,34 @@ T = TypeVar("T")
 
 
 def batch_at(items: Sequence[T], size: int, step: int, seed: int) -> list[T]:
-    """The batch of a step: ``items`` are walked through again and again, in a new random order in each epoch."""
-    batch = []
-    for position in range(step * size, (step + 1) * size):
-        epoch, index = divmod(position, len(items))
-        batch.append(items[int(stream(seed, "epoch", epoch).permutation(len(items))[index])])
-    return batch
+    """The batch of a step: ``items`` are walked through again and again, in a new random order in each epoch.
+
+    No item is in a batch twice: an epoch that begins within a batch begins with items that are not in it yet. Fewer
+    items than ``size`` are all in every batch.
+    """
+    count = len(items)
+    size = min(size, count)
+    epoch, begin = divmod(step * size, count)
+    period = size // math.gcd(size, count)  # of so many epochs, the first begins with a batch
+    order = _epoch(count, size, epoch - epoch % period, [], seed)
+    for later in range(epoch - epoch % period + 1, epoch + 1):
+        order = _epoch(count, size, later, order[count - later * count % size :], seed)
+    batch = order[begin : begin + size]
+    if len(batch) < size:
+        batch += _epoch(count, size, epoch + 1, batch, seed)[: size - len(batch)]
+    return [items[i] for i in batch]
+
+
+def _epoch(count: int, size: int, epoch: int, taken: Sequence[int], seed: int) -> list[int]:
+    """The items of an epoch in their order; those ``taken`` by the batch in which it begins come after that batch."""
+    order = stream(seed, "epoch", epoch).permutation(count)
+    first = order[~np.isin(order, taken)][: size - len(taken)]
+    return [*first.tolist(), *order[~np.isin(order, first)].tolist()]
+
+
+def steps_of(epochs: int, items: int, size: int) -> int:
+    """How many batches ``epochs`` passes over so many items take, the last one filled up from a further pass."""
+    return math.ceil(epochs * items / min(size, items)) if items else 0
 
 
 def train(policy: Policy, settings: Updates, steps: int, experience: Callable[[int], Experience], run: Session) -> None:
@@ -46,11 +69,12 @@ def train(policy: Policy, settings: Updates, steps: int, experience: Callable[[i
         scale = lr_scale(settings.schedule, settings.warmup, step, steps)
         update = learner.train_step(found.groups, found.advantages, scale)
         metrics = {
-            **statistics(found.rollouts or found.groups), **found.metrics, "skipped_groups": skipped, **update.metrics,
+            **statistics([] if found.given else found.rollouts or found.groups),
+            **found.metrics, "skipped_groups": skipped, **update.metrics,
         }  # fmt: skip
         metrics = {name: round(float(value), 6) for name, value in metrics.items()}
         run.log_rollouts(step + 1, found)
-        for warning in monitors.see(metrics):
+        for warning in monitors.see({"step": step + 1, **metrics}):
             run.warn(warning)
         run.step_done(learner, step + 1, steps, metrics)
     monitors = monitors or Monitors(settings.stop_when, run.metrics())

@@ -9,21 +9,31 @@ from pathlib import Path
 import numpy as np
 
 from audio_eval.group import Group
-from audio_eval.models.policy import Policy, PolicyInfo, Sampling, TrainablePolicy, Training, Update
+from audio_eval.models.policy import (
+    Policy,
+    PolicyInfo,
+    Sampling,
+    ScoresCompletions,
+    TrainablePolicy,
+    Training,
+    Update,
+)
 from audio_eval.questions import Question
+from audio_eval.rl.shared_draws import SharedDraws
 
 
 @dataclass
 class Meter:
     """What was done so far."""
 
-    samples: int = 0  # completions drawn, greedy ones included
+    samples: int = 0  # completions drawn, greedy ones included, and given ones that were scored
     audio_seconds: float = 0.0  # audio that the model was given
     truncated: set[str] = field(default_factory=set)  # ids of questions whose recording the model cannot take whole
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
+    earlier_seconds: float = 0.0  # seconds of draws that an earlier run of the command had made
 
     def count(self, groups: Sequence[Group]) -> None:
-        """Add groups that were drawn."""
+        """Add groups that were drawn or scored."""
         self.samples += sum(group.size for group in groups)
         self.audio_seconds += sum(group.audio_seconds for group in groups)
         self.note(groups)
@@ -34,20 +44,23 @@ class Meter:
         self.failed |= {group.question.id: group.error for group in groups if group.error is not None}
 
 
-def metered(policy: Policy, meter: Meter, seed: int) -> Policy:
-    """``policy``, with everything that it draws or trains on counted by ``meter``; trainable where ``policy`` is.
+def metered(policy: Policy, meter: Meter, seed: int, shared: SharedDraws | None = None) -> Policy:
+    """``policy``, with everything that it does counted by ``meter``; it can score or train where ``policy`` can.
 
-    Sampling that names no seed gets the run's ``seed``.
+    Sampling that names no seed gets the run's ``seed``. Until its training begins it draws through ``shared``.
     """
-    kind = _MeteredTrainable if isinstance(policy, TrainablePolicy) else _Metered
-    return kind(policy, meter, seed)  # type: ignore[arg-type]
+    if isinstance(policy, TrainablePolicy):
+        return _MeteredTrainable(policy, meter, seed, shared)
+    if isinstance(policy, ScoresCompletions):
+        return _MeteredScorer(policy, meter, seed, shared)
+    return _Metered(policy, meter, seed, shared)
 
 
 class _Metered:
     """A Policy."""
 
-    def __init__(self, policy: Policy, meter: Meter, seed: int) -> None:
-        self._generator, self._meter, self._seed = policy, meter, seed
+    def __init__(self, policy: Policy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
+        self._generator, self._meter, self._seed, self._shared = policy, meter, seed, shared
 
     @property
     def info(self) -> PolicyInfo:
@@ -56,16 +69,36 @@ class _Metered:
     def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
         if sampling.seed is None:
             sampling = replace(sampling, seed=self._seed)
-        groups = self._generator.generate(questions, sampling)
+        if self._shared is None:
+            groups = self._generator.generate(questions, sampling)
+        else:
+            groups, seconds = self._shared.generate(questions, sampling)
+            self._meter.earlier_seconds += seconds
         self._meter.count(groups)
         return groups
 
 
-class _MeteredTrainable(_Metered):
+class _MeteredScorer(_Metered):
+    """A ScoresCompletions."""
+
+    def __init__(self, policy: ScoresCompletions, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
+        super().__init__(policy, meter, seed, shared)
+        self._scorer = policy
+
+    def encode(self, question: Question, text: str) -> Group:
+        return self._scorer.encode(question, text)
+
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        scored = self._scorer.logprobs(groups)
+        self._meter.count(scored)
+        return scored
+
+
+class _MeteredTrainable(_MeteredScorer):
     """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
 
-    def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int) -> None:
-        super().__init__(policy, meter, seed)
+    def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
+        super().__init__(policy, meter, seed, shared)
         self._policy = policy
 
     @property
@@ -73,10 +106,8 @@ class _MeteredTrainable(_Metered):
         return self._policy.trained_parameters
 
     def begin_training(self, training: Training, seed: int) -> None:
+        self._shared = None
         self._policy.begin_training(training, seed)
-
-    def encode(self, question: Question, text: str) -> Group:
-        return self._policy.encode(question, text)
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         update = self._policy.train_step(groups, advantages, lr_scale)

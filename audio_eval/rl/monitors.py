@@ -1,5 +1,8 @@
 """Collapse monitors: statistics of a step that need no answers, warnings, and a rule that may stop the run early.
 
+They watch what the policy samples. A step on given completions, as in fine-tuning, has no statistics and is not
+watched, and whether the samples of a question agree is asked only where there are two or more.
+
 Rewards that come from the model itself sharpen it: accuracy rises, then falls ("How far can unsupervised RLVR scale",
 arXiv 2603.08660). None of these statistics tells how accurate the model is. The rule that stops is one of the run's
 settings, so it is fixed before the run.
@@ -30,7 +33,7 @@ _RULE = re.compile(r"\s*(\w+)\s*([<>])\s*([\d.eE+-]+)(?:\s+for\s+(\d+))?\s*")
 
 
 class Rule(NamedTuple):
-    """``metric`` above or below ``bound`` in each of the last ``steps`` steps."""
+    """``metric`` above or below ``bound`` in each of the last ``steps`` steps that sampled."""
 
     metric: str
     sign: str
@@ -72,17 +75,17 @@ STATISTICS = ("majority_ratio", "vote_entropy", "unparsable", "unique", "length"
 
 
 def statistics(groups: Sequence[Group]) -> dict[str, float]:
-    """Statistics of a step's groups, each a mean over the questions (names as in TTRL's logs).
+    """Statistics of a step's sampled groups, each a mean over the questions (names as in TTRL's logs).
 
     ``majority_ratio``: share of samples for the most frequent answer; ``vote_entropy`` of the answers, in bits;
     ``unparsable``: share of samples without an answer; ``unique``: distinct texts per sample; ``length``: tokens per
     completion, of the groups whose tokens are known; ``position``: share of the most frequent option position, over
-    all groups together.
+    all groups together. Groups of one sample, which cannot disagree, do not count in the first two and in ``unique``.
     """
     asked = [group for group in groups if group.completions]
     if not asked:
         return {}
-    rows, lengths, positions = [], [], Counter[int]()
+    agreements, unparsable, lengths, positions = [], [], [], Counter[int]()
     for group in asked:
         named: Counter[object] = Counter()
         for completion, count in zip(group.completions, group.counts, strict=True):
@@ -95,13 +98,16 @@ def statistics(groups: Sequence[Group]) -> dict[str, float]:
         if all(c.tokens is not None for c in group.completions):
             tokens = sum(len(c.token_ids) * n for c, n in zip(group.completions, group.counts, strict=True))
             lengths.append(tokens / group.size)
-        rows.append((
-            max(named.values(), default=0) / group.size,
-            float(-(shares * np.log2(shares)).sum()) if len(shares) else 0.0,
-            1 - named.total() / group.size,
-            len({c.text for c in group.completions}) / group.size,
-        ))  # fmt: skip
-    found = dict(zip(STATISTICS, np.mean(rows, axis=0).tolist(), strict=False))
+        unparsable.append(1 - named.total() / group.size)
+        if group.size > 1:
+            agreements.append((
+                max(named.values(), default=0) / group.size,
+                float(-(shares * np.log2(shares)).sum()) if len(shares) else 0.0,
+                len({c.text for c in group.completions}) / group.size,
+            ))  # fmt: skip
+    found = {"unparsable": float(np.mean(unparsable))}
+    if agreements:
+        found |= zip(("majority_ratio", "vote_entropy", "unique"), np.mean(agreements, axis=0).tolist(), strict=True)
     if lengths:
         found["length"] = float(np.mean(lengths))
     if positions:
@@ -128,14 +134,17 @@ class Monitors:
             self.see(metrics)
 
     def see(self, metrics: Mapping[str, float]) -> list[str]:
-        """Add the next step's metrics; returns the warnings that are new."""
+        """Add the next step's metrics; returns the warnings that are new. A step that sampled nothing is left out."""
+        if not any(name in metrics for name in STATISTICS):
+            return []
         self._history.append({**metrics, "length_drift": self._drift(metrics.get("length", 0.0))})
+        step = int(metrics.get("step", len(self._history)))
         news = []
         for name, (sign, bound, meaning) in WARNINGS.items():
             last = [r[name] for r in self._history[-WINDOW:] if name in r]
             if len(last) == WINDOW and name not in self._warned and _beyond(mean := float(np.mean(last)), sign, bound):
                 self._warned.add(name)
-                news.append(f"step {len(self._history)}: {name} is {mean:.3g}, {sign} {bound}: {meaning}")
+                news.append(f"step {step}: {name} is {mean:.3g}, {sign} {bound}: {meaning}")
         self.warnings += news
         return news
 

@@ -1,4 +1,4 @@
-"""Rewards: one number for each unique completion of a group."""
+"""Rewards of a group: one number for each unique completion, or for each sample (see advantages)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from audio_eval.group import Group
-from audio_eval.rl.advantages import reward_std
+from audio_eval.rl.advantages import completion_means, reward_std
 from audio_eval.scoring import has_format, parse_choice
 
 
@@ -24,7 +24,11 @@ def format_reward(group: Group) -> np.ndarray:
 
 def mean_reward(groups: Sequence[Group], rewards: Sequence[np.ndarray]) -> float:
     """Mean over all samples, for the log; 0 where there are none."""
-    values = [np.average(r, weights=g.counts) for g, r in zip(groups, rewards, strict=True) if g.completions]
+    values = [
+        np.average(completion_means(r, np.array(g.counts)), weights=g.counts)
+        for g, r in zip(groups, rewards, strict=True)
+        if g.completions
+    ]
     return float(np.mean(values)) if values else 0.0
 
 

@@ -11,17 +11,17 @@ import numpy as np
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling
 from audio_eval.questions import Question
-from audio_eval.rl.advantages import group_advantages
+from audio_eval.rl.advantages import completion_means, group_advantages
 from audio_eval.rl.attempts import sample_with_attempts
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.rewards import contrastless_share, mean_reward
 from audio_eval.rl.settings import Rollouts
 
-Parts = dict[str, np.ndarray]  # the parts of one group's reward by name, (U,) each
+Parts = dict[str, np.ndarray]  # the parts of one group's reward by name: (U,) each, or (N,) each
 
 
 class Rewards(NamedTuple):
-    """The rewards (U,) of several groups, and the parts that they are made of by name.
+    """The rewards of several groups, (U,) or (N,) each, and the parts that they are made of by name.
 
     The first part stands for being right: the oracle compares it with the answers.
     """
@@ -38,7 +38,7 @@ class Reward:
     mix: Mapping[str, float]
 
     def total(self, parts: Parts) -> np.ndarray:
-        """The reward (U,) of a group with these parts."""
+        """The reward of a group with these parts."""
         return np.sum([self.mix[name] * part for name, part in parts.items()], axis=0)
 
     def of(self, groups: Sequence[Group]) -> Rewards:
@@ -69,7 +69,9 @@ def reinforce(
         **{name: mean_reward(groups, part) for name, part in rewards.parts.items()},
         "no_contrast": contrastless_share(groups, rewards.totals),
     }
-    return Experience(list(groups), list(advantages), metrics, next(iter(rewards.parts.values())))
+    first = next(iter(rewards.parts.values()))
+    correctness = [completion_means(part, np.array(g.counts)) for g, part in zip(groups, first, strict=True)]
+    return Experience(list(groups), list(advantages), metrics, correctness)
 
 
 def roll_out(

@@ -18,6 +18,7 @@ from audio_eval.runlog.records import LabelRecord, StepRecord
 from audio_eval.store import JsonLines, read_json, write_folder_atomic, write_json
 
 STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
+Ask = Callable[[Sequence[Question]], list[Group]]  # asks a policy about a batch of questions
 Observer = Callable[[int], None]  # called with the number of steps that are done
 
 
@@ -54,9 +55,13 @@ class Session:
 
         What is in the file already is read back, not sampled again.
         """
+        return self.kept(name, questions, lambda part: policy.generate(part, sampling))
+
+    def kept(self, name: str, questions: Sequence[Question], ask: Ask) -> list[Group]:
+        """``generate`` with any way to ``ask`` a policy, such as scoring the options of its questions."""
         file = JsonLines(self._folder / f"{name}.jsonl")
         known = {question.id: question for question in questions}
-        groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, len(questions))]
+        groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, [q.id for q in questions])]
         if name in self._counted:  # before the checkpoint that the run went on from
             self._meter.note(groups)
         else:
@@ -64,7 +69,7 @@ class Session:
             self._counted.append(name)
         with self._progress.bar(name, len(questions), len(groups)) as bar:
             for start in range(len(groups), len(questions), self._batch_size):
-                sampled = policy.generate(questions[start : start + self._batch_size], sampling)
+                sampled = ask(questions[start : start + self._batch_size])
                 file.append(group.to_json() for group in sampled)
                 groups += sampled
                 bar.advance(len(sampled), sum(group.audio_seconds for group in sampled))

@@ -11,8 +11,8 @@ from audio_eval.rl.monitors import parse_rule
 
 Criterion = Literal["identical_outputs", "zero_reward_std"]
 
-# The preset "small", which a named model asks for. The values were chosen on synth_aqa:validation (docs/results.md) for
-# a model of 1.6 M parameters; these learning rates would ruin a large model.
+# The preset "small", which a named model asks for. The values were chosen on synth_aqa:validation for a model of
+# 1.6 M parameters (bench/sweep.py sweeps around them); these learning rates would ruin a large model.
 SMALL_MODEL: dict[str, Any] = {"tune": "full", "lr": 3e-4, "batch_size": 16}
 SMALL_MODEL_STEPS: dict[str, Any] = {**SMALL_MODEL, "steps": 100}
 
@@ -21,7 +21,7 @@ class Updates(Training):
     """Settings of the weight updates and of when to stop them."""
 
     stop_when: str | None = Field(
-        None, description="stop early once a monitored metric meets this rule, e.g. majority_ratio>0.99 for 10"
+        None, description="stop early once a metric of what steps sample meets this rule: majority_ratio>0.99 for 10"
     )
 
     @field_validator("stop_when")

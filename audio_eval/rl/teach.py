@@ -28,7 +28,8 @@ def teach(policy: Policy, lessons: Sequence[Lesson]) -> Experience:
     learner = trainable(policy)
     groups = [learner.encode(question, target) for question, target in lessons]
     tokens = [len(completion.token_ids) for group in groups for completion in group.completions]
-    return Experience(groups, [np.ones(1) for _ in groups], {"target_tokens": float(np.mean(tokens))})
+    metrics = {"target_tokens": float(np.mean(tokens))}
+    return Experience(groups, [np.ones(1) for _ in groups], metrics, given=True)
 
 
 def chains(examples: Sequence[Example], format: Format) -> list[Lesson]:

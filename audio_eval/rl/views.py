@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from audio_eval.edits import AudioEdit
 from audio_eval.errors import unknown
@@ -24,6 +25,23 @@ SHIFT_S = 0.1  # seconds earlier or later at most
 GAIN = (0.7, 1.3)
 SNR_DB = (40.0, 60.0)
 RATES = (12_000, 14_000)
+
+
+class Viewing(BaseModel):
+    """Settings of views, the same for every method that asks an item in several."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    views: str = Field(
+        "none", description="what changes between an item's views, e.g. choices+shift+gain; none: the item as it is"
+    )
+    n_views: int = Field(8, ge=1, description="number of views, when views are used; votes are shared between them")
+
+    @field_validator("views")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        parse_kinds(value)
+        return value
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,13 @@ from audio_eval.seeding import stream
 class Vote:
     """``choice`` is the index of the winning option, None when no sample named one. ``tally``: votes by option index.
 
-    ``agreement`` is the share of views whose own majority is ``choice``.
+    ``agreement`` is the share of views whose own majority is ``choice``. Where options are scored instead of sampled
+    (rl/likelihood.py), ``tally`` has their probabilities, and ``confidence`` is the winner's.
     """
 
     choice: int | None
     confidence: float  # votes for the winner over all samples, unparsable ones included
-    tally: dict[int, int]
+    tally: Mapping[int, float]
     unparsable: int
     agreement: float = 1.0
 
@@ -69,7 +70,7 @@ def tally(group: Group, view: View) -> Counter[int]:
     return counted
 
 
-def entropy(counts: Mapping[int, int] | Mapping[str, int]) -> float:
+def entropy(counts: Mapping[int, float] | Mapping[str, float]) -> float:
     """Shannon entropy of a tally, in bits; 0 for an empty one."""
     total = sum(counts.values())
-    return sum(n / total * math.log2(total / n) for n in counts.values()) if total else 0.0
+    return sum(n / total * math.log2(total / n) for n in counts.values() if n) if total else 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import (
     CurvePoint,
     Environment,
@@ -48,9 +49,9 @@ class Lines(Generic[M]):
         """Make the file hold exactly these records."""
         self._file.keep([_dump(record) for record in records])
 
-    def resume(self, chunk: int, total: int) -> list[M]:
-        """The records of whole chunks; an unfinished chunk is taken out of the file."""
-        return self._typed(self._file.resume(chunk, total))
+    def resume(self, chunk: int, ids: Sequence[str]) -> list[M]:
+        """The records of whole chunks of ``ids``; an unfinished chunk is taken out of the file."""
+        return self._typed(self._file.resume(chunk, ids))
 
     def _typed(self, records: Iterable[dict[str, Any]]) -> list[M]:
         found: list[M] = []
@@ -94,6 +95,7 @@ class RunLog:
         self.curve = Lines(folder / "curve.jsonl", CurvePoint)
         self.sittings = Lines(folder / "sessions.jsonl", Sitting)
         self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
+        self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
 
     @property
     def begun(self) -> bool:
@@ -115,6 +117,16 @@ class RunLog:
     def write_spec(self, spec: RunSpec | ResponsesSpec) -> None:
         """Write spec.json."""
         write_json(self.folder / "spec.json", {"version": VERSION, **spec.model_dump()})
+
+    def identity(self) -> Identity | None:
+        """What the run was made of when it began; None where it was made before this was recorded."""
+        if not (self.folder / "identity.json").is_file():
+            return None
+        return self._typed("identity.json", Identity, read_json(self.folder / "identity.json"))
+
+    def write_identity(self, identity: Identity) -> None:
+        """Write identity.json."""
+        write_json(self.folder / "identity.json", identity.model_dump(mode="json"))
 
     def environment(self) -> Environment | None:
         """Where the run began; None before it has."""
@@ -144,13 +156,14 @@ class RunLog:
         write_json(self.folder / "result.json", result.model_dump(by_alias=True))
 
     @contextmanager
-    def sitting(self) -> Iterator[None]:
-        """Log the seconds of the block, also when it is interrupted."""
+    def sitting(self, earlier_seconds: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
+        """Log the seconds of the block, also when it is interrupted, and those of draws that an earlier run made."""
         began = time.monotonic()
         try:
             yield
         finally:
-            self.sittings.append([Sitting(seconds=round(time.monotonic() - began, 3))])
+            seconds, earlier = round(time.monotonic() - began, 3), round(earlier_seconds(), 3)
+            self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier)])
 
     def samples(self) -> Iterator[Sample]:
         """Each item of the run with its question, gold answer, response, score, votes and completions."""
@@ -161,6 +174,18 @@ class RunLog:
             score = scores.get(question.id)
             gold = None if score is None else score.answer
             yield Sample(question, gold, responses.get(question.id), score, labels.get(question.id))
+
+    def confidences(self) -> dict[str, float]:
+        """How sure the vote on each item was, 0 to 1: that of the label that the method adapted to, else the answer's.
+
+        Of labels that are renewed the last counts. Empty where nothing was voted on.
+        """
+        labels = [record.model_dump() for record in self.labels.read()] or self.relabels.read()
+        if not labels:
+            return {record.id: record.confidence for record in self.responses.read() if record.confidence is not None}
+        spec = self.spec()
+        agreed = isinstance(spec, RunSpec) and spec.method_args.get("confidence") == "agreement"
+        return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
 
     def _read(self, name: str) -> dict[str, Any]:
         """A JSON file's object without its version, which must be this one."""

@@ -45,7 +45,9 @@ class QuestionRecord(Record):
 class ResponseRecord(Record):
     """responses.jsonl: an answer, and the ``groups`` of completions it was made from as (text, count) pairs.
 
-    ``samples`` is the number of completions drawn for it; None where the responses were produced elsewhere.
+    ``samples`` is the number of completions drawn or scored for it; None where the responses were produced elsewhere.
+    ``confidence`` is how sure the method is of the answer, 0 to 1, where it says so. ``likelihoods`` are the
+    log-probabilities (nats) of the options by text, where the method scored them.
     """
 
     id: str
@@ -54,6 +56,8 @@ class ResponseRecord(Record):
     unreadable: str | None = None
     truncated: bool = False
     groups: tuple[tuple[tuple[str, int], ...], ...] = ()
+    confidence: float | None = None
+    likelihoods: dict[str, float] = {}
 
 
 class StepRecord(BaseModel):
@@ -74,19 +78,28 @@ class CurvePoint(Record):
 
 
 class Sitting(Record):
-    """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption."""
+    """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption.
+
+    ``earlier_seconds`` are those that its votes took in an earlier run of the same command, which had drawn them.
+    """
 
     seconds: float
+    earlier_seconds: float = 0.0
+
+    @property
+    def charged(self) -> float:
+        """What the sitting would have taken by itself."""
+        return self.seconds + self.earlier_seconds
 
 
 class LabelRecord(Record):
-    """adapt/labels.jsonl: a pseudo-label, the votes behind it by option text, and how sure the vote is."""
+    """adapt/labels.jsonl: a pseudo-label, the votes (or probabilities) by option text, and how sure the label is."""
 
     id: str
     choice: int | None
     label: str | None
     confidence: float
-    tally: dict[str, int]
+    tally: dict[str, int | float]
     unparsable: int
     entropy: float
     agreement: float

@@ -22,6 +22,9 @@ class RunSpec(BaseModel):
     model: str = Field(description="a named model, a hub id or a folder")
     backend: str | None = Field(None, description="what runs the model; default: the model's own, hf")
     model_args: dict[str, Any] = Field({}, description="settings of the backend: key=value,...")
+    adapter: str | None = Field(
+        None, description="trained weights that the model is evaluated with: an adapter's folder, or a run directory"
+    )
     method: str = Field(description="a registered method, or path/to/file.py:Class")
     method_args: dict[str, Any] = Field(description="the method's resolved settings")
     task: str = Field(description="a task, or task:split")
@@ -62,7 +65,6 @@ class ResponsesSpec(BaseModel):
     task: str
     name: str
     responses: str
-    data: str
     prompt: str | None = None
     permute_choices: int | None = None
     judge: str | None = None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from audio_eval.audio import AudioRef
+from audio_eval.audio import RATE, AudioError, AudioRef
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Cost, Method
 from audio_eval.models.backends import choose
@@ -26,12 +25,12 @@ _FEW, _MANY = 1_000, 10_000
 
 @dataclass
 class Part:
-    """The questions of one use (None, and ``why``, where they are not here); the hours of recordings by header."""
+    """The questions of one use (None, and ``why``, where they are not here); the hours of recordings."""
 
     questions: Sequence[Question] | None
     why: str = ""
     hours: float | None = None
-    unreadable: int = 0  # recordings whose header cannot be read
+    unreadable: int = 0  # recordings that cannot be read
 
     @property
     def count(self) -> int | None:
@@ -142,19 +141,17 @@ class Counter:
             return
         recordings = {question.audio for question in part.questions if question.audio is not None}
         for audio in recordings - self._seconds.keys():
-            self._seconds[audio] = seconds_by_header(audio)
+            self._seconds[audio] = seconds_of(audio)
         read = [s for audio in recordings if (s := self._seconds[audio]) is not None]
         part.unreadable = len(recordings) - len(read)
         part.hours = sum(read) / 3600 if read or not recordings else None
 
 
-def seconds_by_header(audio: AudioRef) -> float | None:
-    """The length of a recording by its header; None where that cannot be read."""
-    import soundfile
-
+def seconds_of(audio: AudioRef) -> float | None:
+    """The length of a recording, found without decoding it; None where it cannot be read."""
     try:
-        return float(soundfile.info(audio.path if audio.data is None else io.BytesIO(audio.data)).duration)
-    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError):
+        return audio.length() / RATE
+    except AudioError:
         return None
 
 
@@ -173,7 +170,7 @@ def known_cost(method: Method, *parts: Part) -> dict[str, int | None]:
 
 
 def count_tokens(policy: MeasuresPrompts, figures: Figures) -> Tokens:
-    """Prompt tokens by the model's tokenizer and, from the recordings' headers, its family's formula."""
+    """Prompt tokens by the model's tokenizer and, from the recordings' lengths, its family's formula."""
     lengths = [policy.prompt_length(question) for question in figures.questions]
     longest = max(length.tokens for length in lengths)
     total, audio = (sum(values) for values in zip(*lengths, strict=True))

@@ -13,6 +13,7 @@ import audio_eval
 from audio_eval.runlog.records import Environment
 
 PACKAGES = ("audio-eval", "lm-eval", "torch", "transformers", "peft", "datasets", "numpy", "soundfile", "librosa")
+SOURCE = ("audio_eval", "methods", "tasks")
 
 
 def environment() -> Environment:
@@ -33,7 +34,10 @@ def environment() -> Environment:
 
 
 def commit() -> str | None:
-    """Git commit of the source this package is imported from, "-dirty" if changed; None outside a checkout."""
+    """Git commit of the source this package is imported from, None outside a checkout.
+
+    "-dirty" is added where files of ``SOURCE`` are changed; pages and notes beside them decide no number.
+    """
     root = Path(audio_eval.__file__).parent.parent
 
     def git(*args: str) -> str:
@@ -44,7 +48,7 @@ def commit() -> str | None:
     try:
         if Path(git("rev-parse", "--show-toplevel")) != root.resolve():
             return None  # a checkout of something else that the environment happens to lie in
-        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "-uno") else "")
+        return git("rev-parse", "HEAD") + ("-dirty" if git("status", "--porcelain", "-uno", "--", *SOURCE) else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 

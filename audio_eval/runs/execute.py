@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from audio_eval.errors import UserError
+from audio_eval.errors import NotHere, UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
-from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
 from audio_eval.progress import Progress
 from audio_eval.questions import Question
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
+from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.runlog import Result, RunLog, RunSpec
 from audio_eval.runlog.records import CurvePoint, Notes, ResponseRecord
 from audio_eval.runs.environment import environment
+from audio_eval.runs.identity import check_same, identify, in_order
 from audio_eval.runs.inputs import Inputs, Loader, question_records
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.scoring.graders import Graders
@@ -22,33 +24,66 @@ from audio_eval.store import lock_dir
 
 
 class Executor:
-    """Runs specs one after another; tasks and models stay loaded from one to the next."""
+    """Runs specs one after another; tasks, models and votes of a task are kept from one to the next."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         self.progress, self.loader = progress or Progress(), Loader()
+        self._warned: set[tuple[str, str]] = set()
+        self._shared: SharedDraws | None = None
 
     def run(self, spec: RunSpec, folder: Path) -> Result:
-        """Run, or finish, ``spec`` in ``folder``."""
+        """Run, or finish, ``spec`` in ``folder``; a run that has ended is not repeated.
+
+        ``UserError`` where the folder's run began with another model, method, task or item: see ``Identity``.
+        """
         log = RunLog(folder)
-        if log.finished:
-            return log.result()
         graders = Graders.of(spec.judge, spec.judge_model, spec.similarity)
         inputs = self.loader.inputs(spec)
         inputs.check()
+        self.loader.policy_key(spec)  # a mistake in the model's folder or the adapter's is said here
+        if log.finished:
+            return self._finished(log, inputs)
         folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
         with lock_dir(folder):
-            self._begin(log, inputs)
+            if log.finished:  # by the process that held the lock until now
+                return self._finished(log, inputs)
             policy = self.loader.policy(spec)
             if inputs.method.trains and not isinstance(policy, TrainablePolicy):
                 raise UserError(f"method '{spec.method}' trains, and '{policy.info.name}' can only generate.")
-            with log.sitting():
-                self._adapt_and_answer(log, inputs, policy)
+            if inputs.method.needs_logprobs:
+                scoring(policy)
+            inputs, meter = self._begin(log, inputs), Meter()
+            with log.sitting(lambda: meter.earlier_seconds):
+                self._adapt_and_answer(log, inputs, policy, meter)
             return write_result(
                 log, inputs, policy.info, score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
             )
 
-    def _begin(self, log: RunLog, inputs: Inputs) -> None:
-        """Write what is known before the first sample; say where a resumed run has other threads than it began with."""
+    def _finished(self, log: RunLog, inputs: Inputs) -> Result:
+        """The result of a run that has ended, if it is of what there is now."""
+        try:
+            model = self.loader.model_digests(inputs.spec)
+        except NotHere:
+            raise NotHere(
+                f"'{log.folder}' has ended, but whether it is of the same weights is not known, as those of "
+                f"'{inputs.spec.model}' are not on this machine: audio-eval leaderboard shows it as it is."
+            ) from None
+        check_same(log, inputs.spec, identify(inputs, model))
+        return log.result()
+
+    def _begin(self, log: RunLog, inputs: Inputs) -> Inputs:
+        """Write what is known before the first sample, or check that it is still so; returns the inputs in the order
+        that the run began with. Say where a resumed run has other threads, and where scored items are learned from.
+        """
+        identity = identify(inputs, self.loader.model_digests(inputs.spec))
+        if log.begun:
+            inputs = in_order(inputs, check_same(log, inputs.spec, identity))
+        else:
+            log.write_identity(identity)
+        for tag in inputs.overlap:
+            if (inputs.task.label, tag) not in self._warned:  # once for all methods and seeds
+                self.progress.warn(f"{inputs.task.label}: {tag}; every table will say so.")
+            self._warned.add((inputs.task.label, tag))
         before, now = log.environment(), environment()
         if before is None:
             log.write_environment(now)
@@ -59,9 +94,10 @@ class Executor:
             )
         log.write_spec(inputs.spec)
         log.questions.keep(question_records(inputs.recorded, inputs.spec.audio, inputs.spec.seed))
+        return inputs
 
-    def _adapt_and_answer(self, log: RunLog, inputs: Inputs, policy: Policy) -> None:
-        spec, meter = inputs.spec, Meter()
+    def _adapt_and_answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
+        spec = inputs.spec
         session = Session(
             log.folder,
             spec.seed,
@@ -72,7 +108,7 @@ class Executor:
             save_every=spec.save_every,
             meter=meter,
         )
-        counted = metered(policy, meter, spec.seed)
+        counted = metered(policy, meter, spec.seed, self._draws(policy, spec.task))
         inputs.method.adapt(counted, inputs.adapted_on, session)
         adapting = meter.samples
         self._answer(log, inputs, counted, meter)
@@ -86,9 +122,15 @@ class Executor:
             )
         )  # fmt: skip
 
+    def _draws(self, policy: Policy, task: str) -> SharedDraws:
+        """What runs on the same policy and task share; those of the task before are let go."""
+        if self._shared is None or self._shared.policy is not policy or self._shared.task != task:
+            self._shared = SharedDraws(policy, task)
+        return self._shared
+
     def _answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
         questions, size = inputs.scored_on, inputs.spec.batch_size
-        done = len(log.responses.resume(size, len(questions)))
+        done = len(log.responses.resume(size, [question.id for question in questions]))
         with self.progress.bar("answer", len(questions), done) as bar:
             for start in range(done, len(questions), size):
                 chunk = questions[start : start + size]
@@ -123,14 +165,16 @@ class _Curve:
 
 def _response(question: Question, answer: Prediction | str, samples: float, meter: Meter) -> ResponseRecord:
     """A line of responses.jsonl, with what was wrong with the question's audio."""
-    text, groups = (answer, ()) if isinstance(answer, str) else (answer.text, answer.groups)
+    said = Prediction(answer) if isinstance(answer, str) else answer
     return ResponseRecord(
         id=question.id,
-        response=text,
+        response=said.text,
         samples=samples,
         unreadable=meter.failed.get(question.id),
         truncated=question.id in meter.truncated,
-        groups=tuple(map(_counted, groups)),
+        groups=tuple(map(_counted, said.groups)),
+        confidence=said.confidence,
+        likelihoods=dict(said.likelihoods),
     )
 
 

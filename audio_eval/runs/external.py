@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from audio_eval.data import read_rows
 from audio_eval.errors import UserError
 from audio_eval.runlog import ResponsesSpec, Result, RunLog
+from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import Notes, ResponseRecord
 from audio_eval.runs.environment import environment
+from audio_eval.runs.identity import check_same, identify_task
 from audio_eval.runs.inputs import question_records
 from audio_eval.runs.result import assemble, audio_revision, score_run, write_submission
 from audio_eval.scoring.graders import Graders
@@ -18,6 +22,11 @@ from audio_eval.store import lock_dir
 from audio_eval.task import Task
 
 METHOD = "responses"
+# Ours and MMSU's, MMAU's (its script, its README), MMAR's, and what other harnesses call it.
+KEYS = (
+    "response", "model_output", "model_prediction", "answer_prediction", "prediction", "model_response", "model_answer",
+    "predicted_answer", "pred", "output",
+)  # fmt: skip
 
 
 class Responses(NamedTuple):
@@ -30,19 +39,26 @@ class Responses(NamedTuple):
 
 
 def read_responses(path: Path, task: Task) -> Responses:
-    """Read {"id", "response"} lines; one ``UserError`` names all lines of another form and all ids that occur twice."""
+    """Read rows with an id and a response, JSON lines or a JSON list: ours, or a benchmark's own filled-in file.
+
+    One ``UserError`` names all rows of another form and all ids that occur twice, or the keys of a file without one of
+    ``KEYS``. A row without its key is one without a response.
+    """
+    rows = list(read_rows(path))
+    key = _response_key(path, [row for _, row in rows if isinstance(row, dict)])
     texts: dict[str, str] = {}
     seen: dict[str, str] = {}
+    counts: Counter[str] = Counter()
     problems = []
-    for where, row in read_rows(path):
+    for where, row in rows:
         values = row if isinstance(row, dict) else {}
-        id_, response = values.get("id"), values.get("response")
+        id_, response = _id(values, task, counts), values.get(key)
         if not isinstance(id_, str) or not (response is None or isinstance(response, str)):
-            problems.append(f'{where} is not {{"id": text, "response": text}}')
+            problems.append(f'{where} is not {{"id": text, "{key}": text}}')
         elif id_ in seen:
             problems.append(f"{where} has the id of {seen[id_]} ({id_})")
         else:
-            seen[id_] = str(where)
+            seen[id_] = where
             if response is not None:
                 texts[id_] = response
     if problems:
@@ -60,10 +76,50 @@ def read_responses(path: Path, task: Task) -> Responses:
     )
 
 
+def _response_key(path: Path, rows: Sequence[dict[str, Any]]) -> str:
+    """The first of ``KEYS`` that any row has; ``UserError`` with the keys that there are instead."""
+    found = dict.fromkeys(key for row in rows for key in row)
+    for key in KEYS:
+        if key in found:
+            return key
+    if not found:
+        return KEYS[0]  # no row is an object: the caller names them all
+    names = ", ".join(map(repr, list(found)[:20])) + (", ..." if len(found) > 20 else "")
+    raise UserError(
+        f"{path}: no row has a response: the keys are {names}; one of {', '.join(map(repr, KEYS))} is read."
+    )
+
+
+def _id(values: Mapping[str, Any], task: Task, counts: Counter[str]) -> Any:
+    """The row's "id"; for a benchmark without ids that of its records: a field and the row's number among its like."""
+    field = str(task.metadata.get("row_id", ""))
+    if "id" in values or field not in values:
+        return values.get("id")
+    like = str(values[field])
+    counts[like] += 1
+    return f"{like}_{counts[like]}"
+
+
 def score_responses(task: Task, responses: Responses, spec: ResponsesSpec, log: RunLog, graders: Graders) -> Result:
-    """Write a finished run directory, with the files of any run. An item without a response is wrong and stays in n."""
+    """Write a finished run directory, with the files of any run. An item without a response is wrong and stays in n.
+
+    Responses that were scored before keep their result. ``UserError`` where the task has changed since.
+    """
+    identity = Identity(tasks=(identify_task("scored", task),))
     log.folder.mkdir(parents=True, exist_ok=True)
-    with lock_dir(log.folder), log.sitting():
+    with lock_dir(log.folder):
+        if log.begun:
+            check_same(log, spec, identity)
+            if log.finished:
+                return log.result()
+        return _score(task, responses, spec, log, graders, identity)
+
+
+def _score(
+    task: Task, responses: Responses, spec: ResponsesSpec, log: RunLog, graders: Graders, identity: Identity
+) -> Result:
+    with log.sitting():
+        log.write_identity(identity)
         log.write_spec(spec)
         log.write_environment(environment())
         log.questions.keep(question_records(task))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Method
-from audio_eval.models.backends import Limits, load_policy
+from audio_eval.models.backends import Limits, choose, load_policy
 from audio_eval.models.policy import Policy, TrainablePolicy
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
@@ -17,6 +17,7 @@ from audio_eval.runlog import RunSpec
 from audio_eval.runlog.records import QuestionRecord
 from audio_eval.runlog.spec import NO_TRAIN_TASK, AudioAblation
 from audio_eval.runs import ablation
+from audio_eval.runs.overlap import shared
 from audio_eval.seeding import stream
 from audio_eval.task import Task, load_task
 
@@ -26,7 +27,8 @@ class Inputs:
     """``task`` is the scored task as the model hears it; ``recorded`` the same task with the items' own recordings.
 
     ``adapted`` is the task that is adapted on, the scored one as a rule. ``examples`` are the labelled items of the
-    task ``training``, where the method needs labels.
+    task ``training``, where the method needs labels. ``overlap`` says which scored items are learned from although
+    they are not asked for as the scored task: a tag each.
     """
 
     spec: RunSpec
@@ -38,6 +40,7 @@ class Inputs:
     scored_on: Sequence[Question]
     training: Task | None
     examples: Sequence[Example]
+    overlap: tuple[str, ...] = ()
 
     def check(self) -> None:
         """``UserError`` for a task that cannot be scored, and for a method that cannot learn from these questions."""
@@ -62,10 +65,11 @@ class Loader:
         task, recorded = self.task(spec), self._recorded(spec, spec.task)
         training = self.training(spec, method)
         adapted = self._heard(spec, spec.adapt_task, spec.train_limit) if spec.adapt_task else task
-        return Inputs(
+        found = Inputs(
             spec, method, task, recorded, adapted, self.adapted_on(spec), self.scored_on(spec), training,
             self.examples(spec, method),
         )  # fmt: skip
+        return replace(found, overlap=tuple(self._overlap(found)))
 
     def method(self, spec: RunSpec) -> Method:
         """The spec's method with its settings and seed."""
@@ -92,11 +96,7 @@ class Loader:
             return None
         if spec.train_task is None:
             raise UserError(NO_TRAIN_TASK.format(spec.method))
-        if spec.train_task == "same":
-            task = self._recorded(spec, spec.task)
-        else:
-            task = self._recorded(spec, spec.train_task, spec.train_limit, spec.train_data_dir)
-        return self._ablated(spec.train_audio, spec.seed, task)
+        return self._ablated(spec.train_audio, spec.seed, self._labelled(spec, spec.train_task))
 
     def examples(self, spec: RunSpec, method: Method) -> Sequence[Example]:
         """The labelled examples; of the scored task (``--train-task same``) those that are not held out."""
@@ -110,15 +110,55 @@ class Loader:
 
     def policy(self, spec: RunSpec) -> Policy:
         """The unadapted policy."""
-        key = (spec.model, spec.backend, repr(spec.model_args), spec.batch_size, spec.max_tokens, spec.device)
-        if self._policy is None or self._policy[0] != key:
+        if self._policy is None or self._policy[0] != self.policy_key(spec):
             limits = Limits(spec.batch_size, spec.max_tokens, spec.device)
             self._policy = None  # two models need not fit into memory at once
-            self._policy = (key, load_policy(spec.model, limits, spec.backend, spec.model_args))
+            loaded = load_policy(spec.model, limits, spec.backend, spec.model_args, spec.adapter)
+            self._policy = (self.policy_key(spec), loaded)
         policy = self._policy[1]
         if isinstance(policy, TrainablePolicy):
             policy.reset()
         return policy
+
+    def model_digests(self, spec: RunSpec) -> dict[str, str]:
+        """The sha256 of the model's files by name, or its revision where the backend does not know them.
+
+        ``NotHere`` where the files are not on this machine.
+        """
+        chosen = choose(spec.model, spec.backend, spec.model_args, spec.adapter)
+        return chosen.digests() or {"revision": self.policy(spec).info.revision}
+
+    def policy_key(self, spec: RunSpec) -> tuple[object, ...]:
+        """What makes it the same policy: the flags, and what is in the files.
+
+        ``UserError`` where these are no model, or no adapter; nothing is loaded.
+        """
+        chosen = choose(spec.model, spec.backend, spec.model_args, spec.adapter)
+        try:
+            files = repr(chosen.digests())
+        except NotHere:
+            files = ""
+        return chosen.entry, spec.backend, repr(spec.model_args), spec.batch_size, spec.max_tokens, spec.device, files
+
+    def _labelled(self, spec: RunSpec, name: str) -> Task:
+        """The training task with its own recordings."""
+        if name == "same":
+            return self._recorded(spec, spec.task)
+        return self._recorded(spec, name, spec.train_limit, spec.train_data_dir)
+
+    def _overlap(self, inputs: Inputs) -> Iterator[str]:
+        """A tag for the scored items that are in the training task, and for those in the task that is adapted on."""
+        spec = inputs.spec
+        uses: list[tuple[str, Task, Sequence[Question]]] = []
+        if inputs.training and spec.train_task and spec.train_task != "same":
+            examples = [example.question for example in inputs.examples]
+            uses.append(("trained on", self._labelled(spec, spec.train_task), examples))
+        if spec.adapt_task and inputs.method.transductive:
+            adapted = self._recorded(spec, spec.adapt_task, spec.train_limit)
+            uses.append(("adapted on", adapted, inputs.adapted_on))
+        for verb, learned, learned_from in uses:
+            if both := shared(inputs.recorded, inputs.scored_on, learned, learned_from):
+                yield f"{verb} {len(both)} scored item{'s' * (len(both) > 1)}"
 
     def _heard(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
         return self._ablated(spec.audio, spec.seed, self._recorded(spec, name, limit))
@@ -186,7 +226,7 @@ def check_scored(task: Task) -> None:
 def check_learned_from(spec: RunSpec, method: Method, questions: Sequence[Question]) -> None:
     """``UserError`` for a method that cannot learn from these questions."""
     if method.needs_choices and not any(question.choices for question in questions):
-        raise UserError(f"method '{spec.method}' adapts on multiple-choice questions; these have no options.")
+        raise UserError(f"method '{spec.method}' needs multiple-choice questions; these have no options.")
 
 
 def _check_audio(task: Task) -> None:

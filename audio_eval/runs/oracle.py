@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from audio_eval.runlog import RunLog
 from audio_eval.scoring import parse_choice, score
 from audio_eval.scoring.open_ended import final_answer, measure
 from audio_eval.store import JsonLines
@@ -34,10 +35,12 @@ def of_run(task: Task, folder: Path) -> dict[str, Any] | None:
     """Write ``oracle.jsonl``, one record per step; returns the figures of the labels and of the last step."""
     fixed = JsonLines(folder / "adapt" / "labels.jsonl").read()
     renewed = {record["id"]: record for record in JsonLines(folder / "adapt" / "relabels.jsonl").read()}
+    sure = RunLog(folder).confidences()  # as the method uses it
+    labels = [{**label, "confidence": sure[label["id"]]} for label in fixed or renewed.values()]
     steps = of_rollouts(task, JsonLines(folder / "adapt" / "rollouts.jsonl").read())
     if steps:
         JsonLines(folder / "oracle.jsonl").keep(steps)
-    found = of_labels(task, fixed or list(renewed.values())) or {}
+    found = of_labels(task, labels) or {}
     return found | ({"last_step": steps[-1]} if steps else {}) or None
 
 

@@ -18,10 +18,11 @@ from audio_eval.models.catalog import find_model
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK
+from audio_eval.runs.recipe import Recipe
 from audio_eval.task_index import listing
 
-# The keys of a run file are RunSpec's fields, but it lists `tasks`.
-KEYS = {"model", "method", "tasks", "seed", "method_args"} | (
+# The keys of a run file are RunSpec's fields, but it lists `tasks`, and what it says about itself.
+KEYS = {"model", "method", "tasks", "seed", "method_args", *Recipe.model_fields} | (
     set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args", "prompt_source"}
 )
 
@@ -39,7 +40,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     model, methods = str(merged["model"]), listed(merged.get("method", "direct"))
     model_args = {**_mapping(file.get("model_args", {}), "--model-args"),
                   **parse_args(flags.get("model_args") or "", "--model-args")}  # fmt: skip
-    chosen_model = choose(model, merged.get("backend"), model_args)
+    chosen_model = choose(model, merged.get("backend"), model_args, merged.get("adapter"))
     entry, backend = chosen_model.entry, chosen_model.backend
     classes = {name: method_class(name) for name in methods}
     typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
@@ -91,6 +92,10 @@ def read_config(path: Path) -> dict[str, Any]:
     for key in content:
         if key not in KEYS:
             raise unknown("key", str(key), KEYS, f" in run file '{path}'")
+    try:
+        Recipe(**{key: content[key] for key in Recipe.model_fields if key in content})
+    except ValidationError as error:
+        raise UserError(f"run file '{path}': {explain(error)}") from None
     return content
 
 
@@ -170,25 +175,42 @@ def _mapping(value: Any, flag: str = "--method-args") -> dict[str, Any]:
     return value if isinstance(value, dict) else parse_args(str(value), flag)
 
 
-def run_folder(spec: RunSpec, output: Path) -> Path:
-    """The directory of a run."""
+def run_folder(spec: RunSpec, output: Path, fresh: bool = False) -> Path:
+    """The directory of a run. A model or an adapter in a folder has a digest of its place in the name: many are called
+    ``final``.
+    """
     parts = (
-        Path(spec.model).name,
+        _place(spec.model),
+        *([_place(spec.adapter)] if spec.adapter else []),
         Path(spec.method).stem.replace(".py:", "-"),
         spec.task.replace(":", "-"),
         f"seed{spec.seed}",
     )
-    return folder_for(parts, spec, output)
+    return folder_for(parts, spec, output, fresh)
 
 
-def folder_for(parts: Iterable[str], spec: RunSpec | ResponsesSpec, output: Path) -> Path:
-    """The directory named after ``parts`` that holds this very spec, finished or not; else a new name."""
-    base = "-".join(_safe(part) for part in parts)
+def folder_for(parts: Iterable[str], spec: RunSpec | ResponsesSpec, output: Path, fresh: bool = False) -> Path:
+    """The directory named after ``parts`` that holds this very spec, finished or not; else a new name.
+
+    ``fresh``: a new name in any case. Of several directories of one spec, which that makes, the last one counts.
+    """
+    base, found = "-".join(_safe(part) for part in parts), None
     for i in range(1, 10_000):
         folder = output / (base if i == 1 else f"{base}-{i}")
-        if not RunLog(folder).begun or _holds(folder, spec):
-            return folder
+        if not RunLog(folder).begun:
+            return found or folder
+        if not fresh and _holds(folder, spec):
+            found = folder
     raise UserError(f"'{output}' holds too many runs named {base}: choose another --output.")
+
+
+def _place(source: str) -> str:
+    """A short name of a model or an adapter; that of a folder with a digest of its path."""
+    folder = Path(source).expanduser()
+    if not folder.is_dir():
+        return folder.name
+    whole = folder.resolve()
+    return f"{whole.name}_{sha256(str(whole).encode()).hexdigest()[:6]}"
 
 
 def _holds(folder: Path, spec: RunSpec | ResponsesSpec) -> bool:

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from audio_eval.errors import NotHere
 from audio_eval.group import Group
-from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
+from audio_eval.models.policy import Policy, TrainablePolicy
 from audio_eval.questions import Example, Question
-from audio_eval.rl.session import Session
+from audio_eval.rl.session import Ask, Session
 from audio_eval.runs.cost import NO_ITEMS, Figures
 
 T = TypeVar("T")
@@ -128,17 +128,17 @@ class ProbeSession(Session):
 
     def __init__(self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int) -> None:
         super().__init__(folder, seed, batch_size, examples, save_every=save_every)
-        self.drawn: list[tuple[float, set[str]]] = []  # for each call of ``generate``: seconds, and its questions' ids
+        self.drawn: list[tuple[float, set[str]]] = []  # for each call of ``kept``: seconds, and its questions' ids
         self.loops: list[Loop] = []
         self.remarks: list[str] = []
         self._saving: float | None = None  # seconds of a checkpoint
         self._apart = 0.0  # seconds of the current step that are not spent in every step
         self._scratch = folder / "checkpoint"
 
-    def generate(self, name: str, policy: Policy, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+    def kept(self, name: str, questions: Sequence[Question], ask: Ask) -> list[Group]:
         """Groups for as many questions as there is time for; the others are empty, as for unreadable audio."""
         began = time.perf_counter()
-        groups, each = paced(lambda part: policy.generate(part, sampling), questions, self._batch_size)
+        groups, each = paced(ask, questions, self._batch_size)
         self.drawn.append((each * len(questions), {question.id for question in questions}))
         self._apart += time.perf_counter() - began
         return groups + [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]

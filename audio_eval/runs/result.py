@@ -30,9 +30,9 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "method": method.name,
         "seed": spec.seed,
         "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
-        "wall_s": round(sum(sitting.seconds for sitting in log.sittings.read()), 2),
+        "wall_s": round(sum(sitting.charged for sitting in log.sittings.read()), 2),
         "audio": spec.audio,
-        "tags": tags(spec, method),
+        "tags": [*tags(spec, method), *inputs.overlap],
         "settings": settings(spec, method),
         "trained_on": inputs.training.label if inputs.training else None,
         "model_revision": policy.revision,
@@ -62,7 +62,10 @@ def assemble(
     task: Task, log: RunLog, judged: Mapping[str, Any], row: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Result:
     """The result of scored responses: ``row`` completed by the figures and what they rest on, and lm-eval's keys."""
-    figures = task.figures(log.scores.read(), judged)
+    scores = log.scores.read()
+    figures = task.figures(scores, judged)
+    strays = task.stray_golds({score.id for score in scores}) if task.scorer.closed else []
+    notes = {**row["notes"], **({"stray_golds": strays} if strays else {})}
     whole = ResultRow(**{
         "task": task.label,
         "prompt": task.prompt_version,
@@ -74,6 +77,7 @@ def assemble(
         **dict(figures),
         **judged,
         **row,
+        "notes": notes,
     })  # fmt: skip
     return Result(**lm_eval_keys(task, whole, config), audio_eval=whole)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from audio_eval.scoring.choice import parse_choice
-from audio_eval.scoring.extraction import answer_text, has_format, normalise
+from audio_eval.scoring.extraction import answer_text, has_format
+from audio_eval.scoring.normal import normalise
 from audio_eval.scoring.rules import RULES, Rule, score
 from audio_eval.scoring.verdict import Verdict
 

@@ -1,55 +1,50 @@
-"""The normal form in which texts are compared, and where a response states its answer."""
+"""Where a response states its answer: in tags, a box, a JSON value, after "Answer:". What comes last counts."""
 
 from __future__ import annotations
 
+import ast
 import json
 import re
-import unicodedata
+from typing import NamedTuple
 
-# '#', '+', '-', '/', '%' and '$' stay: "C#", "-5 dB" and "50%" differ from "C", "5 dB" and "50".
-_EDGES = " \t\n.,;:!?_\"'()[]{}<>~。、，！？：；「」『』«»…"  # noqa: RUF001
-_QUOTES = str.maketrans({"’": "'", "‘": "'", "‚": "'", "“": '"', "”": '"', "„": '"', "−": "-", "\u200b": None})  # noqa: RUF001
-_BULLET = re.compile(r"^(?:[-+•#]+\s+)+")
-_BOX = r"\$?\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}\$?"
-_BOXED = re.compile(_BOX)
+from audio_eval.scoring.denial import denied_before
+from audio_eval.scoring.normal import BOX, plain
+
 # Boxes with nothing but "," and "or" between them are one list ("exactly one of \boxed{A}, \boxed{B}"), not one answer.
-_BOXES = re.compile(rf"{_BOX}(?:[\s,;/]*(?:\b(?:or|and)\b)?\s*{_BOX})*")
-_LATEX_STYLE = re.compile(r"\\(?:text|math)\w*\s*\{([^{}]*)\}")
-_LATEX_ESCAPE = re.compile(r"\\([%$&#_])")
-_JSON_ANSWER = re.compile(
-    r"""["'](?:final_|correct_)?answer["']\s*:\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,{}\[\]"']+)""", re.IGNORECASE
+_BOXES = re.compile(
+    rf"{BOX}(?:[\s,;/]*(?:\b(?:or|and)\b)?\s*{BOX})*|\\boxed\s*(?:\{{(?P<cut>[^{{}}]*)\Z|(?P<letter>[A-Za-z])\b)"
+)
+_JSON_KEY = r"""["'](?:(?:(?:final|correct|predicted|selected|chosen|model|your)[_ ])?
+    (?:answer|option|choice|prediction)(?:[_ ]letter)?)["']\s*:\s*\[?\s*"""
+# A quote ends a value only where the value can end: {'answer': 'it's'} is what a careless template prints.
+_JSON = re.compile(
+    rf"""{_JSON_KEY}(?P<value>
+    "(?:[^"\\]|\\.)*"(?=\s*(?:[,}}\]]|\Z)) | '(?:[^'\\]|\\.)*'(?=\s*(?:[,}}\]]|\Z))
+    | "(?:[^"\\\n]|\\.|"(?!\s*[,}}\]]))*(?:"|\Z) | '(?:[^'\\\n]|\\.|'(?!\s*[,}}\]]))*(?:'|\Z)
+    | [^\s,{{}}\[\]"']+ )(?P<more>\s*,\s*["'][^"']*["']\s*\])?""",
+    re.IGNORECASE | re.VERBOSE,
 )
 _ANSWER_WORD = re.compile(r"\banswer\s*(?:is\b|was\b|[:=])", re.IGNORECASE)
 _ANSWER_LINE = re.compile(
     r"""^[^\w\n]*(?:(?:so|thus|therefore|hence),?\s+)?(?:the\s+)?(?:(?:my|final|correct|best|right)\s+)*
-    answer\s*(?:is\s*)?:\s*(?=\S)""",
+    answer\s*(?:(?:is\s*)?:\s*|\n\s*(?=\S))""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
 _TAG = re.compile(r"</?answer>", re.IGNORECASE)
-_THOUGHT = re.compile(r".*</think>", re.DOTALL | re.IGNORECASE)
-_RESPONSE = re.compile(r"</?response>", re.IGNORECASE)  # Audio-Reasoner's, after </THINK>
 _FORMAT = re.compile(r"<answer>.*?</answer>", re.DOTALL)
+# <response> is Audio-Reasoner's. A tag that is cut at the end of a truncated response is one too.
+_MARK = re.compile(r"<(?P<close>/?)(?:answer|response|final_answer|a(?:n(?:s(?:w(?:er?)?)?)?)?\Z)>?", re.IGNORECASE)
 
 
-def plain(text: str) -> str:
-    """The text in NFKC, with straight quotes, without markdown emphasis, code ticks and LaTeX boxes."""
-    text = unicodedata.normalize("NFKC", text).translate(_QUOTES)
-    if "\\" in text:
-        text = _BOXED.sub(_unbox, text)
-    return text.replace("*", "").replace("`", "").strip()
+class Statement(NamedTuple):
+    """What a response gives as its answer, and what it says after that, both in ``plain`` form.
 
-
-def _unbox(found: re.Match[str]) -> str:
-    return _LATEX_ESCAPE.sub(r"\1", _LATEX_STYLE.sub(r"\1", found[1])).strip()
-
-
-def normalise(text: str) -> str:
-    """The form in which two texts are compared: ``plain``, case folded, white space collapsed, edges trimmed.
-
-    A text of punctuation alone is kept, so that "?" and "" stay different.
+    ``marked``: whether it marks the answer; else ``answer`` is all that it says.
     """
-    folded = " ".join(plain(text).casefold().split())
-    return _BULLET.sub("", folded).strip(_EDGES) or folded
+
+    answer: str
+    after: str
+    marked: bool
 
 
 def has_format(response: str) -> bool:
@@ -69,44 +64,75 @@ def tagged(response: str) -> str | None:
     return inside
 
 
-def after_thinking(response: str) -> str:
-    """What follows the last ``</think>`` (upper or lower case); the whole response where there is none."""
-    found = _THOUGHT.match(response)
-    return response[found.end() :] if found else response
-
-
 def answer_text(response: str) -> str:
     """The part of a response that official rules read: the text in the last ``<answer>`` pair, else all of it."""
     inside = tagged(response)
     return response if inside is None else inside
 
 
-def answer_span(response: str) -> str:
-    r"""The part of a response that the ``choice`` rule reads, in ``plain`` form: what the response marks as its answer.
+def stated(text: str) -> Statement:
+    r"""What a text (``thinking.spoken``) marks as its answer: its *last* mark, of whatever kind; else all of it.
 
-    The last ``<answer>`` pair, else what follows the thinking, else all of it; and of that the last ``\\boxed{...}``,
-    else the last JSON value with the key "answer", else what follows the only "Answer:" that begins a line, else all.
-    A tag that was never closed (a truncated response) counts as a line break.
+    Marks are the ``<answer>`` tag, ``\\boxed{...}``, a JSON value with the key "answer" or alike, and an "Answer:" that
+    begins a line, unless another "answer" is stated without a mark between: then the two may differ, and all is read.
+    A mark inside another counts as the last. A mark that is cut at the end of a truncated response states what is there
+    of it, which may be nothing: never what stands before it.
     """
-    text = tagged(response)
-    if text is None:
-        text = _RESPONSE.sub("\n", _TAG.sub("\n", after_thinking(response)))
-    boxes = [found[0] for found in _BOXES.finditer(text)] if "\\boxed" in text else []
-    if boxes:
-        return plain(boxes[-1])
-    values = _JSON_ANSWER.findall(text)
-    if values:
-        return plain(_json_text(values[-1]))
-    text = plain(text)
-    line = _ANSWER_LINE.search(text)
-    # An answer that is stated twice may be two different ones: then the whole text is read.
-    return text[line.end() :] if line and len(_ANSWER_WORD.findall(text)) == 1 else text
+    marks = [mark for find in (_in_tags, _in_box, _in_json) if (mark := find(text)) is not None]
+    _, end, answer = max(marks, default=(0, 0, ""))
+    after = plain(_MARK.sub("\n", text[end:]) if "<" in text else text[end:])
+    line = _ANSWER_LINE.search(after) if "nswer" in after or "NSWER" in after else None
+    if line and not _ANSWER_WORD.search(after[: line.start()]) and not _ANSWER_WORD.search(after, line.end()):
+        return Statement(after[line.end() :], "", True)
+    return Statement(plain(answer), after, True) if marks else Statement(after, "", False)
+
+
+Mark = tuple[int, int, str]
+
+
+def _in_tags(text: str) -> Mark | None:
+    """The last opened tag and its content up to the next tag; one that nothing follows only where there is no other."""
+    if "<" not in text:
+        return None
+    tags, found = list(_MARK.finditer(text)), None
+    for place, tag in enumerate(tags):
+        if tag["close"]:
+            continue
+        end = tags[place + 1] if place + 1 < len(tags) else None
+        inside = text[tag.end() : end.start() if end else len(text)].strip()
+        if inside or end or found is None:
+            found = (tag.start(), end.end() if end else len(text), inside)
+    return found
+
+
+def _in_box(text: str) -> Mark | None:
+    if "\\boxed" not in text:
+        return None
+    found = None
+    for box in _BOXES.finditer(text):
+        if not denied_before(text[: box.start()].casefold()):
+            inside = box["cut"] if box["cut"] is not None else box["letter"] or box[0]
+            found = (box.start(), box.end(), inside)
+    return found
+
+
+def _in_json(text: str) -> Mark | None:
+    if ":" not in text or not ('"' in text or "'" in text):
+        return None
+    found = None
+    for value in _JSON.finditer(text):
+        inside = value["value"] + (value["more"] or "") if value["more"] else _json_text(value["value"])
+        found = (value.start(), value.end(), inside)
+    return found
 
 
 def _json_text(value: str) -> str:
-    """A JSON value as text, "" for null; other values (single quotes, a bare word) without their quotes."""
-    try:
-        known = json.loads(value)
-    except ValueError:
-        return value.strip("'\"")
-    return "" if known is None else str(known)
+    """A JSON or Python value as text, "" for null; of another form (a bare word, stray quotes) what is inside."""
+    for read in (json.loads, ast.literal_eval):
+        try:
+            known = read(value)
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+        return "" if known is None else str(known)
+    quote = value[0] if value[0] in "\"'" else ""
+    return value.removeprefix(quote).removesuffix(quote).replace(f"\\{quote}", quote) if quote else value

@@ -6,16 +6,15 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from audio_eval.scoring.extraction import after_thinking, normalise, plain, tagged
+from audio_eval.scoring.extraction import tagged
+from audio_eval.scoring.normal import SPACED, UNSPACED, normalise, plain
+from audio_eval.scoring.thinking import spoken
 from audio_eval.scoring.verdict import Verdict
 
-# Han and kana are written without spaces: a word there needs no boundary around it.
-_UNSPACED = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _TAG = re.compile(r"</?answer>", re.IGNORECASE)
-_CJK = re.compile(f"[{_UNSPACED}]")
-_SPACED = rf"[^\W{_UNSPACED}]"
+_CJK = re.compile(f"[{UNSPACED}]")
 # One character of an unspaced script, else a run of letters and digits. On ASCII these are rouge_score's own tokens.
-_TOKEN = re.compile(rf"[{_UNSPACED}]|(?:(?!_){_SPACED})+")
+_TOKEN = re.compile(rf"[{UNSPACED}]|(?:(?!_){SPACED})+")
 
 
 class Measures(NamedTuple):
@@ -31,19 +30,18 @@ def final_answer(response: str) -> str:
     """The final answer of a response: the text in the last ``<answer>`` pair, else what follows the thinking; stripped.
 
     A tag without its partner counts as a line break. Thinking that was never closed (a truncated response) is no
-    answer: the text is cut before it. Unlike ``extraction.answer_span`` this does not look for a box or an "Answer:"
+    answer: the text is cut before it. Unlike ``extraction.stated`` this does not look for a box or an "Answer:"
     line, because an open answer is the whole text.
     """
-    inside = tagged(response)
-    if inside is None:
-        inside = _TAG.sub("\n", after_thinking(response))
-    return inside.partition("<think>")[0].strip()
+    text = spoken(response)
+    inside = tagged(text)
+    return (_TAG.sub("\n", text) if inside is None else inside).strip()
 
 
 def measure(response: str, answer: str) -> Measures:
     """Compare the final answer of a response with the gold answer. Never raises on any text.
 
-    LaTeX boxes and markdown are removed from both first (``extraction.plain``).
+    LaTeX boxes and markdown are removed from both first (``normal.plain``).
 
     ``bleu``: sacrebleu's sentence BLEU with effective order (an answer may have fewer than four words), over 100;
     it is case-sensitive and smoothed, as sacrebleu's defaults are. ``rouge_l``: F1 of the longest common subsequence
@@ -82,8 +80,8 @@ def _contains(said: str, answer: str) -> bool:
     gold = normalise(answer)
     if not gold:
         return False
-    left = rf"(?<!{_SPACED})" if re.match(_SPACED, gold) else ""
-    right = rf"(?!{_SPACED})(?![#♯])" if re.match(_SPACED, gold[-1]) else ""  # "C" is not in "C# minor"
+    left = rf"(?<!{SPACED})" if re.match(SPACED, gold) else ""
+    right = rf"(?!{SPACED})(?![#])" if re.match(SPACED, gold[-1]) else ""  # "C" is not in "C# minor"
     if gold[0].isdigit():
         left += r"(?<![-+])(?<!\d[.,:])"
     if gold[-1].isdigit():

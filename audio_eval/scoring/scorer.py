@@ -19,7 +19,7 @@ class ScoredItem:
 
     ``answer`` is "" where the benchmark hides it. ``choices`` are the options as the prompt showed them, ``slots`` the
     options as a letter of a response counts them (None where one is null): what the ``official`` rule is given.
-    ``meta`` holds the further fields of the item's record.
+    ``meta`` holds the further fields of the item's record. ``tagged``: the prompt asks for ``<answer>`` tags.
     """
 
     id: str
@@ -30,6 +30,7 @@ class ScoredItem:
     official: Rule | None = None
     groups: Mapping[str, str] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    tagged: bool = False
 
 
 class Scorer(ABC):
@@ -53,7 +54,7 @@ class Scorer(ABC):
 
     @property
     def label(self) -> str:
-        """The name and version as results record them, such as "choice@2"."""
+        """The name and version as results record them, such as "choice@3"."""
         return f"{self.name}@{self.version}" if self.version else self.name
 
     @abstractmethod

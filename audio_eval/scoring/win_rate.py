@@ -9,11 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from hashlib import sha256
+from statistics import fmean
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from audio_eval.scoring.judge import Judge, Reply
 from audio_eval.scoring.open_ended import final_answer
-from audio_eval.scoring.statistics import CONFIDENCE, RANDOM_SEED, RESAMPLES, Interval
+from audio_eval.scoring.statistics import Interval, mean_interval
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,26 +121,12 @@ def _probability(top_logprobs: dict[str, float], name: str) -> float:
 
 
 def win_rate(preferences: Sequence[float | None]) -> WinRate:
-    """100 * the mean of the preferences that are not None (a tie is half a win), with a percentile bootstrap interval.
+    """100 * the mean of the preferences that are not None (a tie is half a win), with its 95 % interval.
 
     With fewer than two preferences the spread is unknown, and the interval is 0..100.
     """
-    import numpy as np
-    from scipy.stats import bootstrap
-
     values = sorted(value for value in preferences if value is not None)  # the order of items must change nothing
-    if len(values) < 2:
-        return WinRate(100.0 * values[0] if values else None, Interval(0.0, 100.0))
-    found = bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=RESAMPLES,
-        batch=500,
-        confidence_level=CONFIDENCE,
-        method="percentile",
-        rng=np.random.default_rng(RANDOM_SEED),
-    ).confidence_interval
-    return WinRate(100.0 * float(np.mean(values)), Interval(100.0 * float(found.low), 100.0 * float(found.high)))
+    return WinRate(100.0 * fmean(values) if values else None, mean_interval(values))
 
 
 def length_adjusted(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
+from audio_eval.letters import letter_at
 from audio_eval.scoring import Rule
 from audio_eval.scoring.scorer import ScoredItem, Scorer
 from audio_eval.task import Slots, Task
@@ -83,4 +84,4 @@ def _text(slots: Slots, place: int) -> str:
 
 
 def _letter(slots: Slots, place: int) -> str:
-    return chr(ord("A") + place)
+    return letter_at(place)

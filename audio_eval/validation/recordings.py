@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 import os
 from bisect import bisect_right
@@ -12,7 +11,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from audio_eval.audio import RATE, AudioError, AudioRef
+from audio_eval.audio import AudioError, AudioRef
 from audio_eval.models.hf.families import FAMILIES
 from audio_eval.progress import Progress
 from audio_eval.task import Task
@@ -99,25 +98,19 @@ def _read_all(refs: list[AudioRef], progress: Progress) -> dict[AudioRef, Heard 
 def _examine(ref: AudioRef) -> Heard | Finding:
     """What a recording is, or what is wrong with it (without the item's id). The samples do not leave this function."""
     import numpy as np
-    import soundfile
 
     try:
         data = ref.read()
     except AudioError as error:
         return Finding(UNREADABLE if ref.path is None or os.path.exists(ref.path) else MISSING, "", str(error))
     try:
-        info = soundfile.info(io.BytesIO(data))
-    except (soundfile.SoundFileError, RuntimeError):
-        info = None  # loading says why
-    try:
-        samples = ref.load(info.samplerate if info else RATE)  # at its own rate: nothing is resampled
+        sound = ref.decode()
     except AudioError as error:
         changed = ref.sha256 and sha256(data).hexdigest() != ref.sha256
         return Finding(CHANGED if changed else UNREADABLE, "", str(error))
-    assert info is not None  # what can be decoded has a header
-    peak = float(np.abs(samples).max())
+    peak = float(np.abs(sound.samples).max())
     level = 20 * math.log10(peak) if peak else -math.inf
-    return Heard(len(samples) / info.samplerate, info.samplerate, info.channels, info.format, info.subtype, level)
+    return Heard(len(sound.samples) / sound.rate, sound.rate, sound.channels, sound.format, sound.subtype, level)
 
 
 def _figures(heard: dict[AudioRef, Heard], items: int) -> Figures:

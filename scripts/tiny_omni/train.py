@@ -128,7 +128,8 @@ def train(args: argparse.Namespace) -> None:
     started = time.monotonic()
     items = [make_item(0, "train", i) for i in range(args.clips)]
     if args.init:
-        tokenizer, model = Qwen2Tokenizer.from_pretrained(args.init), Thinker.from_pretrained(args.init)
+        tokenizer = Qwen2Tokenizer.from_pretrained(args.init)
+        model = Thinker.from_pretrained(args.init, use_safetensors=True)
     else:
         corpus = [turn for item in items for turn in draw_turns(rng, item.scene.facts, 4)]
         template = architecture.CHAT_TEMPLATE.replace("{", "").replace("}", "")

@@ -51,7 +51,7 @@ class Item:
             "task": kind.domain,
             "category": kind.category,
             "sub-category": self.kind,
-            "difficulty": kind.difficulty,
+            "difficulty": self.shift.difficulty,
             "split": self.split,
         }
 

@@ -18,7 +18,6 @@ class Kind:
 
     domain: str
     category: str
-    difficulty: str
     phrasings: tuple[str, ...]
     spoken: dict[str, str]
 
@@ -50,7 +49,6 @@ KINDS: dict[str, Kind] = {
     "count": Kind(
         "sound",
         REASONING,
-        "medium",
         (
             "How many sound events are there?", "How many times does a sound occur?", "Count the sounds in the clip.",
             "How many separate sounds do you hear?", "What is the number of sounds in this recording?",
@@ -61,7 +59,6 @@ KINDS: dict[str, Kind] = {
     "source": Kind(
         "sound",
         PERCEPTION,
-        "easy",
         (
             "What makes the sound?", "Which sound is this?", "What is the source of the sound?", "What do you hear?",
             "Which source can be heard in the recording?", "Identify the sound source.",
@@ -71,7 +68,6 @@ KINDS: dict[str, Kind] = {
     "first_sound": Kind(
         "sound",
         REASONING,
-        "medium",
         (
             "Which sound comes first?", "What is heard first?", "What is the first sound?",
             "Which sound starts the clip?", "What sounds at the beginning of the recording?",
@@ -82,7 +78,6 @@ KINDS: dict[str, Kind] = {
     "last_sound": Kind(
         "sound",
         REASONING,
-        "hard",
         (
             "Which sound comes last?", "What is heard last?", "What is the last sound?", "Which sound ends the clip?",
             "What sounds at the end of the recording?", "Which source is heard after the others?",
@@ -92,7 +87,6 @@ KINDS: dict[str, Kind] = {
     "loudness": Kind(
         "sound",
         PERCEPTION,
-        "easy",
         (
             "How does the loudness change?", "What happens to the volume?", "How does the volume develop?",
             "Does the clip get louder or quieter?", "Which best describes the loudness over time?",
@@ -106,7 +100,6 @@ KINDS: dict[str, Kind] = {
     "regularity": Kind(
         "sound",
         REASONING,
-        "medium",
         (
             "Are the sounds evenly spaced?", "Is the rhythm regular or irregular?",
             "How are the sounds spaced in time?", "Is the spacing regular?",
@@ -117,7 +110,6 @@ KINDS: dict[str, Kind] = {
     "direction": Kind(
         "music",
         PERCEPTION,
-        "easy",
         (
             "How does the pitch move?", "What does the melody do?", "In which direction does the melody go?",
             "How does the pitch change?", "Which best describes the contour of the melody?",
@@ -131,7 +123,6 @@ KINDS: dict[str, Kind] = {
     "instrument": Kind(
         "music",
         PERCEPTION,
-        "medium",
         (
             "Which instrument is playing?", "What instrument do you hear?", "What is the instrument?",
             "Which instrument plays the melody?", "On which instrument is this performed?",
@@ -148,7 +139,6 @@ KINDS: dict[str, Kind] = {
     "register": Kind(
         "music",
         PERCEPTION,
-        "easy",
         (
             "In which register is the melody?", "How high are the notes?", "What is the pitch range?",
             "Is the melody low or high?", "Which register does the music use?", "Where does the melody lie?",
@@ -158,7 +148,6 @@ KINDS: dict[str, Kind] = {
     "tempo": Kind(
         "music",
         PERCEPTION,
-        "easy",
         (
             "What is the tempo?", "How fast is the music?", "How quick are the notes?",
             "What is the speed of the melody?", "Which best describes the pace of the music?",
@@ -169,7 +158,6 @@ KINDS: dict[str, Kind] = {
     "texture": Kind(
         "music",
         REASONING,
-        "hard",
         (
             "Are there single notes or chords?", "Is this a melody of single notes or of chords?",
             "What is the texture of the music?", "Does each step have one note or several?",
@@ -180,7 +168,6 @@ KINDS: dict[str, Kind] = {
     "interval": Kind(
         "music",
         REASONING,
-        "hard",
         (
             "How far apart are the notes?", "Does the melody move in steps or leaps?", "What are the intervals like?",
             "How large are the intervals?", "Which best describes the distance between the notes?",
@@ -191,7 +178,6 @@ KINDS: dict[str, Kind] = {
     "vowel": Kind(
         "speech",
         PERCEPTION,
-        "hard",
         (
             "Which vowel is spoken?", "What vowel do you hear?", "What is the vowel?",
             "Which vowel does the voice say?", "Which vowel sound is repeated in the recording?",
@@ -202,7 +188,6 @@ KINDS: dict[str, Kind] = {
     "voice": Kind(
         "speech",
         PERCEPTION,
-        "easy",
         (
             "Who is speaking?", "Whose voice is this?", "What kind of voice is it?", "Which speaker do you hear?",
             "Which best describes the speaker?", "To whom does the voice belong?",
@@ -212,7 +197,6 @@ KINDS: dict[str, Kind] = {
     "syllables": Kind(
         "speech",
         REASONING,
-        "medium",
         (
             "How many syllables are spoken?", "Count the syllables.", "How many syllables do you hear?",
             "How many syllables does the voice say?", "What is the number of syllables in the utterance?",
@@ -223,7 +207,6 @@ KINDS: dict[str, Kind] = {
     "intonation": Kind(
         "speech",
         REASONING,
-        "medium",
         (
             "What is the intonation?", "How does the voice move?", "Does the voice rise or fall?",
             "What does the pitch of the voice do?", "Which best describes the intonation of the speaker?",
@@ -237,7 +220,6 @@ KINDS: dict[str, Kind] = {
     "speakers": Kind(
         "speech",
         REASONING,
-        "medium",
         (
             "How many speakers are there?", "How many people speak?", "How many voices do you hear?",
             "Is there one speaker or are there two?", "What is the number of speakers in the recording?",

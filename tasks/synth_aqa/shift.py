@@ -27,6 +27,11 @@ class Shift:
     reverb_s: float  # time to fall by 60 dB; 0 is dry
     lowpass_hz: float
 
+    @property
+    def difficulty(self) -> str:
+        """By thirds of the severity: the worse the conditions, the less is left of what any question asks about."""
+        return ("easy", "medium", "hard")[min(int(3 * self.severity), 2)]
+
 
 CLEAN_SNR = (40.0, 60.0)  # dB; a little noise, so that silence is never digital zero
 

@@ -119,3 +119,12 @@ def test_mistakes_are_one_line(flags: list[str], said: str, tmp_path: Path, caps
     err = capsys.readouterr().err
     assert said in err and err.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_what_scores_completions_is_refused_before_anything_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*ASK, "--method", "choice_likelihood", "--output", str(tmp_path)]) == 1
+    started, error = capsys.readouterr().err.splitlines()
+    assert started.startswith("[1/1]") and "'some/bird' can only generate: a method that scores" in error
+    assert not list(tmp_path.rglob("responses.jsonl"))

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from audio_eval.cli.main import main
+from audio_eval.leaderboard import aggregate, load_runs
 from audio_eval.store import read_json
 from tests.cli.conftest import ENV, METHOD, RUN
 
@@ -69,6 +70,18 @@ def test_json_is_one_object_with_rows(two_runs: tuple[Path, str]) -> None:
 
 
 @pytest.mark.slow
+def test_why_the_embedded_model_is_not_read(tmp_path: Path) -> None:
+    """Of direct's 105 unreadable answers 61 are tags around an option that was not offered; 44 have no tags."""
+    assert main(["--model", "tiny-omni", "--tasks", "synth_aqa", "--output", str(tmp_path), "--json"]) == 0
+    runs, _ = load_runs([tmp_path])
+    (row,) = aggregate(runs)
+    assert (row.untagged, row.not_an_option) == (pytest.approx(100 * 44 / 600), pytest.approx(100 * 61 / 600))
+    assert row.readable_accuracy == pytest.approx(100 * 358 / 495)  # 72.3
+    recordings = {outcome.recording for outcome in row.runs[0].outcomes}
+    assert None not in recordings and len(recordings) == 600
+
+
+@pytest.mark.slow
 def test_the_same_command_again_only_shows(two_runs: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
     root, out = two_runs
     again = [*RUN, "--method", "direct,majority_vote", "--method-args", "votes=4", "--output", str(root), "--json"]
@@ -92,6 +105,10 @@ def test_leaderboard_writes_tables_per_task_and_over_all(
     assert printed == {f"{task}.md", f"{task}.csv", "all.md", "leaderboard.json"}
     for text in (path.read_text() for path in tmp_path.iterdir()):
         assert "majority_vote" in text and "direct" in text
+    page, margin = (tmp_path / f"{task}.md").read_text(), ["--margin", "90"]
+    assert "By the confidence of the vote" in page and "±2 (" in page
+    assert main(["leaderboard", str(two_runs[0]), "-o", str(tmp_path), *margin]) == 0
+    assert "±90 (" in (tmp_path / f"{task}.md").read_text()
 
 
 @pytest.mark.slow

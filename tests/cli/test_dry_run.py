@@ -15,7 +15,7 @@ from audio_eval.cli.main import main
 from audio_eval.errors import NotHere, UserError
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.models.hf.backend import HF
-from audio_eval.runs.cost import Counter, seconds_by_header
+from audio_eval.runs.cost import Counter, seconds_of
 from audio_eval.runs.plan import plan
 from audio_eval.runs.probe import paced, probe, spread
 from tests.cli.conftest import RUN
@@ -214,7 +214,7 @@ def test_a_hub_model_that_is_here_is_loaded_from_its_folder(monkeypatch: pytest.
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda source, **options: str(tmp_path))
     loaded = []
 
-    def load(model: str, limits: Any, backend: str, model_args: Any) -> None:
+    def load(model: str, limits: Any, backend: str, *others: Any) -> None:
         loaded.append((model, backend))
         raise UserError("far enough")
 
@@ -225,13 +225,13 @@ def test_a_hub_model_that_is_here_is_loaded_from_its_folder(monkeypatch: pytest.
     assert loaded == [(str(tmp_path), "hf")]
 
 
-def test_seconds_are_read_from_the_header_alone(tmp_path: Path) -> None:
+def test_seconds_are_known_without_decoding(tmp_path: Path) -> None:
     from audio_eval.audio import AudioRef
 
     soundfile.write(tmp_path / "a.wav", np.zeros(12_000), 8_000)
-    assert seconds_by_header(AudioRef(path=str(tmp_path / "a.wav"))) == 1.5
-    assert seconds_by_header(AudioRef(data=(tmp_path / "a.wav").read_bytes())) == 1.5
-    assert seconds_by_header(AudioRef(path=str(tmp_path / "no.wav"))) is None
+    assert seconds_of(AudioRef(path=str(tmp_path / "a.wav"))) == 1.5
+    assert seconds_of(AudioRef(data=(tmp_path / "a.wav").read_bytes())) == 1.5
+    assert seconds_of(AudioRef(path=str(tmp_path / "no.wav"))) is None
 
 
 def test_pacing_stops_where_patience_would_end(monkeypatch: pytest.MonkeyPatch) -> None:

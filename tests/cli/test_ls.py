@@ -107,7 +107,7 @@ def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     assert out.startswith("methods\n") and "synth_aqa:" not in out and "tiny-omni" not in out
     assert re.findall(r"^  (\w+)  \S", out, re.MULTILINE) == sorted(plugins.registered("methods"))
     ttrl = re.search(r"^  aqa_ttrl  .*\n((?:    .*\n)+)", out, re.MULTILINE)[1]
-    for word in ("trains", "transductive", "arXiv 2510.05478", "votes=64", "steps=100", "lr=1e-06", "tune=lora"):
+    for word in ("trains", "transductive", "arXiv 2510.05478", "votes=64", "steps=100", "lr=1e-05", "tune=lora"):
         assert word in ttrl
     assert "weight_decay" not in ttrl, "what all methods that train have is told by ls METHOD"
     grpo = re.search(r"^  grpo  .*\n((?:    .*\n)+)", out, re.MULTILINE)[1]

@@ -39,6 +39,8 @@ FLAG_MISTAKES = {
     "seed": ([*RUN, "--seed", "one"], r"seed: .*integer"),
     "method file": ([*RUN, "--method", "nowhere.py:X"], r"no file 'nowhere\.py' to take method 'X' from"),
     "no runs": (["leaderboard", "nowhere"], r"nowhere"),
+    "margin": (["leaderboard", "runs", "--margin", "0"], r"--margin 0: give points above 0 and below 100"),
+    "no margin": (["leaderboard", "runs", "--margin", "two"], r"--margin: invalid float value: 'two'"),
     "resume": (["resume", "nowhere"], r"'nowhere' has no spec\.json"),
 }
 

@@ -135,3 +135,61 @@ def test_failing_empty_and_random_systems(task: str, tmp_path: Path, capsys: pyt
     for key, rule in (("accuracy", RULES["choice"]), ("official", items.official)):
         interval = wilson_interval(round(hits[key]), rounds * len(pairs))
         assert interval.low <= chance(rule, pairs) <= interval.high
+
+
+@pytest.mark.parametrize("key", ["response", "model_output", "model_prediction", "answer_prediction", "prediction"])
+@pytest.mark.parametrize("layout", ["list", "lines"])
+def test_official_filled_in_files(
+    key: str, layout: str, data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The official records with one more key, whatever the name of the file says of its layout."""
+    rows = [json.loads(line) for line in (data_dir / "mmar/MMAR-meta.jsonl").read_text().splitlines()]
+    filled = [{**row, "thinking_prediction": "hm", key: row["answer"]} for row in rows]
+    for name in ("mine.json", "mine.jsonl"):
+        file = tmp_path / name
+        file.write_text(json.dumps(filled, indent=1) if layout == "list" else "\n".join(map(json.dumps, filled)))
+        row, said = scored(capsys, "mmar", "--responses", file, "--data-dir", data_dir, "-o", tmp_path / name[5:])
+        assert (row["accuracy"], row["unparsable_n"], row["n"]) == (100.0, 0, ITEMS)
+        assert "no response" not in said
+
+
+def test_a_file_without_responses_is_refused(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "mine.jsonl"
+    file.write_text((data_dir / "mmar/MMAR-meta.jsonl").read_text())
+    flags = ["score", "mmar", "--responses", str(file), "--data-dir", str(data_dir), "-o", str(tmp_path / "runs")]
+    line = mistake(capsys, flags)
+    assert "no row has a response: the keys are 'id', 'audio_path', 'question'" in line and "'model_output'" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_rows_without_ids(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Daily-Omni's own file: items are counted per video, in the order of the file."""
+    rows = [
+        {"Question": f"q{i}", "Choice": ["A. yes", "B. no"], "Answer": "AB"[i % 2], "video_id": "v" if i < 2 else "w",
+         "Type": "x", "video_category": "y", "video_duration": "30s"} for i in range(3)
+    ]  # fmt: skip
+    (tmp_path / "daily_omni").mkdir()
+    (tmp_path / "daily_omni/qa.json").write_text(json.dumps(rows))
+    file = tmp_path / "mine.json"
+    file.write_text(json.dumps([{**row, "prediction": row["Answer"]} for row in rows]))
+    flags = ("--responses", file, "--data-dir", tmp_path, "--prompt", "daily_omni_official", "-o", tmp_path / "runs")
+    assert scored(capsys, "daily_omni_audio", *flags)[0]["accuracy"] == 100.0
+
+
+def test_golds_that_are_no_option_are_named(data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = data_dir / "mmar/MMAR-meta.jsonl"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in rows[1:3]:
+        row["answer"] = "something else"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    file = responses(tmp_path / "mine.jsonl", gold(data_dir))
+    row, said = scored(capsys, "mmar", "--responses", file, "--data-dir", data_dir, "-o", tmp_path / "runs")
+    assert "gold answer is no option, so no response can be right: 2 items (r1, r2)" in said
+    assert row["notes"]["stray_golds"] == ["r1", "r2"] and row["n"] == ITEMS
+    run = ["--model", "tiny-omni", "--tasks", "mmar", "--data-dir", str(data_dir), "--limit", "3", "-o", str(tmp_path)]
+    assert main([*run, "--json"]) == 0
+    shown = capsys.readouterr()
+    assert "gold answer is no option, so no response can be right: 2 items (r1, r2)" in shown.err
+    assert json.loads(shown.out)["rows"][0]["notes"]["stray_golds"] == ["r1", "r2"]

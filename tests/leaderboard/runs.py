@@ -13,13 +13,17 @@ RESULT = {
     "version": VERSION, "results": {}, "versions": {}, "n-shot": {}, "higher_is_better": {}, "n-samples": {},
     "config": {},
 }  # fmt: skip
-STATES = {"r": ("correct", 0), "w": ("wrong", 1), "u": ("wrong", None)}
+STATES = {"r": ("correct", None), "w": ("wrong", None), "u": ("wrong", "no tags"), "n": ("wrong", "not an option")}
 
 
 def make_run(folder: Path, states: str, ids: list[int] | None = None, **changes: Any) -> Path:
-    """A run directory with one item a letter: right, wrong option, unparsable."""
+    """A run directory with one item a letter: right, wrong option, unparsable (u: no tags, n: not an option).
+
+    ``recordings`` are the digests of the items' recordings, ``confidences`` those of the votes on them.
+    """
     folder.mkdir(parents=True)
-    n, right, lost = len(states), states.count("r"), states.count("u")
+    recordings, confidences = changes.pop("recordings", None), changes.pop("confidences", None)
+    n, right, lost = len(states), states.count("r"), states.count("u") + states.count("n")
     block: dict[str, Any] = {
         "model": "tiny-omni",
         "method": "direct",
@@ -45,14 +49,24 @@ def make_run(folder: Path, states: str, ids: list[int] | None = None, **changes:
     block.update(changes)
     (folder / "result.json").write_text(json.dumps(RESULT | {"audio_eval": block}))
     if block["accuracy"] is not None:
-        lines = []
-        for number, state in zip(ids or range(n), states, strict=True):
-            outcome, choice = STATES[state]
-            lines.append(
-                json.dumps({"id": f"q{number}", "outcome": outcome, "answered": choice is not None, "why": ""})
-            )
-        (folder / "scores.jsonl").write_text("\n".join(lines) + "\n")
+        names = [f"q{number}" for number in ids or range(n)]
+        scores = []
+        for name, state in zip(names, states, strict=True):
+            outcome, unread = STATES[state]
+            scores.append({"id": name, "outcome": outcome, "answered": not unread, "why": "", "unread": unread})
+        _write(folder / "scores.jsonl", scores)
+        if recordings:
+            asked = {"audio": "a.wav", "question": "?", "choices": ["x"], "prompt": "?", "groups": {}}
+            found = zip(names, recordings, strict=True)
+            _write(folder / "questions.jsonl", [{"id": name, "audio_sha256": sha, **asked} for name, sha in found])
+        if confidences:
+            found = zip(names, confidences, strict=True)
+            _write(folder / "responses.jsonl", [{"id": name, "response": "x", "confidence": c} for name, c in found])
     return folder
+
+
+def _write(path: Path, records: list[dict[str, Any]]) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
 
 
 def rows_of(*paths: Path) -> list[Row]:

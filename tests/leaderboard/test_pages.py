@@ -24,11 +24,13 @@ def test_task_table(runs: Path):
     best, direct = cells_of(table, 0), cells_of(table, 1)
     assert best["music"] == "60.0" and best["avg"] == "50.0" and best["n"] == "10"
     assert best["accuracy [95 % CI]"].startswith("65.0 [")
-    assert best["Δ direct"].startswith("+15.0 [") and 0 < float(best["p"]) <= 1
-    assert best["format / answers"] == "+10.0 / +5.0"
+    assert best["Δ direct"].startswith("+15.0 [") and 0 < float(best["p"]) <= float(best["p (Holm)"]) <= 1
+    assert best["Δ from unparsable / wrong"] == "+10.0 / +5.0"
     assert best["official"] == "66.7 (n 9)" and best["samples"] == "12,800" and best["notes"] == "transductive"
     assert direct["accuracy [95 % CI]"] == "50.0 [23.7, 76.3]"
-    assert direct["Δ direct"] == "baseline" and direct["format / answers"] == "—" and direct["time"] == "12.3 s"
+    assert (
+        direct["Δ direct"] == "baseline" and direct["Δ from unparsable / wrong"] == "—" and direct["time"] == "12.3 s"
+    )
     for part in (
         "Wilson",
         "McNemar",
@@ -151,7 +153,7 @@ def test_the_terminal_has_a_headed_table_per_task_and_one_legend(runs: Path):
     make_run(runs / "mmar", "rw", task="mmar")
     text = terminal_table(rows_of(runs))
     assert text.startswith("mmar, tiny-omni\n\nmethod ") and "\n\nsynth_aqa, tiny-omni\n\nmethod " in text
-    assert "+15.0 [" in text and text.count("\nsamples: completions sampled per run") == 1
+    assert "+15.0 [" in text and text.count("\nsamples: completions sampled or scored per run") == 1
 
 
 def test_the_terminal_table_fits_and_breaks_long_texts(runs: Path):
@@ -213,3 +215,14 @@ def test_importing_the_leaderboard_is_light():
     code += "; print(*{'scipy', 'torch', 'transformers', 'datasets', 'lm_eval'} & (set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_no_p_value_is_zero(tmp_path: Path):
+    make_run(tmp_path / "direct", "w" * 1500)
+    make_run(tmp_path / "sft", "r" * 1500, method="sft")
+    rows = rows_of(tmp_path)
+    cells = cells_of(task_table(rows), 0)
+    assert (cells["p"], cells["p (Holm)"]) == ("&lt;0.001", "&lt;0.001")
+    found = json.loads((write(rows, tmp_path / "out")[-1]).read_text())["rows"][0]
+    assert 0 < found["p_value"] <= found["p_holm"] < 1e-300 and found["difference"] == found["difference_high"] == 100.0
+    assert found["difference_low"] < 100.0 and found["accuracy_low"] < 100.0

@@ -14,7 +14,7 @@ from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.store import JsonLines
 from tests.methods.scripted import CHOICES, QUESTIONS, ROLLOUTS, VIEWED, VOTES, Watched, adapt, make, metrics, script
-from tests.rl.fake_policy import Drawn, FakePolicy, tagged
+from tests.rl.fake_policy import Drawn, FakePolicy, option, tagged
 
 
 def test_it_skips_what_has_no_label_and_counts_it(tmp_path: Path) -> None:
@@ -158,3 +158,51 @@ def test_it_votes_over_views_and_trains_on_the_item_as_it_is(tmp_path: Path) -> 
     assert len({q.choices for q, s in policy.questions if s.stream.startswith("vote")}) > 2
     assert {q.choices for q, s in policy.questions if not s.stream.startswith("vote")} == {CHOICES}
     assert sorted(p.name for p in (tmp_path / "adapt").glob("votes*")) == [f"votes-view{i}.jsonl" for i in range(4)]
+
+
+def fond_of(policy: FakePolicy) -> None:
+    """At first the owl is the likeliest with odds of 3 : 1 : 1, after every second update the dog."""
+    policy.likelihood = lambda question, text: [
+        math.log(3.0) * (("owl", "dog")[policy.updates // 2 % 2] in text)
+    ]  # fmt: skip
+
+
+def test_it_learns_the_likeliest_options_and_weighs_by_their_probability(tmp_path: Path) -> None:
+    policy = FakePolicy(lambda question, sampling: {tagged("owl"): 2, tagged("cat"): 2})
+    fond_of(policy)
+    settings = {"labels": "likelihood", "steps": 1, "batch_size": 1, "conf_weight": "linear"}
+    adapt(make("aqa_ttrl", **settings), tmp_path, policy, questions=QUESTIONS[:1])
+    (((_, advantages),),) = policy.trained
+    assert advantages == pytest.approx(0.6 * np.array([1, -1]) / 2 / (math.sqrt(4 / 3) / 2 + 1e-4), rel=1e-3)
+    assert {s.stream.partition("/")[0] for _, s in policy.asked} == {"step0"}, "no votes"
+    assert metrics(tmp_path)[0]["vote_share"] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({"relabel": "once"}, ["owl"] * 6),
+        ({"relabel": "every_step"}, ["owl", "owl", "dog", "dog", "owl", "owl"]),
+        ({"relabel": "every_k", "relabel_k": 3}, ["owl"] * 3 + ["dog"] * 3),
+    ],
+)
+def test_likeliest_options_are_renewed_like_votes(settings: Any, labels: list[str], tmp_path: Path) -> None:
+    policy = FakePolicy(lambda question, sampling: {tagged("owl"): 2, tagged("dog"): 2})
+    fond_of(policy)
+    chosen = {"labels": "likelihood", "steps": 6, "batch_size": 1, **settings}
+    adapt(make("aqa_ttrl", **chosen), tmp_path, policy, questions=QUESTIONS[:1])
+    assert [r["label"] for r in JsonLines(tmp_path / "adapt" / "rollouts.jsonl").read()] == labels
+    assert len(policy.scored) <= make("aqa_ttrl", **chosen).cost(1, 0, 0).scored
+
+
+def test_wrong_majority_takes_the_second_likeliest(tmp_path: Path) -> None:
+    policy = FakePolicy(lambda question, sampling: {tagged("owl"): 2, tagged("dog"): 2})
+    policy.likelihood = lambda question, text: [-1.0 * ("owl", "cat", "dog").index(option(text))]
+    settings = {"labels": "likelihood", "steps": 1, "batch_size": 1}
+    adapt(make("wrong_majority", **settings), tmp_path, policy, questions=QUESTIONS[:1])
+    assert JsonLines(tmp_path / "adapt" / "rollouts.jsonl").read()[0]["label"] == "cat"
+
+
+@pytest.mark.parametrize(("name", "needs"), [("aqa_ttrl", True), ("view_ttrl", True), ("wrong_majority", True)])
+def test_likelihoods_are_asked_for_by_the_setting(name: str, needs: bool) -> None:
+    assert make(name, labels="likelihood").needs_logprobs is needs and not make(name).needs_logprobs

@@ -94,7 +94,7 @@ def test_a_coin_for_each_rollout(tmp_path: Path) -> None:
     reward = np.array([row[3] for row in first["completions"]])
     counts = np.array(group.counts)
     mean = (reward * counts).sum() / 8
-    std = math.sqrt((counts * (reward - mean) ** 2).sum() / 7)
+    std = math.sqrt(8 * mean * (1 - mean) / 7)  # of the 8 coins, not of their means
     assert advantages == pytest.approx((reward - mean) / (std + 1e-4), abs=1e-3)
 
 

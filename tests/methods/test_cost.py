@@ -34,6 +34,15 @@ C: dict[str, Any] = {"votes": 10, "group_size": 4, "steps": 5, "batch_size": 3}
         ("aqa_ttrl", {**C, "relabel": "every_k", "relabel_k": 8, "steps": 8}, Cost(0, 8, 288 + 20 * 10, 96, 7)),
         ("sft", {"votes": 10, "epochs": 2, "batch_size": 3}, Cost(200, 14, 0, 40, 7)),
         ("sft", {"labels": "gold", "epochs": 2, "batch_size": 3}, Cost(0, 8, 0, 22, 7)),
+        ("sft", {"labels": "likelihood", "epochs": 2, "batch_size": 3}, Cost(0, 14, 0, 40, 7, scored=20)),
+        ("aqa_ttrl", {**C, "labels": "likelihood"}, Cost(0, 5, 180, 60, 7, scored=20)),
+        (
+            "aqa_ttrl",
+            {**C, "labels": "likelihood", "views": "choices", "n_views": 3},
+            Cost(0, 5, 180, 60, 7, scored=60),
+        ),
+        ("aqa_ttrl", {**C, "labels": "likelihood", "relabel": "every_step"}, Cost(0, 5, 180, 60, 7, scored=15)),
+        ("view_ttrl", {**C, "labels": "likelihood"}, Cost(0, 5, 60, 90, 56, scored=20 * 8)),
         ("wrong_majority", C, Cost(200, 5, 180, 60, 7)),
         ("random_reward", {k: v for k, v in C.items() if k != "votes"}, Cost(0, 5, 180, 60, 7)),
         ("format_reward", {k: v for k, v in C.items() if k != "votes"}, Cost(0, 5, 180, 60, 7)),
@@ -64,7 +73,7 @@ def test_no_method_takes_more_than_its_cost(name: str, settings: Any, alike: boo
         return {tagged("dog"): sampling.n - 1, tagged("cat"): 1}
 
     fields = method_class(name).Config.model_fields
-    small = {"votes": 4, "samples": 4, "steps": 5, "batch_size": 3, "group_size": 4, "stages": 2, "max_attempts": 3}
+    small = {"votes": 4, "samples": 4, "steps": 5, "batch_size": 3, "group_size": 4, "stages": 1, "max_attempts": 3}
     ignored = ("max_attempts",) if name in ("ttrl", "op_ttrl") and settings.get("relabel") != "once" else ()
     small = {key: value for key, value in small.items() if key in fields and key not in ignored}
     method = make(name, **{**small, **settings})

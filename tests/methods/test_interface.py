@@ -9,14 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from audio_eval.errors import UserError
-from audio_eval.models.policy import Policy, TrainablePolicy
+from audio_eval.models.policy import Policy, ScoresCompletions, TrainablePolicy
 from audio_eval.plugins import registered
 from audio_eval.questions import Example
 from audio_eval.registry import method_class
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.runs.plan import plan
 from tests.methods.scripted import QUESTIONS, VIEWED, adapt, make, script
-from tests.rl.fake_policy import FakeGenerator, FakePolicy, tagged
+from tests.rl.fake_policy import FakeGenerator, FakePolicy, FakeScorer, tagged
 
 BUILT_IN = sorted(
     name for name, points in registered("methods").items() if points[0].value.startswith("audio_eval.methods.")
@@ -30,6 +30,8 @@ def test_the_fakes_are_policies() -> None:
 
 def test_a_metered_policy_is_of_the_same_kind() -> None:
     assert isinstance(metered(FakePolicy(script), Meter(), 0), TrainablePolicy)
+    scorer = metered(FakeScorer(script), Meter(), 0)
+    assert isinstance(scorer, ScoresCompletions) and not isinstance(scorer, TrainablePolicy)
     generator = metered(FakeGenerator(script), Meter(), 0)
     assert isinstance(generator, Policy) and not isinstance(generator, TrainablePolicy)
 
@@ -53,8 +55,11 @@ def test_settings(name: str) -> None:
     [
         ("direct", {}, False, False),
         ("majority_vote", {}, False, False),
+        ("choice_likelihood", {}, False, False),
+        ("choice_likelihood", {"prior": "pride"}, False, True),
         ("aqa_ttrl", {}, False, True),
         ("sft", {}, False, True),
+        ("sft", {"labels": "likelihood"}, False, True),
         ("sft", {"labels": "gold"}, True, False),
         ("grpo", {}, True, False),
         ("ttrl", {}, False, True),
@@ -76,8 +81,8 @@ def test_what_a_method_says_of_itself(name: str, settings: Any, needs_labels: bo
 def test_the_built_in_methods_are_these() -> None:
     """One that is added is to be added to the tests that name methods, too."""
     assert {
-        "aqa_ttrl", "direct", "format_reward", "grpo", "majority_vote", "op_ttrl", "random_reward", "sari", "sft",
-        "ttrl", "view_ttrl", "wrong_majority", "xs_cot",
+        "aqa_ttrl", "choice_likelihood", "direct", "format_reward", "grpo", "majority_vote", "op_ttrl", "random_reward",
+        "sari", "sft", "ttrl", "view_ttrl", "wrong_majority", "xs_cot",
     } == set(BUILT_IN)  # fmt: skip
 
 
@@ -105,8 +110,8 @@ def test_the_presets_are_there() -> None:
 
 
 def test_published_defaults() -> None:
-    """facts/methods.md 1.2 and 4: the papers' settings, unless a model's own replace them."""
-    ttrl, grpo, sft = (make(name).config.model_dump() for name in ("aqa_ttrl", "grpo", "sft"))
+    """facts/methods.md 1.2 and 4: the papers' settings with full fine-tuning, unless a model's own replace them."""
+    ttrl, grpo, sft = (make(name, tune="full").config.model_dump() for name in ("aqa_ttrl", "grpo", "sft"))
     wanted = {
         "votes": 64, "temperature": 1.0, "group_size": 4, "max_attempts": 3, "criterion": "identical_outputs",
         "conf_weight": "exp", "clip": 0.2, "beta": 0.0, "lr": 1e-6, "weight_decay": 0.01, "batch_size": 8,
@@ -116,7 +121,7 @@ def test_published_defaults() -> None:
     assert (sft["epochs"], sft["votes"], sft["labels"]) == (3, 64, "pseudo")
 
 
-@pytest.mark.parametrize("name", ["majority_vote", "aqa_ttrl", "sft", "view_ttrl"])
+@pytest.mark.parametrize("name", ["majority_vote", "choice_likelihood", "aqa_ttrl", "sft", "view_ttrl"])
 def test_an_unknown_view_is_named(name: str) -> None:
     with pytest.raises(UserError, match="chioces"):
         make(name, views="chioces")

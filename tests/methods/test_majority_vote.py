@@ -17,6 +17,7 @@ def test_majority_vote_answers_with_the_winning_option() -> None:
     assert texts(predictions) == [tagged("dog"), tagged("owl"), "no idea", tagged("cat")]
     votes = [[{c.text: n for c, n in zip(g.completions, g.counts, strict=True)} for g in p.groups] for p in predictions]
     assert votes == [[VOTES[question.id]] for question in QUESTIONS], "the votes behind an answer go with it"
+    assert [p.confidence for p in predictions] == [1.0, 0.5, 0.0, 0.75], "the winner's share of all samples"
     assert {(sampling.n, sampling.temperature) for _, sampling in policy.asked} == {(4, 1.0)}
 
 

@@ -41,6 +41,9 @@ METHODS: dict[str, tuple[str, dict[str, Any]]] = {
     "wrong_majority": ("wrong_majority", {}),
     "random_reward": ("random_reward", {}),
     "sft": ("sft", {"epochs": 2}),
+    "sft likelihood": ("sft", {"epochs": 2, "labels": "likelihood", "views": "choices", "n_views": 3}),
+    "aqa_ttrl likelihood": ("aqa_ttrl", {"labels": "likelihood"}),
+    "aqa_ttrl likelihood every_k": ("aqa_ttrl", {"labels": "likelihood", "relabel": "every_k", "relabel_k": 2}),
 }
 FILES = ("metrics.jsonl", "adapt/rollouts.jsonl", "adapt/labels.jsonl", "adapt/relabels.jsonl")
 
@@ -50,10 +53,11 @@ class Killed(Exception):
 
 
 class Mortal(FakePolicy):
-    """What it says depends on how often it was updated; it dies in the n-th call of train_step or generate."""
+    """What it says depends on how often it was updated; it dies in the n-th call of train_step, or of the others."""
 
     def __init__(self, dies: tuple[str, int] | None = None) -> None:
         super().__init__(self._script)
+        self.likelihood = lambda question, text: [-(sum(text.encode()) * (7 + self.updates) % 11) / 4]
         self.dies, self.calls = dies, {"train_step": 0, "generate": 0}
 
     def _script(self, question: Question, sampling: Sampling) -> Drawn:
@@ -71,6 +75,10 @@ class Mortal(FakePolicy):
     def generate(self, questions: Any, sampling: Sampling) -> list[Group]:
         self._call("generate")
         return super().generate(questions, sampling)
+
+    def logprobs(self, groups: Any) -> list[Group]:
+        self._call("generate")
+        return super().logprobs(groups)
 
     def train_step(self, groups: Any, advantages: Any, lr_scale: float = 1.0) -> Update:
         self._call("train_step")
@@ -137,7 +145,7 @@ def test_the_runs_are_worth_comparing(name: str) -> None:
     contents, policy, _ = whole(name)
     assert "metrics.jsonl" in contents and "adapt/rollouts.jsonl" in contents
     assert ("adapt/relabels.jsonl" in contents) == ("every" in name)
-    if name != "sft":
+    if not name.startswith("sft"):
         said = [{(g.question.id, c.text) for g, _ in step for c in g.completions} for step in policy.trained]
         assert len({frozenset(step) for step in said}) > 2
 

@@ -53,8 +53,8 @@ def counted(group: Group) -> dict[str, int]:
 
 def test_the_defaults_are_the_scripts() -> None:
     """facts/methods.md 2.1."""
-    c = Config()
-    assert (c.votes, c.group_size, c.batch_size, c.temperature) == (64, 32, 8, 1.0)
+    c = Config(tune="full")
+    assert (c.votes, c.group_size, c.batch_size, c.mini_batch, c.temperature) == (64, 32, 8, 1, 1.0)
     assert (c.lr, c.schedule, c.warmup, c.format_weight, c.beta) == (5e-7, "cosine", 0.03, 0.0, 0.0)
 
 

@@ -47,7 +47,9 @@ def cut(groups: Sequence[Group], *places: tuple[int, int]) -> list[Group]:
     ]
 
 
-CUT = cut(MIXED, (0, 1), (1, 0), (3, 0), (3, 2))  # the longest ones, and all of the second group
+# the longest ones are cut, and all of the second group; each group was sampled at a temperature of its own
+TEMPERED = [replace(group, temperature=t) for group, t in zip(MIXED, (0.6, 1.0, 1.7, 0.3, 2.5), strict=True)]
+CUT = cut(TEMPERED, (0, 1), (1, 0), (3, 0), (3, 2))
 
 
 def samples(built: Built, policy: HFPolicy, groups: Sequence[Group]) -> Rows:
@@ -59,7 +61,7 @@ def samples(built: Built, policy: HFPolicy, groups: Sequence[Group]) -> Rows:
         for completion, count in zip(group.completions, group.counts, strict=True):
             ids = torch.cat([prompt, torch.tensor([completion.tokens])], dim=1)
             logits = policy.model(**inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}).logits
-            every = torch.log_softmax(logits[0, prompt.shape[1] - 1 : -1].float(), dim=-1)
+            every = torch.log_softmax(logits[0, prompt.shape[1] - 1 : -1].float() / group.temperature, dim=-1)
             chosen = every[torch.arange(len(completion.tokens)), torch.tensor(completion.tokens)]
             rows += [(chosen, -(every.exp() * every).sum(dim=-1))] * count
     return rows

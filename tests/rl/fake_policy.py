@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,11 @@ def make_group(question: Question, drawn: Drawn) -> Group:
 
 def tagged(option: str) -> str:
     return f"<answer>{option}</answer>"
+
+
+def option(text: str) -> str:
+    """The option that a statement names: the inverse of ``tagged``; a text without tags is the option."""
+    return text.removeprefix("<answer>").removesuffix("</answer>")
 
 
 def by_length(group: Group) -> np.ndarray:
@@ -54,7 +60,34 @@ class FakeGenerator:
         return groups
 
 
-class FakePolicy(FakeGenerator):
+Likelihood = Callable[[Question, str], Sequence[float]]  # the log-probabilities of a stated text's tokens
+
+
+class FakeScorer(FakeGenerator):
+    """A ScoresCompletions: ``likelihood`` says how probable a text is; ``scored`` has the questions that were asked."""
+
+    def __init__(self, script: Script | None = None, likelihood: Likelihood = lambda question, text: [0.0]) -> None:
+        super().__init__(script or (lambda question, sampling: {}))
+        self.likelihood = likelihood
+        self.scored: list[Question] = []
+
+    def encode(self, question: Question, text: str) -> Group:
+        return make_group(question, {text: 1})
+
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        self.scored += [group.question for group in groups]
+        return [
+            replace(
+                group,
+                completions=tuple(
+                    replace(c, logprobs=tuple(self.likelihood(group.question, c.text))) for c in group.completions
+                ),
+            )
+            for group in groups
+        ]
+
+
+class FakePolicy(FakeScorer):
     """A TrainablePolicy: ``trained`` has what it was trained on, and its only weight is the number of updates."""
 
     trainable = True
@@ -73,9 +106,6 @@ class FakePolicy(FakeGenerator):
 
     def begin_training(self, training: Training, seed: int) -> None:
         self.training, self.training_seed = training, seed
-
-    def encode(self, question: Question, text: str) -> Group:
-        return make_group(question, {text: 1})
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         assert self.training is not None, "begin_training comes first"

@@ -7,7 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, EPS, group_advantages, reward_std
+from audio_eval.rl.advantages import (
+    CONFIDENCE_WEIGHTS,
+    EPS,
+    completion_means,
+    group_advantages,
+    joint_advantages,
+    reward_std,
+)
 
 ROOT3_2 = math.sqrt(3) / 2
 
@@ -60,6 +67,17 @@ def test_a_multiset_is_the_expanded_list(pairs: list[tuple[float, int]]) -> None
     assert reward_std(rewards, counts) == pytest.approx(std, abs=1e-12)
     assert np.repeat(advantages, counts) == pytest.approx((expanded - expanded.mean()) / (std + 1e-4), abs=1e-9)
     assert (advantages * counts).sum() == pytest.approx(0.0, abs=1e-9)
+
+
+@given(st.lists(st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0]), min_size=1, max_size=5), min_size=1, max_size=6))
+def test_rewards_of_samples_are_normalised_before_copies_are_averaged(samples: list[list[float]]) -> None:
+    rewards, counts = np.concatenate(samples), np.array([len(of_one) for of_one in samples])
+    std = rewards.std(ddof=1) if len(rewards) > 1 else 0.0
+    each = np.split((rewards - rewards.mean()) / (std + EPS), np.cumsum(counts)[:-1])
+    assert group_advantages(rewards, counts) == pytest.approx([of_one.mean() for of_one in each], abs=1e-9)
+    assert completion_means(rewards, counts) == pytest.approx([np.mean(of_one) for of_one in samples])
+    joint = joint_advantages([rewards, rewards], [counts, counts])
+    assert [len(of_view) for of_view in joint] == [len(counts)] * 2
 
 
 @pytest.mark.parametrize(

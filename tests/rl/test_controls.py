@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections import Counter
 
 import numpy as np
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from audio_eval.group import Group
 from audio_eval.methods.controls import WrongMajority
 from audio_eval.questions import Question
+from audio_eval.rl.advantages import completion_means, group_advantages
 from audio_eval.rl.controls import random_reward, wrong_choice
 from audio_eval.rl.rewards import accuracy_reward
 from audio_eval.rl.votes import Vote, majority_vote
@@ -26,23 +29,32 @@ def group(id: str, drawn: Drawn) -> Group:
 # --- a coin ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_sample_is_worth_one_or_nothing_and_a_completion_the_mean_of_its_draws() -> None:
-    for i in range(50):
-        rewards = random_reward(group(str(i), {"cat": 1, "dog": 4, "owl": 3}), 0, 0)
-        assert rewards.shape == (3,)
-        assert (
-            rewards[0] in (0, 1)
-            and rewards[1] * 4 in range(5)
-            and rewards[2] * 3 == pytest.approx(round(rewards[2] * 3))
-        )
+def test_every_sample_has_a_coin_of_its_own() -> None:
+    """Copies of a completion too: their coins differ."""
+    thrown = [random_reward(group(str(i), {"cat": 1, "dog": 4, "owl": 3}), 0, 0) for i in range(50)]
+    assert {rewards.shape for rewards in thrown} == {(8,)} and set(np.concatenate(thrown)) == {0.0, 1.0}
+    assert any(0 < rewards[1:5].mean() < 1 for rewards in thrown)
+
+
+def norm_of_the_advantages(counts: list[int]) -> float:
+    """Root mean square, over every way the coins can fall, of the length of a group's advantages, sample by sample."""
+    squares = []
+    for coins in itertools.product([0.0, 1.0], repeat=sum(counts)):
+        advantages = group_advantages(np.array(coins), np.array(counts))
+        squares.append(float((np.array(counts) * advantages**2).sum()))
+    return math.sqrt(np.mean(squares))
+
+
+def test_copies_do_not_blow_the_advantages_up() -> None:
+    """Where the coins of copies are averaged before they are normalised, the length at 3 + 1 is 1.62."""
+    assert norm_of_the_advantages([3, 1]) == pytest.approx(0.935, abs=5e-4)
+    assert norm_of_the_advantages([1, 1, 1, 1]) == pytest.approx(math.sqrt(14 / 16 * 3), abs=5e-4)
+    assert norm_of_the_advantages([4]) == pytest.approx(0.0, abs=1e-9), "one completion cannot be told from itself"
 
 
 @pytest.mark.parametrize("share", [0.5, 0.2])
 def test_the_mean_is_the_share(share: float) -> None:
-    counts = np.array([1, 4, 3])
-    sums = [
-        float((random_reward(group(str(i), {"a": 1, "b": 4, "c": 3}), 0, 0, share) * counts).sum()) for i in range(2000)
-    ]
+    sums = [float(random_reward(group(str(i), {"a": 1, "b": 4, "c": 3}), 0, 0, share).sum()) for i in range(2000)]
     deviation = (share * (1 - share) / 16_000) ** 0.5
     assert np.sum(sums) / 16_000 == pytest.approx(share, abs=4 * deviation)
     # independent coins: the variance of the sum of 8 is 8 p (1 - p)
@@ -51,7 +63,7 @@ def test_the_mean_is_the_share(share: float) -> None:
 
 @pytest.mark.parametrize(("share", "worth"), [(0.0, 0.0), (1.0, 1.0)])
 def test_a_coin_with_one_side(share: float, worth: float) -> None:
-    assert random_reward(group("q", {"cat": 3, "dog": 5}), 0, 0, share).tolist() == [worth, worth]
+    assert random_reward(group("q", {"cat": 3, "dog": 5}), 0, 0, share).tolist() == [worth] * 8
 
 
 def test_it_does_not_depend_on_what_is_said() -> None:
@@ -65,7 +77,7 @@ def test_it_is_worth_nothing_as_a_sign_of_the_label() -> None:
     right, wrong = [], []
     for i in range(3000):
         drawn = group(str(i), {"cat": 2, "dog": 2})
-        label, rewards = i % 2, random_reward(drawn, 0, i % 7)
+        label, rewards = i % 2, completion_means(random_reward(drawn, 0, i % 7), np.array(drawn.counts))
         agreed = accuracy_reward(drawn, label) == 1
         right += rewards[agreed].tolist()
         wrong += rewards[~agreed].tolist()

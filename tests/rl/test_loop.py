@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
 from audio_eval.rl.experience import Experience
-from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.meter import Meter
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import Updates
@@ -18,12 +19,24 @@ from tests.rl.fake_policy import FakeGenerator, FakePolicy, make_group, make_que
 
 
 @given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 99))
-def test_every_item_comes_once_an_epoch(n: int, size: int, seed: int) -> None:
+def test_every_item_comes_once_an_epoch_and_once_a_batch(n: int, size: int, seed: int) -> None:
     items = list(range(n))
-    walk = [item for step in range(3 * n) for item in batch_at(items, size, step, seed)]
-    assert len(walk) == 3 * n * size
+    batches = [batch_at(items, size, step, seed) for step in range(3 * n)]
+    assert all(len(batch) == len(set(batch)) == min(size, n) for batch in batches)
+    walk = [item for batch in batches for item in batch]
     for start in range(0, len(walk), n):
         assert sorted(walk[start : start + n]) == items
+    assert batches[-1] == batch_at(items, size, 3 * n - 1, seed), "whatever was asked before"
+
+
+@pytest.mark.parametrize(
+    ("epochs", "items", "size", "steps"),
+    [(3, 8, 4, 6), (3, 9, 4, 7), (1, 4, 4, 1), (3, 2, 8, 3), (2, 0, 8, 0)],
+)
+def test_steps_of_so_many_epochs(epochs: int, items: int, size: int, steps: int) -> None:
+    assert steps_of(epochs, items, size) == steps
+    walk = [item for step in range(steps) for item in batch_at(range(items), size, step, 0)]
+    assert min(Counter(walk).values(), default=epochs) == epochs
 
 
 def test_batches_are_keyed_by_seed_and_differ_between_epochs() -> None:
@@ -37,8 +50,8 @@ def test_batches_are_keyed_by_seed_and_differ_between_epochs() -> None:
     assert epoch(0, 0) != items
 
 
-def test_a_batch_larger_than_the_pool_repeats_it() -> None:
-    assert sorted(batch_at(["a", "b"], 4, 0, 0)) == ["a", "a", "b", "b"]
+def test_a_batch_larger_than_the_pool_is_the_pool() -> None:
+    assert sorted(batch_at(["a", "b"], 4, 0, 0)) == ["a", "b"]
 
 
 def experience(step: int) -> Experience:

@@ -17,6 +17,7 @@ from audio_eval.rl.loop import train
 from audio_eval.rl.monitors import STATISTICS, WARNINGS, WINDOW, Monitors, Rule, parse_rule, statistics
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import Updates
+from audio_eval.rl.teach import Lesson, teach
 from audio_eval.store import JsonLines
 from tests.rl.fake_policy import Drawn, FakePolicy, make_group, make_question, tagged
 from tests.rl.test_views import seen
@@ -104,6 +105,14 @@ def test_what_was_not_asked_is_no_figure() -> None:
     assert statistics([unread, group]) == statistics([group])
 
 
+def test_one_sample_agrees_with_nobody() -> None:
+    """What needs two samples is a mean over the groups that have them; the rest counts every group."""
+    found = of({"cat": 3, "no idea": 1}, {"dog": 1}, {"?": 1})
+    assert (found["majority_ratio"], found["vote_entropy"], found["unique"]) == (0.75, 0.0, 0.5)
+    assert found["unparsable"] == pytest.approx((1 / 4 + 0 + 1) / 3) and found["position"] == 3 / 4
+    assert of({"cat": 1}) == {"unparsable": 0.0, "length": 3.0, "position": 1.0}
+
+
 def test_where_nobody_names_an_option() -> None:
     assert of({"no idea": 3, "": 1}) == {
         "majority_ratio": 0.0, "vote_entropy": 0.0, "unparsable": 1.0, "unique": 0.5, "length": 21 / 4,
@@ -117,7 +126,7 @@ def warned(history: Sequence[dict[str, float]]) -> list[tuple[int, str]]:
     """(step, name of the metric) of each warning."""
     monitors, found = Monitors(None, []), []
     for step, metrics in enumerate(history, 1):
-        for text in monitors.see(metrics):
+        for text in monitors.see({"unparsable": 0.0, **metrics}):
             assert text.startswith(f"step {step}: ") and "\n" not in text
             found.append((step, text.split()[2]))
     return found
@@ -410,6 +419,36 @@ def test_a_resumed_run_has_the_same_warnings(kill: int, tmp_path: Path) -> None:
     again = Session(tmp_path, 0, 4)
     train(FakePolicy(lambda q, s: {}), Updates(), 20, sharpening(COLLAPSE), again)
     assert again.notes == {"warnings": WARNED}, "a finished run too"
+
+
+def taught(step: int) -> Experience:
+    """A step on a given completion, as in sft and in the warm-up of sari."""
+    return teach(FakePolicy(lambda q, s: {}), [Lesson(make_question(f"q{step}"), tagged("cat"))])
+
+
+@pytest.mark.parametrize("rule", ["majority_ratio>0.9 for 2", "unparsable<1", "position>0.5 for 3", "entropy<1"])
+def test_given_completions_stop_nothing_and_warn_of_nothing(rule: str, tmp_path: Path) -> None:
+    progress = Told()
+    policy, session = FakePolicy(lambda q, s: {}), Session(tmp_path, 0, 4, progress=progress)
+    train(policy, Updates(stop_when=rule), 30, taught, session)
+    assert policy.updates == 30 and session.notes == {} and progress.told == []
+    assert not {*STATISTICS} & {*JsonLines(tmp_path / "metrics.jsonl").read()[0]}
+
+
+@pytest.mark.parametrize("kill", [None, 9, 12, 16, 18])
+def test_reinforcement_after_a_warm_up_is_watched_from_its_own_first_step(kill: int | None, tmp_path: Path) -> None:
+    def both(step: int) -> Experience:
+        return taught(step) if step < 12 else sharpening([10] * 12 + STEPS)(step)
+
+    progress, settings = Told(), Updates(stop_when="majority_ratio>0.9 for 3")
+    if kill is not None:
+        with pytest.raises(Killed):
+            train(FakePolicy(lambda q, s: {}), settings, 30, killed_at(kill, both),
+                  Session(tmp_path, 0, 4, progress=progress))  # fmt: skip
+    session = Session(tmp_path, 0, 4, progress=progress)
+    train(FakePolicy(lambda q, s: {}), settings, 30, both, session)
+    assert session.notes["stopped"] == "after step 19: majority_ratio>0.9 for 3", "12 of the warm-up, and 7"
+    assert progress.told == []
 
 
 def test_a_run_that_is_stopped_keeps_its_warnings(tmp_path: Path) -> None:

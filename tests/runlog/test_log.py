@@ -14,7 +14,7 @@ from audio_eval.runlog.result import VERSION, Result, ResultRow
 from audio_eval.scoring.scores import Score
 
 SPEC = RunSpec(model="tiny-omni", method="direct", method_args={}, task="synth_aqa", seed=3, limit=8)
-RESPONSES = ResponsesSpec(task="synth_aqa", name="theirs", responses="ab" * 32, data="1.0+0123")
+RESPONSES = ResponsesSpec(task="synth_aqa", name="theirs", responses="ab" * 32)
 ROW = ResultRow(
     model="m", method="direct", task="t", seed=0, samples=1, wall_s=0.5, accuracy=50.0, n=2, unparsable=0.0
 )  # fmt: skip
@@ -124,6 +124,23 @@ def test_samples_join_everything_that_is_known_of_an_item(tmp_path: Path) -> Non
     assert (two.question.id, two.gold, two.response, two.score, two.label, two.completions) == (
         "2", None, None, None, None, (),
     )  # fmt: skip
+
+
+LABEL = {"id": "1", "choice": 0, "label": "a", "confidence": 0.75, "tally": {"a": 3, "b": 1}, "unparsable": 0,
+         "entropy": 0.8, "agreement": 0.5}  # fmt: skip
+
+
+def test_the_confidence_of_an_item_is_that_of_the_vote_that_counts(tmp_path: Path) -> None:
+    log = RunLog(tmp_path)
+    assert log.confidences() == {}, "nothing was voted on"
+    log.responses.append([ResponseRecord(id="1", response="a", confidence=0.25), ResponseRecord(id="2", response="b")])
+    assert log.confidences() == {"1": 0.25}, "the answer's own vote"
+    log.write_spec(SPEC)
+    log.relabels.append([LABEL | {"step": 1, "confidence": 0.1}, LABEL | {"step": 2}])
+    assert log.confidences() == {"1": 0.75}, "the last of the labels that are renewed"
+    log.labels.append([LabelRecord(**LABEL)])
+    log.write_spec(SPEC.model_copy(update={"method_args": {"confidence": "agreement"}}))
+    assert log.confidences() == {"1": 0.5}, "where the method takes the views that agree as its confidence"
 
 
 def test_a_sitting_is_logged_even_when_it_is_interrupted(tmp_path: Path) -> None:

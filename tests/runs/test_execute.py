@@ -25,8 +25,8 @@ from tests.runs.conftest import NAME, adapter, lines, make_spec
 
 def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
     always = {
-        "spec.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json", "sessions.jsonl",
-        "result.json", ".lock",
+        "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json",
+        "sessions.jsonl", "result.json", ".lock",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
     assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
@@ -62,9 +62,10 @@ def test_responses_scores_and_metrics(ttrl: Path) -> None:
     assert [record["id"] for record in responses] == [record["id"] for record in scores] == ids
     assert all(set(record) == {"id", "response", "samples"} and record["samples"] == 1 for record in responses)
     for record in scores:
-        assert set(record) - {"choice"} == {"id", "answer", "outcome", "answered", "why", "official", "groups"}
+        always = {"id", "answer", "outcome", "answered", "why", "official", "groups"}
+        assert set(record) - {"choice", "unread"} == always
         assert record["outcome"] in ("correct", "wrong")
-        assert ("choice" not in record) == record["why"].startswith("unparsable")
+        assert ("choice" not in record) == ("unread" in record) == record["why"].startswith("unparsable")
     metrics = lines(ttrl, "metrics.jsonl")
     assert [record["step"] for record in metrics] == [1, 2]
     wanted = {"reward", "agreement", "vote_share", "attempts", "rescued", "stuck", "skipped_groups", "loss", "entropy"}
@@ -109,8 +110,8 @@ def test_the_row_agrees_with_the_files(ttrl: Path) -> None:
     assert (row["accuracy"], row["n"], row["unparsable_n"]) == (right, 16, missing)
     assert row["unparsable"] == 100 * missing / 16
     assert row["run"] == str(ttrl)
-    assert row["tags"] == ["transductive"] and row["trained_on"] is None
-    assert row["wall_s"] == pytest.approx(sum(r["seconds"] for r in lines(ttrl, "sessions.jsonl")), abs=0.01)
+    assert row["tags"] == ["transductive", "pseudo labels"] and row["trained_on"] is None
+    assert row["wall_s"] == pytest.approx(seconds(ttrl), abs=0.01)
     assert row["adapter_sha256"] == sha256(adapter(ttrl)).hexdigest()
     attempts = sum(record["attempts"] * 8 for record in lines(ttrl, "metrics.jsonl"))
     assert row["samples"] == 16 * 4 + 4 * attempts + 16, "votes, rollouts, answers"
@@ -121,6 +122,11 @@ def test_the_row_agrees_with_the_files(ttrl: Path) -> None:
     for table in row["groups"].values():
         assert sum(cell["n"] for cell in table.values()) == 16
         assert sum(cell["accuracy"] * cell["n"] for cell in table.values()) / 16 == pytest.approx(right, abs=1e-3)
+
+
+def seconds(folder: Path) -> float:
+    """What the run is charged: its own time, and that of the draws which it shares with an earlier run."""
+    return sum(r["seconds"] + r.get("earlier_seconds", 0.0) for r in lines(folder, "sessions.jsonl"))
 
 
 def test_the_keys_that_tools_for_lm_eval_read(direct: Path) -> None:
@@ -137,10 +143,10 @@ def test_the_keys_that_tools_for_lm_eval_read(direct: Path) -> None:
 
 def test_a_finished_run_is_not_run_again(direct: Path) -> None:
     def refuse(*_: object) -> None:
-        raise AssertionError("a finished run needs no task and no model")
+        raise AssertionError("a finished run needs no model")
 
     executor = Executor()
-    executor.loader.task = executor.loader.policy = refuse  # type: ignore[method-assign, assignment]
+    executor.loader.policy = refuse  # type: ignore[method-assign, assignment]
     assert executor.run(make_spec("direct", ""), direct) == RunLog(direct).result()
 
 
@@ -165,6 +171,36 @@ def test_votes_of_aqa_ttrl_are_those_of_majority_vote(executor: Executor, ttrl: 
         if label is not None:
             assert responses[id_] == f"<answer>{label}</answer>"
     assert row["samples"] == 64
+
+
+def test_equal_votes_are_drawn_once_and_every_run_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an executor of its own a run leaves the same files; only the time differs."""
+    drawn: list[int] = []
+    generate = HFPolicy.generate
+
+    def counting(self: HFPolicy, questions: Any, sampling: Any) -> Any:
+        drawn.append(len(questions) if sampling.stream == "vote" else 0)
+        return generate(self, questions, sampling)
+
+    monkeypatch.setattr(HFPolicy, "generate", counting)
+    together, votes = Executor(), {"majority_vote": "", "sft": "epochs=1", "aqa_ttrl": "steps=1"}
+    specs = {name: make_spec(name, ",".join(filter(None, ["votes=6", args]))) for name, args in votes.items()}
+    rows = {name: together.run(spec, tmp_path / "together" / name).audio_eval for name, spec in specs.items()}
+    assert sum(drawn) == 16, "not 48"
+    drawn.clear()
+    for name, spec in specs.items():
+        alone = Executor().run(spec, tmp_path / "alone" / name).audio_eval
+        assert (rows[name].samples, rows[name].accuracy) == (alone.samples, alone.accuracy)
+        for path in sorted((tmp_path / "alone" / name).rglob("*.*")):
+            if path.suffix in (".jsonl", ".safetensors") and path.name != "sessions.jsonl":
+                kept = tmp_path / "together" / path.relative_to(tmp_path / "alone")
+                assert kept.read_bytes() == path.read_bytes(), path.name
+    assert sum(drawn) == 48
+    assert (tmp_path / "together" / "sft" / "adapt" / "votes.jsonl").is_file()
+    (first, *later) = [lines(tmp_path / "together" / name, "sessions.jsonl")[0] for name in votes]
+    assert "earlier_seconds" not in first and all(0 < r["earlier_seconds"] < first["seconds"] for r in later)
+    for name in votes:
+        assert rows[name].wall_s == pytest.approx(seconds(tmp_path / "together" / name), abs=0.01)
 
 
 def test_a_method_that_gives_too_few_responses(

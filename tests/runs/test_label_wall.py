@@ -84,7 +84,7 @@ def transductive() -> list[Any]:
     cases = []
     for name in sorted(registered("methods")):
         cls = method_class(name)
-        for chosen in variants(cls, "labels", "relabel"):
+        for chosen in variants(cls, "labels", "relabel", "prior"):
             if cls(cls.Config(**{**small(cls), **chosen})).transductive:
                 label = "-".join([name, *(f"{k}={v}" for k, v in chosen.items())])
                 cases.append(pytest.param(name, chosen, id=label, marks=pytest.mark.slow if chosen else ()))
@@ -124,7 +124,8 @@ def poisoner(executor: Executor) -> Iterator[Executor]:
 def adapted(folder: Path) -> dict[str, bytes]:
     """All that an adaptation leaves, and what the adapted model said."""
     files = [p for p in (folder / "adapt").rglob("*") if p.is_file()]
-    files += [folder / name for name in ("metrics.jsonl", "responses.jsonl", "questions.jsonl", "notes.json")]
+    kept = [folder / name for name in ("metrics.jsonl", "responses.jsonl", "questions.jsonl", "notes.json")]
+    files += [path for path in kept if path.exists()]  # what does not train has no metrics
     found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
     # how much audio was read from the disk and not from the cache is no result
     return {n: re.sub(rb'"audio_seconds": [\d.]+', b"", c) if n.endswith("state.json") else c for n, c in found.items()}
@@ -136,7 +137,9 @@ def check_wall(executor: Executor, poisoner: Executor, spec: RunSpec, folder: Pa
     poison = poisoner.run(spec, folder / "poisoned").audio_eval.model_dump()
     assert clean["data_revision"] != poison["data_revision"], "the poison has reached the scorer"
     learnt, learnt_of_wrong = adapted(folder / "clean"), adapted(folder / "poisoned")
-    assert set(learnt) == set(learnt_of_wrong) and any(name.startswith("adapt/step-") for name in learnt)
+    assert set(learnt) == set(learnt_of_wrong)
+    trained = any(name.startswith("adapt/step-") for name in learnt)
+    assert trained == method_class(spec.method).trains and any(name.startswith("adapt/") for name in learnt)
     changed = [name for name in learnt if learnt[name] != learnt_of_wrong[name]]
     assert not changed, f"the answers have changed {changed}"
     assert not [name for name, content in learnt_of_wrong.items() if SECRET.encode() in content]
@@ -169,9 +172,10 @@ def test_every_transductive_method_is_among_them() -> None:
     names = {case.id for case in CASES}
     assert {
         "aqa_ttrl", "ttrl", "view_ttrl", "op_ttrl", "random_reward", "format_reward", "wrong_majority", "sft",
-        "sari-labels=votes", "aqa_ttrl-relabel=every_k", "ttrl-relabel=once",
+        "sari-labels=votes", "aqa_ttrl-relabel=every_k", "ttrl-relabel=once", "choice_likelihood-prior=pride",
+        "sft-labels=likelihood", "aqa_ttrl-labels=likelihood", "view_ttrl-labels=likelihood",
     } <= names  # fmt: skip
-    assert not {"grpo", "xs_cot", "direct", "majority_vote", "sari", "sft-labels=gold"} & names
+    assert not {"grpo", "xs_cot", "direct", "majority_vote", "choice_likelihood", "sari", "sft-labels=gold"} & names
     assert {"majority", "medoid", "judge", "intuitor"} <= set(MODES) and len(MODES) == 8
 
 

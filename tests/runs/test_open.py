@@ -71,7 +71,7 @@ def test_open_answers_without_and_with_a_judge(
     executor: Executor, flags: dict[str, Any], server: OpenAIServer, tmp_path: Path
 ) -> None:
     bare = run(executor, tmp_path / "bare", tasks="mmar_open", **flags)
-    assert bare["scorer"] == "contains_em@1" and bare["prompt"].startswith("op_ttrav_open@")
+    assert bare["scorer"] == "contains_em@2" and bare["prompt"].startswith("op_ttrav_open@")
     assert {"bleu", "rouge_l", "exact"} == set(bare["metrics"]) and bare["official"] is None
     assert "options" not in lines(tmp_path / "bare", "questions.jsonl")[0]["prompt"]
 
@@ -120,12 +120,12 @@ def test_adapting_on_another_task(executor: Executor, flags: dict[str, Any], tmp
         executor, tmp_path / "run", tasks="mmar", method="aqa_ttrl", method_args="votes=2,steps=1,tune=lora",
         adapt_task="synth_aqa:validation", train_limit=8, **flags,
     )  # fmt: skip
-    assert row["tags"] == ["adapted on synth_aqa:validation"]
+    assert row["tags"] == ["adapted on synth_aqa:validation", "pseudo labels"]
     assert {label["id"] for label in lines(tmp_path / "run", "adapt/labels.jsonl")} == {
         f"synth-validation-{i:05d}" for i in range(8)
     }
     assert [record["id"] for record in lines(tmp_path / "run", "responses.jsonl")] == [f"r{i}" for i in range(6)]
-    with pytest.raises(UserError, match="adapts on multiple-choice questions"):
+    with pytest.raises(UserError, match="needs multiple-choice questions"):
         run(executor, tmp_path / "no", tasks="mmar_open", method="aqa_ttrl", **flags)
     assert not (tmp_path / "no").exists()
 

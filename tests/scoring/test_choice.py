@@ -35,7 +35,7 @@ NOTES = ("G", "D", "E", "C")
         '{"cat": 1, "final_answer": "(B) dog"}', "A cat? A bird?\nAnswer: dog",
         "A. cat is unlikely.\n**Final answer:** dog", "Cat.\nSo, the correct answer is: (B) dog",
         "B because there is no cat", "B. dog, since the cat is silent", "B\n\nThe cat is silent.", "B) dog\nNo cat.",
-        "The answer is B because the cat is silent.",
+        "The answer is B because the cat is silent.", "dog because there is no cat", "not a cat but a dog",
     ],
 )  # fmt: skip
 def test_reads_the_named_option(response: str) -> None:
@@ -53,7 +53,6 @@ def test_reads_the_named_option(response: str) -> None:
         ("dog, cat", "several options named"), ("cat or dog", "several options named"),
         ("dog <answer>cat or bird</answer>", "several options named"), ("(A) (B)", "several options named"),
         ("A. cat\nB. dog\nC. bird", "several options named"), ("Answer: A. Answer: B.", "several options named"),
-        ("not a dog but a cat", "several options named"),
         ("exactly one of \\boxed{A}, \\boxed{B}, \\boxed{C}, or \\boxed{D}", "no option named"),
         ("\\boxed{A or B}", "no option named"), ("dog \\boxed{}", "empty"),
         ("\\boxed{A. dog}", "letter and text disagree"), ('{"answer": null}', "empty"),
@@ -62,7 +61,7 @@ def test_reads_the_named_option(response: str) -> None:
         ("I hear a dog.\nAnswer: unclear", "no option named"), ("Answer: A or B", "no option named"),
         ("A\nB\nC", "no option named"), ("B. dog. I think the answer is A.", "several options named"),
         ("B\ncat", "letter and text disagree"), ("B. cat because it meows", "letter and text disagree"),
-        ("B. dog or A. cat", "several options named"), ("dog because there is no cat", "several options named"),
+        ("B. dog or A. cat", "several options named"),
         ("Z", "letter out of range"), ("I", "letter out of range"), ("The answer is Z.", "letter out of range"),
         ("B. cat", "letter and text disagree"), ("(B) cat", "letter and text disagree"),
         ("B cat", "letter and text disagree"), ("The answer is B: cat", "letter and text disagree"),

@@ -48,10 +48,36 @@ def judge(tmp_path: Path) -> Iterator[Judge]:
 
 
 @pytest.mark.parametrize(
+    ("response", "asked", "otherwise"),
+    [
+        ("<answer>cat</answer>", None, None),
+        ("cat", None, None),
+        ("<answer>owl</answer>", "not an option", "not an option"),
+        ("<answer>cat or dog</answer>", "not an option", "not an option"),
+        ("<answer></answer>", "not an option", "not an option"),
+        ("an owl", "no tags", "not an option"),
+        ("<answer>owl", "no tags", "not an option"),
+        ("", "no tags", "empty"),
+    ],
+)
+def test_why_no_option_was_read(response: str, asked: str | None, otherwise: str | None) -> None:
+    """Missing tags are a reason only where the prompt asks for tags."""
+    choice = find_scorer("choice")
+    for answer in ("cat", ""):  # hidden answers too
+        assert choice.score(item(answer=answer, tagged=True), response).unread == asked
+        assert choice.score(item(answer=answer), response).unread == otherwise
+
+
+def test_an_open_answer_is_unread_where_nothing_is_said() -> None:
+    scores = [find_scorer("open").score(item(), text) for text in ("a cat", "", "<answer> </answer>")]
+    assert [score.unread for score in scores] == [None, "empty", "empty"]
+
+
+@pytest.mark.parametrize(
     ("name", "label", "scores", "asks"),
     [
-        ("choice", "choice@2", True, False),
-        ("open", "contains_em@1", True, True),
+        ("choice", "choice@3", True, False),
+        ("open", "contains_em@2", True, True),
         ("win_rate", "preferred@1", True, True),
         ("none", "none", False, False),
     ],

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_eval.scoring.judge import Judge
+from audio_eval.scoring.statistics import wilson_interval
 from audio_eval.scoring.win_rate import (
     NAME,
     Pair,
@@ -116,7 +117,7 @@ def test_the_win_rate_is_a_mean_in_which_a_tie_is_half_a_win() -> None:
     assert win_rate([1.0, 1.0, 0.5, None]).win_rate == pytest.approx(250 / 3)
     assert win_rate([]) == (None, (0.0, 100.0))
     assert win_rate([None, 1.0]) == (100.0, (0.0, 100.0))
-    assert win_rate([1.0] * 5).interval == (100.0, 100.0)
+    assert win_rate([1.0] * 5).interval == wilson_interval(5, 5), "five wins are no certainty"
 
 
 def test_the_interval_is_that_of_a_mean() -> None:

@@ -8,6 +8,7 @@ from statistics import fmean
 from audio_eval.leaderboard.breakdown import breakdowns
 from audio_eval.leaderboard.cells import NONE, cell, table
 from audio_eval.leaderboard.columns import HIDDEN, Column, columns, in_table, legends, notes
+from audio_eval.leaderboard.fates import fates_section
 from audio_eval.leaderboard.labels import labels
 from audio_eval.leaderboard.rows import Row
 
@@ -16,8 +17,8 @@ EMBEDDED_MODELS = frozenset({"tiny-omni", "tiny-audio"})
 
 
 def task_table(rows: Sequence[Row]) -> str:
-    """The table of one task with its legend, the sources of each row and the breakdowns, in the order of ``rows``."""
-    return f"{summary_table(rows)}\n\n{_sources(rows)}\n{breakdowns(rows)}"
+    """The table of one task with its legend, the sources of its rows, the fates of items, and the breakdowns."""
+    return f"{summary_table(rows)}\n\n{_sources(rows)}\n{fates_section(rows)}{breakdowns(rows)}"
 
 
 def summary_table(rows: Sequence[Row], keys: Collection[str] | None = None) -> str:
@@ -39,7 +40,7 @@ def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
     entries: dict[tuple[str, ...], dict[str, list[Row]]] = {}
     for task in tasks:
         for row in rows_by_task[task]:
-            key = (row.model, row.method, repr(row.tags), repr(sorted(row.settings.items())))
+            key = (row.model, str(row.model_revision), row.method, repr(row.tags), repr(sorted(row.settings.items())))
             entries.setdefault(key, {}).setdefault(task, []).append(row)
     first = [next(iter(by_task.values()))[0] for by_task in entries.values()]
     names = labels([row.facts.across_tasks() for row in first])

@@ -12,10 +12,8 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from safetensors.torch import load_file, save_file
 
 from audio_eval.models.hf.checkpoint import Checkpoint
+from audio_eval.models.hf.files import ADAPTER_CONFIG, FULL, LORA, TRAINED_FROM
 from audio_eval.models.policy import Training
-
-LORA = "adapter_model.safetensors"  # peft's own name, beside adapter_config.json
-FULL = "adapter_full.safetensors"
 
 
 def attach_lora(checkpoint: Checkpoint, training: Training, seed: int) -> Any:
@@ -43,10 +41,10 @@ def unfreeze(checkpoint: Checkpoint, training: Training) -> None:
 
 def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -> None:
     """Write adapters in peft's layout and once more under vLLM's names, or full weights under the model's own names."""
-    model, family = checkpoint.model, checkpoint.family
+    model, family, metadata = checkpoint.model, checkpoint.family, {TRAINED_FROM: checkpoint.weights}
     if peft_model is None:
         trained = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-        save_file(trained, folder / FULL)
+        save_file(trained, folder / FULL, metadata)
         return
     tensors = {n: t.detach().cpu().contiguous() for n, t in get_peft_model_state_dict(peft_model).items()}
     config = peft_model.peft_config["default"].to_dict()
@@ -59,8 +57,8 @@ def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -
     renamed = {family.vllm_name(name): tensor for name, tensor in tensors.items()}
     for place, named, settings in ((folder, tensors, config), (folder / "vllm", renamed, vllm_config)):
         place.mkdir(exist_ok=True)
-        save_file(named, place / LORA)
-        (place / "adapter_config.json").write_text(json.dumps(settings, indent=1, default=str) + "\n")
+        save_file(named, place / LORA, metadata)
+        (place / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=1, default=str) + "\n")
 
 
 def load_adapter(folder: Path, model: Any, peft_model: Any | None) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from audio_eval.errors import NotHere
 from audio_eval.models.backends import Limits
 from audio_eval.models.catalog import ModelEntry
+from audio_eval.models.hf.files import adapter_digests, adapter_name, check_files, digests
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import TrainablePolicy
 
@@ -18,6 +19,7 @@ class HF:
     name = "hf"
     Config = EngineSettings
     can_train = True
+    takes_adapter = True
 
     def locate(self, entry: ModelEntry) -> str:
         """The checkpoint's folder: the source itself, or a hub snapshot that is complete in the local cache."""
@@ -40,10 +42,19 @@ class HF:
             )
         return str(folder)
 
+    def digests(self, entry: ModelEntry) -> dict[str, str]:
+        """The sha256 of the files of the checkpoint, and of the adapter's."""
+        of_adapter = adapter_digests(entry.adapter) if entry.adapter else {}
+        folder = Path(self.locate(entry)).expanduser()
+        check_files(entry.source, folder)
+        return digests(folder) | {f"adapter/{name}": digest for name, digest in of_adapter.items()}
+
     def load(self, entry: ModelEntry, config: EngineSettings, limits: Limits) -> TrainablePolicy:
         """The checkpoint, downloaded from the hub where it is not on this machine."""
         from audio_eval.models.hf.policy import HFPolicy
 
+        name = f"{entry.name}+{adapter_name(entry.adapter)}" if entry.adapter else entry.name
         return HFPolicy(
-            entry.name, entry.source, limits.device, limits.batch_size, limits.max_tokens, entry.revision, config
-        )
+            name, entry.source, limits.device, limits.batch_size, limits.max_tokens, entry.revision, config,
+            entry.adapter,
+        )  # fmt: skip

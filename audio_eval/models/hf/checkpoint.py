@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +15,22 @@ from transformers import AutoConfig, AutoTokenizer
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families import Family, family_of
-
-_ENDS = 16 << 20  # the fingerprint reads this many bytes at both ends of a weight file
-FILES = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]  # never *.pt, *.bin
+from audio_eval.models.hf.files import PATTERNS, check_files, digests, fingerprint, revision_of
 
 
 @dataclass
 class Checkpoint:
-    """A loaded checkpoint. Its parts are looked up through the family, which alone knows where they are."""
+    """A loaded checkpoint. Its parts are looked up through the family, which alone knows where they are.
+
+    ``weights`` is a fingerprint of the weights alone, the same for a hub snapshot and a copy of it.
+    """
 
     family: Family
     model: Any
     tokenizer: Any
     extractor: Any
     revision: str
+    weights: str
 
     @property
     def language_model(self) -> Any:
@@ -56,11 +57,9 @@ def fetch(source: str, revision: str | None = None) -> Path:
     """The folder of a checkpoint: ``source`` itself, or a hub snapshot of the files that are read."""
     folder = Path(source).expanduser()
     if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"'{source}' is a folder without config.json: give the folder of a checkpoint.")
         return folder
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=FILES))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS))
     except (OSError, ValueError, HTTPError) as error:  # a failing proxy is the HTTP client's own error
         raise UserError(
             f"cannot fetch '{source}' from the hub ({type(error).__name__}). Without a network, copy the repository's "
@@ -71,6 +70,7 @@ def fetch(source: str, revision: str | None = None) -> Path:
 def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revision: str | None = None) -> Checkpoint:
     """Load ``source`` onto ``device``. Of a joint checkpoint only the family's part is read."""
     folder = fetch(source, revision)
+    check_files(source, folder)
     try:
         return _load(source, folder, device, dtype)
     except (OSError, ValueError, SafetensorError) as error:
@@ -82,7 +82,9 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     raw = json.loads((folder / "config.json").read_text())
     family = family_of(raw.get("model_type", "?"), f"'{source}'")
     config = family.config(AutoConfig.from_pretrained(folder))
-    model, report = family.model_class().from_pretrained(folder, config=config, dtype=dtype, output_loading_info=True)
+    model, report = family.model_class().from_pretrained(
+        folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
     missing = sorted(report["missing_keys"])
     if missing:
         raise UserError(f"'{source}' lacks {len(missing)} weights, {missing[0]} first: the checkpoint is incomplete.")
@@ -96,7 +98,8 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     # where the tokenizer's files are missing, transformers silently makes an empty one
     if tokenizer.convert_tokens_to_ids(family.audio_token) != config.audio_token_id:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
-    return Checkpoint(family, model, tokenizer, family.extractor(folder), revision_of(folder))
+    weights = fingerprint(digests(folder), ".safetensors")
+    return Checkpoint(family, model, tokenizer, family.extractor(folder), revision_of(folder), weights)
 
 
 def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
@@ -110,17 +113,3 @@ def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
     processor = json.loads(legacy.read_text())["chat_template"] if legacy.is_file() else None
     candidates = (processor, own, family.chat_template)
     return next((t for t in candidates if isinstance(t, str) and family.audio_token in t), None)
-
-
-def revision_of(folder: Path) -> str:
-    """The hub's commit for a snapshot; else a fingerprint of the config and of each weight file's size and ends."""
-    if folder.parent.name == "snapshots":
-        return folder.name
-    digest = sha256((folder / "config.json").read_bytes())
-    for file in sorted(folder.glob("*.safetensors")):
-        digest.update(f"{file.name}:{file.stat().st_size}".encode())
-        with file.open("rb") as stream:
-            digest.update(stream.read(_ENDS))
-            stream.seek(max(_ENDS, file.stat().st_size - _ENDS))
-            digest.update(stream.read(_ENDS))
-    return "local-" + digest.hexdigest()[:16]

@@ -8,13 +8,12 @@ transform mirrors the signal there, and so does ours.
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 
 import numpy as np
 from transformers import WhisperFeatureExtractor
 
-from audio_eval.audio import AudioRef
+from audio_eval.audio import AudioError, AudioRef
 
 MIN_SAMPLES = 1600  # a tenth of a second; the towers pool a shorter clip to nothing
 
@@ -58,12 +57,11 @@ def features_of(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds
     return Features(log_mel(extractor, clip, tail), frames, len(wave) / rate, len(wave) > window)
 
 
-def frames_by_header(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float) -> int:
-    """The number of mel frames according to the file's header; 0 where it cannot be read."""
-    import soundfile
-
+def promised_frames(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float) -> int:
+    """The number of mel frames that ``features_of`` makes, without decoding; 0 where it would fail."""
     try:
-        info = soundfile.info(audio.path if audio.data is None else io.BytesIO(audio.data))
-    except (soundfile.SoundFileError, RuntimeError, OSError, TypeError):
+        samples = audio.length(extractor.sampling_rate)
+    except AudioError:
         return 0  # decoding will report what is wrong
-    return round(min(max(info.duration, 0.1), max_seconds) * extractor.sampling_rate / extractor.hop_length)
+    window = int(max_seconds * extractor.sampling_rate)
+    return -(-max(min(samples, window), MIN_SAMPLES) // extractor.hop_length)

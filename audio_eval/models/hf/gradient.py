@@ -20,7 +20,8 @@ FULL_ATTENTION = "full_attention"  # transformers' name for the layer type; a la
 class Scored:
     """Token log-probabilities (U, T), the mask of real tokens (U, T), the entropy (U, T) of their distributions.
 
-    U counts the completions of all rows in order. Padding holds zeros.
+    The distributions are those at the temperature of each row. U counts the completions of all rows in order. Padding
+    holds zeros.
     """
 
     logprobs_UT: torch.Tensor
@@ -41,7 +42,9 @@ def score_rows(
     language model's ``activation_checkpointing_enable`` first. ``entropy_gradient``: the entropy carries a gradient.
     """
     packed, predicting_NH = _forward(checkpoint, rows, checkpointing)
-    logprobs_N, entropy_N = token_logprobs(checkpoint.head, predicting_NH, packed.targets_N, chunk, entropy_gradient)
+    logprobs_N, entropy_N = token_logprobs(
+        checkpoint.head, predicting_NH, packed.targets_N, packed.temperatures_N, chunk, entropy_gradient
+    )
     longest = torch.arange(int(packed.lengths_U.max()), device=logprobs_N.device)
     mask_UT = longest[None, :] < packed.lengths_U[:, None]
     zeros_UT = torch.zeros(mask_UT.shape, device=logprobs_N.device, dtype=logprobs_N.dtype)

@@ -11,9 +11,10 @@ from torch.utils.checkpoint import checkpoint
 
 
 def token_logprobs(
-    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, chunk: int, entropy_gradient: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Log-probability (N,) of each target and the entropy (N,) in nats of its distribution.
+    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperatures_N: torch.Tensor, chunk: int,
+    entropy_gradient: bool = False,
+) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Log-probability (N,) of each target and the entropy (N,) in nats of its distribution, softmax(logits / T).
 
     Logits are float32. At most ``chunk`` of the N positions have their logits (chunk, vocabulary) in memory: where N is
     larger, the backward pass computes each chunk's again. ``entropy_gradient``: the entropy carries a gradient, which
@@ -21,19 +22,19 @@ def token_logprobs(
     """
     score = partial(_score, entropy_gradient=entropy_gradient)
     if len(targets_N) <= chunk:
-        return score(head, hidden_NH, targets_N)
+        return score(head, hidden_NH, targets_N, temperatures_N)
     parts = [
-        checkpoint(score, head, hidden, targets, use_reentrant=False, preserve_rng_state=False)
-        for hidden, targets in zip(hidden_NH.split(chunk), targets_N.split(chunk), strict=True)
+        checkpoint(score, head, *part, use_reentrant=False, preserve_rng_state=False)
+        for part in zip(*(of_all.split(chunk) for of_all in (hidden_NH, targets_N, temperatures_N)), strict=True)
     ]
     logprobs, entropies = zip(*parts, strict=True)
     return torch.cat(logprobs), torch.cat(entropies)
 
 
 def _score(
-    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, entropy_gradient: bool
+    head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperatures_N: torch.Tensor, entropy_gradient: bool
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    logits_NV = head(hidden_NH).float()
+    logits_NV = head(hidden_NH).float().div_(temperatures_N[:, None])  # in place: they are the largest tensor here
     norm_N = logits_NV.logsumexp(dim=-1)
     chosen_N = logits_NV.gather(1, targets_N[:, None])[:, 0] - norm_N
     with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):

@@ -37,7 +37,7 @@ Stream = Generator[list[EmbeddedPrompt | str], None, None]
 class TokenizedPrompt:
     """A question as token ids, in which one placeholder stands for the clip.
 
-    ``tokens`` is the length with the clip and ``seconds`` the clip's, both according to its file's header.
+    ``tokens`` is the length with the clip and ``seconds`` the clip's, both found without decoding it.
     """
 
     question: Question

@@ -25,10 +25,11 @@ PADDING = -1  # segment of the padding; 0 is the prompt, 1 and up are the comple
 
 @dataclass
 class SharedPrefix:
-    """A prompt's embeddings (P, hidden) and the tokens of completions that follow it."""
+    """A prompt's embeddings (P, hidden), the tokens of completions that follow it, and the temperature they had."""
 
     prompt: torch.Tensor
     completions: list[tuple[int, ...]]
+    temperature: float = 1.0
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Packed:
 
     ``bias_R1LL`` is added to the attention scores. Token ``targets_N[n]`` is predicted at row ``rows_N[n]``, column
     ``columns_N[n]``. The N tokens are those of the completions in order, ``lengths_U`` tokens each.
+    ``temperatures_N`` are those that they were sampled at.
     """
 
     embeds_RLH: torch.Tensor
@@ -45,6 +47,7 @@ class Packed:
     rows_N: torch.Tensor
     columns_N: torch.Tensor
     targets_N: torch.Tensor
+    temperatures_N: torch.Tensor
     lengths_U: torch.Tensor
 
 
@@ -74,6 +77,7 @@ def pack(rows: Sequence[SharedPrefix], embed: Any) -> Packed:
     length = -(-embeds_RLH.shape[1] // ALIGN) * ALIGN
     embeds_RLH = torch.nn.functional.pad(embeds_RLH, (0, 0, 0, length - embeds_RLH.shape[1]))
     completions = [tokens for row in rows for tokens in row.completions]
+    temperatures = [row.temperature for row in rows for tokens in row.completions for _ in tokens]
     return Packed(
         embeds_RLH,
         _bias(_stack(segments, length, PADDING, device), embeds_RLH.dtype),
@@ -81,6 +85,7 @@ def pack(rows: Sequence[SharedPrefix], embed: Any) -> Packed:
         torch.tensor(row_at, device=device),
         torch.tensor(column_at, device=device),
         torch.tensor([token for tokens in completions for token in tokens], device=device),
+        torch.tensor(temperatures, device=device),
         torch.tensor([len(tokens) for tokens in completions], device=device),
     )
 

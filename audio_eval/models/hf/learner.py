@@ -19,16 +19,32 @@ METRICS = ("loss", "kl", "clipped", "entropy")
 
 @dataclass
 class Step:
-    """A step's batch, with an advantage and a count for each of its completions (U).
+    """The batch of an update, with an advantage and a count for each of its completions (U).
 
-    ``totals`` are over all completions of the step, skipped ones included; ``truncated`` is the share that was cut.
+    ``totals`` are over all completions of the update, skipped ones included; ``truncated`` of them were cut.
     """
 
     batch: Batch
     advantages: list[float]
     counts: list[int]
     totals: Totals
-    truncated: float
+    truncated: int
+
+
+def mini_batches(
+    groups: Sequence[Group], advantages: Sequence[np.ndarray], size: int | None
+) -> list[tuple[list[Group], list[np.ndarray]]]:
+    """The groups and advantages of a step in parts of ``size`` questions, in order; None: all in one part.
+
+    Groups of the same question, such as its views, stay together.
+    """
+    place = {id_: i for i, id_ in enumerate(dict.fromkeys(group.question.id for group in groups))}
+    parts: dict[int, tuple[list[Group], list[np.ndarray]]] = {}
+    for group, of_group in zip(groups, advantages, strict=True):
+        part = parts.setdefault(place[group.question.id] // (size or len(place)), ([], []))
+        part[0].append(group)
+        part[1].append(of_group)
+    return list(parts.values())
 
 
 class Learner:
@@ -51,19 +67,22 @@ class Learner:
         ]
         batch = self.scorer.batch(groups, chosen)
         drawn = [(c, n) for group in groups for c, n in zip(group.completions, group.counts, strict=True)]
-        completions = sum(n for _, n in drawn)
         return Step(
             batch,
             [float(advantages[g][u]) for g, u in batch.places],
             [groups[g].counts[u] for g, u in batch.places],
-            Totals(completions, sum(len(c.token_ids) * n for c, n in drawn if not self._masked(c)), self.max_tokens),
-            sum(n for c, n in drawn if not c.finished) / max(completions, 1),
+            Totals(
+                sum(n for _, n in drawn),
+                sum(len(c.token_ids) * n for c, n in drawn if not self._masked(c)),
+                self.max_tokens,
+            ),
+            sum(n for c, n in drawn if not c.finished),
         )
 
     def backward(
         self, step: Step, old: list[torch.Tensor] | None, reference: list[torch.Tensor] | None
     ) -> dict[str, float]:
-        """Leave the gradient of the step's loss in the parameters. ``old`` None: the ratios are 1.
+        """Leave the gradient of the update's loss in the parameters. ``old`` None: the ratios are 1.
 
         Metrics: ``loss``; ``kl`` and ``clipped``, means over all completions of their token means, whatever the loss;
         ``entropy`` in nats, the mean over the tokens that were scored.

@@ -23,17 +23,21 @@ T = TypeVar("T")
 
 @dataclass
 class Batch:
-    """What is scored: questions with their prompts' lengths in tokens, and unique completions (U) of them.
+    """What is scored: questions with their prompts' lengths in tokens and the temperatures of their groups, and unique
+    completions (U) of them.
 
     For each completion ``owners`` has the index of its question, ``places`` its group and its index in the group.
+    ``heard`` has, by the index of the group, the seconds of audio that its prompt holds and whether it was cut to them.
     """
 
     questions: list[Question] = field(default_factory=list)
     prompts: list[int] = field(default_factory=list)
+    temperatures: list[float] = field(default_factory=list)
     owners: list[int] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)
     tokens: list[tuple[int, ...]] = field(default_factory=list)
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it has no prompt
+    heard: dict[int, tuple[float, bool]] = field(default_factory=dict)
 
 
 class LogprobEngine:
@@ -64,6 +68,9 @@ class LogprobEngine:
             batch.tokens += [groups[g].completions[u].token_ids for u in kept[g]]
             batch.questions.append(question)
             batch.prompts.append(len(prompt.embeds))
+            if prompt.clip is not None:
+                batch.heard[g] = prompt.clip.seconds, prompt.clip.truncated
+            batch.temperatures.append(groups[g].temperature)
         return batch
 
     def logprobs(self, batch: Batch) -> list[torch.Tensor]:
@@ -104,7 +111,8 @@ class LogprobEngine:
         for piece, prompt in zip(pieces, prompts, strict=True):
             if not isinstance(prompt, EmbeddedPrompt):
                 raise UserError(f"a recording became unreadable while it was scored: {prompt}")
-            rows.append(SharedPrefix(prompt.embeds, [batch.tokens[u] for u in piece.completions]))
+            completions = [batch.tokens[u] for u in piece.completions]
+            rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question]))
         return rows
 
     def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:

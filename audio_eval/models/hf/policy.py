@@ -17,8 +17,9 @@ from audio_eval.models.hf import adapters
 from audio_eval.models.hf.batches import cut_batches
 from audio_eval.models.hf.checkpoint import load_checkpoint
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
-from audio_eval.models.hf.learner import METRICS, Learner
-from audio_eval.models.hf.logprobs import Batch, LogprobEngine
+from audio_eval.models.hf.learner import METRICS, Learner, Step, mini_batches
+from audio_eval.models.hf.logprobs import LogprobEngine
+from audio_eval.models.hf.merge import merge_adapter
 from audio_eval.models.hf.prefill import Prefills
 from audio_eval.models.hf.sampler import sample
 from audio_eval.models.hf.settings import EngineSettings
@@ -28,7 +29,8 @@ from audio_eval.questions import Question
 
 class HFPolicy:
     """A TrainablePolicy. ``batch_size`` is how many questions are sampled together at most, ``max_tokens`` the longest
-    completion where the sampling does not say. ``engine`` changes speed and memory only.
+    completion where the sampling does not say. ``engine`` changes speed and memory only. An ``adapter`` is merged into
+    the model, which with it is the unadapted one.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class HFPolicy:
         max_tokens: int = 64,
         revision: str | None = None,
         engine: EngineSettings | None = None,
+        adapter: str | None = None,
     ) -> None:
         self.name, self.batch_size, self.max_tokens = name, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._source, self._pinned, self._engine = source, revision, engine or EngineSettings()
+        self._source, self._pinned, self._adapter = source, revision, adapter
+        self._engine = engine or EngineSettings()
         self._dtype = _dtype(self._engine.dtype, self.device)
         # no bound method: without a reference cycle an unused model is freed at once
         self._precision = partial(_precision, self.device, self._dtype)
@@ -52,6 +56,8 @@ class HFPolicy:
     def _load(self, encoder: QuestionEncoder | None = None) -> None:
         """The unadapted model; ``encoder`` keeps the clips it has."""
         self.checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
+        if self._adapter:
+            self.checkpoint = merge_adapter(self.checkpoint, self._adapter, self._source)
         self.model, self.tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
         self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine)
         self.encoder.checkpoint = self.checkpoint
@@ -124,6 +130,23 @@ class HFPolicy:
         tokens = (*ids, self.tokenizer.eos_token_id)
         return Group(question, (Completion(text, tokens),), (1,))
 
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups with their completions' log-probabilities; a question's prompt is forwarded once for all of them.
+
+        ``token_budget`` and ``logits_chunk`` are those of the training, or the default ones before it begins.
+        """
+        batch = self._scorer.batch(groups, [range(len(group.completions)) for group in groups])
+        scored = dict(zip(batch.places, self._scorer.logprobs(batch), strict=True))
+        found = []
+        for g, group in enumerate(groups):
+            rows = [scored.get((g, u), torch.zeros(0)).tolist() for u in range(len(group.completions))]
+            completions = tuple(replace(c, logprobs=tuple(r)) for c, r in zip(group.completions, rows, strict=True))
+            seconds, truncated = batch.heard.get(g, (0.0, False))
+            whole = replace(group, completions=completions, audio_seconds=seconds, truncated=truncated)
+            error = batch.failed.get(group.question.id)
+            found.append(whole if error is None else Group(group.question, (), (), error=error))
+        return found
+
     def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:
         """Self-certainty (U,) of each group's completions under the current weights; 0 for a completion of no tokens.
 
@@ -153,41 +176,51 @@ class HFPolicy:
         self._learner = Learner(self._scorer, training, list(self._names), self.max_tokens)
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
-        """Optimizer steps on the groups. A group whose advantages are all zero counts in the means and costs nothing,
-        unless there is a KL penalty (``beta``) or an entropy bonus (``entropy_coef``), which apply to it as well.
-        Metrics are the learner's, ``grad_norm``, ``oom_retries`` and ``truncated``, the share of completions that were
-        cut at max_tokens.
+        """Optimizer updates on the groups. A group whose advantages are all zero counts in the means and costs nothing,
+        unless there is a KL penalty (``beta``) or an entropy bonus (``entropy_coef``), which apply to it as well. A
+        mini-batch in which nothing has a gradient makes no update.
+
+        Metrics are the learner's and ``grad_norm``, means over the mini-batches of the last pass; ``updates``, the
+        number of optimizer updates; ``oom_retries``; ``truncated``, the share of completions cut at max_tokens.
         """
         training, learner, optimizer = self._training, self._learner, self._optimizer
         assert training is not None and learner is not None and optimizer is not None, "begin_training comes first"
         for parameters in optimizer.param_groups:
             parameters["lr"] = training.lr * lr_scale
-        retries, step = self._scorer.budget.retries, learner.gather(groups, advantages)
-        batch = step.batch
-        stats = dict.fromkeys((*METRICS, "grad_norm", "oom_retries"), 0.0) | {"truncated": step.truncated}
-        if not batch.tokens:
-            return Update(stats, batch.failed)
+        retries = self._scorer.budget.retries
+        parts = [learner.gather(*part) for part in mini_batches(groups, advantages, training.mini_batch)]
+        failed = {id_: why for part in parts for id_, why in part.batch.failed.items()}
+        drawn, cut = sum(part.totals.completions for part in parts), sum(part.truncated for part in parts)
+        stats = dict.fromkeys((*METRICS, "grad_norm", "oom_retries", "updates"), 0.0)
+        stats["truncated"] = cut / max(drawn, 1)
+        parts = [part for part in parts if part.batch.tokens]
+        if not parts:
+            return Update(stats, failed)
         self._prefills.drop()
-        reference = self._score_reference(batch) if training.beta > 0 else None
-        old = self._scorer.logprobs(batch) if training.inner_updates > 1 else None
+        updates = training.inner_updates * len(parts)
+        references = self._score_references(parts) if training.beta > 0 else [None] * len(parts)
+        olds = [self._scorer.logprobs(part.batch) if updates > 1 else None for part in parts]
         for _ in range(training.inner_updates):
-            stats |= learner.backward(step, old, reference)
-            norm = torch.nn.utils.clip_grad_norm_(list(self._names), training.max_grad_norm)
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-            stats["grad_norm"] = float(norm)
-        stats["oom_retries"] = float(self._scorer.budget.retries - retries)
-        return Update(stats, batch.failed)
+            found = []
+            for part, old, reference in zip(parts, olds, references, strict=True):
+                found.append(learner.backward(part, old, reference))
+                norm = torch.nn.utils.clip_grad_norm_(list(self._names), training.max_grad_norm)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                found[-1]["grad_norm"] = float(norm)
+        stats |= {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+        stats |= {"updates": float(updates), "oom_retries": float(self._scorer.budget.retries - retries)}
+        return Update(stats, failed)
 
-    def _score_reference(self, batch: Batch) -> list[torch.Tensor]:
+    def _score_references(self, parts: Sequence[Step]) -> list[list[torch.Tensor]]:
         """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""
         if self._peft is not None:
             with self._peft.disable_adapter():
-                return self._scorer.logprobs(batch)
+                return [self._scorer.logprobs(part.batch) for part in parts]
         own = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
         self._assign(self._reference)
         try:
-            return self._scorer.logprobs(batch)
+            return [self._scorer.logprobs(part.batch) for part in parts]
         finally:
             self._assign(own)
 

@@ -65,7 +65,7 @@ def sample(
         index = np.flatnonzero(live).tolist()
         rows = [rows[i] for i in index]
         branches.advance([parents[i] for i in index], [tokens[i] for i in index])
-    return [_group(question, counted) for question, counted in zip(questions, done, strict=True)]
+    return [_group(question, counted, sampling) for question, counted in zip(questions, done, strict=True)]
 
 
 class Endings:
@@ -91,7 +91,8 @@ class Endings:
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
 
-def _group(question: Question, counted: Counted) -> Group:
+def _group(question: Question, counted: Counted, sampling: Sampling) -> Group:
     """The most frequent first."""
     ordered = sorted(counted, key=lambda pair: (-pair[1], pair[0].token_ids))
-    return Group(question, tuple(c for c, _ in ordered), tuple(n for _, n in ordered))
+    completions, counts = tuple(c for c, _ in ordered), tuple(n for _, n in ordered)
+    return Group(question, completions, counts, temperature=sampling.temperature or 1.0)

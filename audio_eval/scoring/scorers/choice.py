@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from audio_eval.scoring.choice import parse_choice
-from audio_eval.scoring.extraction import answer_text
+from audio_eval.scoring.extraction import answer_text, tagged
 from audio_eval.scoring.rules import RULES
 from audio_eval.scoring.scorer import ScoredItem, Scorer
-from audio_eval.scoring.scores import Score
+from audio_eval.scoring.scores import Score, Unread
 
 
 class Choice(Scorer):
     """The ``choice`` rule; beside it the official rule, which is given the response without its <answer> tags."""
 
-    name, version = "choice", "2"
+    name, version = "choice", "3"
     closed = True
     unscored = "answers are hidden: see submission.json"
 
@@ -28,6 +28,7 @@ class Choice(Scorer):
             outcome=verdict.outcome,
             answered=choice is not None,
             why=verdict.why,
+            unread=_unread(item, response) if choice is None else None,
             choice=choice,
             official=official,
             groups=dict(item.groups),
@@ -36,3 +37,10 @@ class Choice(Scorer):
     def gold(self, item: ScoredItem) -> str:
         """The answer in tags."""
         return f"<answer>{item.answer}</answer>"
+
+
+def _unread(item: ScoredItem, response: str) -> Unread:
+    """Why no option was read. Tags count only where the prompt asks for them."""
+    if item.tagged and tagged(response) is None:
+        return "no tags"
+    return "not an option" if response.strip() else "empty"

@@ -20,7 +20,8 @@ class Unscored(Scorer):
             id=item.id,
             answer=item.answer,
             outcome="excluded",
-            answered=bool(final_answer(response)),
+            answered=(said := bool(final_answer(response))),
             why="not judged",
+            unread=None if said else "empty",
             groups=dict(item.groups),
         )

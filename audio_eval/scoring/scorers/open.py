@@ -16,7 +16,7 @@ from audio_eval.scoring.scores import Score
 class Open(Scorer):
     """Correct by ``contains_em``; also BLEU, ROUGE-L, exact match, an embedding's similarity, a judge's grade."""
 
-    name, version = "contains_em", "1"
+    name, version = "contains_em", "2"
     asks_judge = True
     measures: ClassVar = {"bleu": 100.0, "rouge_l": 100.0, "exact": 100.0, "similarity": 100.0, "grade": 10.0}
 
@@ -27,8 +27,9 @@ class Open(Scorer):
             id=item.id,
             answer=item.answer,
             outcome=verdict.outcome,
-            answered=bool(final_answer(response)),
+            answered=(said := bool(final_answer(response))),
             why=verdict.why,
+            unread=None if said else "empty",
             measures={"bleu": found.bleu, "rouge_l": found.rouge_l, "exact": float(found.exact)},
             groups=dict(item.groups),
         )

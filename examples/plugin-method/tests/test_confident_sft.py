@@ -38,6 +38,9 @@ class ScriptedPolicy:
     def encode(self, question, text):
         return group(question, {text: 1})
 
+    def logprobs(self, groups):
+        raise NotImplementedError("nothing here asks for it")
+
     def begin_training(self, training, seed):
         self.training = training
 

@@ -13,7 +13,7 @@ import torch
 from transformers import WhisperFeatureExtractor
 
 from audio_eval.audio import AudioRef
-from audio_eval.models.hf.features import Features, features_of, frames_by_header
+from audio_eval.models.hf.features import Features, features_of, promised_frames
 
 
 class Family(ABC):
@@ -78,8 +78,8 @@ class Family(ABC):
         return features_of(audio, extractor, self.max_seconds, self.tail)
 
     def frames(self, extractor: Any, audio: AudioRef) -> int:
-        """How many feature frames a clip has, from its header; 0 where the header cannot be read."""
-        return frames_by_header(audio, extractor, self.max_seconds)
+        """How many feature frames a clip has, found without decoding it; 0 where it cannot be read."""
+        return promised_frames(audio, extractor, self.max_seconds)
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """Embeddings that a clip of so many frames takes in the prompt: 25 per second."""

@@ -6,7 +6,6 @@ unclear vote is likely to be wrong, so such a question is left out.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -19,7 +18,7 @@ from audio_eval.models.policy import Policy
 from audio_eval.questions import Question
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.labels import Voting, vote_labels
-from audio_eval.rl.loop import batch_at, train
+from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.session import Session
 from audio_eval.rl.settings import SMALL_MODEL, Updates
 from audio_eval.rl.teach import Lesson, teach
@@ -57,7 +56,7 @@ class ConfidentSft(Method):
     def cost(self, adapted: int, scored: int, labelled: int) -> Cost:
         """At most: as if every vote were clear."""
         c = self.config
-        steps = math.ceil(c.epochs * adapted / c.batch_size)
+        steps = steps_of(c.epochs, adapted, c.batch_size)
         return Cost(votes=c.votes * adapted, steps=steps, trained=steps * c.batch_size, answers=scored)
 
     def adapt(self, policy: Policy, questions: Sequence[Question], run: Session) -> None:
@@ -76,4 +75,4 @@ class ConfidentSft(Method):
             found.metrics["confidence"] = float(np.mean([votes[q.id].confidence for q in batch]))
             return found
 
-        train(policy, c, math.ceil(c.epochs * len(kept) / c.batch_size), experience, run)
+        train(policy, c, steps_of(c.epochs, len(kept), c.batch_size), experience, run)

@@ -1,0 +1,127 @@
+"""Run directories -> runs: read the finished ones, with what the statistics need of each item."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audio_eval.errors import UserError
+from audio_eval.runlog import ResultRow, RunLog
+from audio_eval.scoring.statistics import Outcome
+
+# Only with the recordings: in an audio ablation it is a row like any other.
+BASELINE = "direct"
+# The first is written at the end of a run; the others are there from its beginning.
+_FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One finished run; ``outcomes`` is empty where the answers are hidden, ``commit`` is that of the code."""
+
+    name: str
+    summary: ResultRow
+    outcomes: tuple[Outcome, ...] = ()
+    commit: str | None = None
+
+    @property
+    def comparable(self) -> Hashable:
+        """What must be equal for two numbers to be compared."""
+        s = self.summary
+        return s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision, s.audio_revision, s.graders
+
+    @property
+    def baseline(self) -> bool:
+        """Whether others are compared with it."""
+        return self.summary.method == BASELINE and self.summary.audio is None
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """What must be said of how it was made."""
+        s, tags = self.summary, list(self.summary.tags)
+        if s.trained_on and not any(tag.startswith("trained on") and "scored item" not in tag for tag in tags):
+            on_test = s.trained_on in ("same", s.task, f"{s.task}:test")
+            tags.append("trained on the test labels" if on_test else f"trained on {s.trained_on}")
+        return tuple(dict.fromkeys(tags))
+
+    @property
+    def key(self) -> Hashable:
+        """What the seeds of one row share."""
+        s = self.summary
+        items = frozenset(outcome.id for outcome in self.outcomes)
+        return self.comparable, s.method, s.n, items, s.trained_on, self.tags, repr(sorted(s.settings.items()))
+
+
+def accuracy(outcomes: Sequence[Outcome]) -> float:
+    """Percent of the items that are right."""
+    return 100.0 * sum(outcome.correct for outcome in outcomes) / len(outcomes)
+
+
+def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
+    """Read the run directories among and below ``paths``; returns them and one message for each that was left out.
+
+    Left out are runs that have not finished, that cannot be read, and exact repeats of another run. Raises UserError
+    for a path that does not exist.
+    """
+    runs: dict[Hashable, Run] = {}
+    messages: list[str] = []
+    folders: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        if not path.is_dir():
+            raise UserError(f"no folder '{path}': give run directories, or a folder that holds some.")
+        found = list(_run_folders(path)) or [path]
+        folders.update({folder.resolve(): folder for folder in found})
+    for resolved, folder in sorted(folders.items()):
+        if not RunLog(folder).finished:
+            messages.append(f"{folder}: not finished, no result.json; left out.")
+            continue
+        try:
+            run = _load_run(folder, resolved.name)
+        except UserError as error:  # it names the file
+            messages.append(f"{' '.join(str(error).split())} Left out.")
+        except (ValueError, OSError) as error:
+            reason = " ".join(str(error).split())
+            messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
+        else:
+            same = (run.key, run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
+            if (first := runs.setdefault(same, run)) is not run:
+                messages.append(f"{folder}: the same as {first.name}; left out.")
+    return list(runs.values()), messages
+
+
+def _run_folders(path: Path) -> Iterator[Path]:
+    """The run directories at and below ``path``, not looking inside one."""
+    for folder, below, files in os.walk(path):
+        if _FINISHED in files or any(name in files for name in _STARTED):
+            below.clear()
+            yield Path(folder)
+
+
+def _load_run(folder: Path, name: str) -> Run:
+    """Read one run. Raises UserError where its files are damaged or of another version, ValueError where they do not
+    belong together.
+    """
+    log = RunLog(folder)
+    summary, environment = log.result().audio_eval, log.environment()
+    commit = environment.commit if environment else None
+    if summary.accuracy is None:
+        return Run(name, summary, commit=commit)
+    scores = [score for score in log.scores.read() if score.outcome != "excluded"]
+    recordings = {question.id: question.audio_sha256 for question in log.questions.read()}
+    confidences = log.confidences()
+    outcomes = tuple(
+        Outcome(
+            score.id, score.outcome == "correct", score.answered, recordings.get(score.id), score.unread,
+            confidences.get(score.id),
+        )
+        for score in scores
+    )  # fmt: skip
+    if len({outcome.id for outcome in outcomes}) != len(outcomes):
+        raise ValueError("scores.jsonl holds an item twice")
+    if not outcomes or len(outcomes) != summary.n:
+        raise ValueError(f"scores.jsonl has {len(outcomes)} items, result.json says n = {summary.n}")
+    if abs((found := accuracy(outcomes)) - summary.accuracy) > 0.051:  # one decimal is enough
+        raise ValueError(f"scores.jsonl makes {found:.2f} %, result.json says {summary.accuracy:.2f} %")
+    return Run(name, summary, outcomes, commit)

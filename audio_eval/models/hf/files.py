@@ -1,0 +1,91 @@
+"""The files of a checkpoint that decide what it says: which they are, what they hold, and which may not be there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from pathlib import Path
+
+from audio_eval.cache import kept_digest
+from audio_eval.errors import UserError
+
+# Fetched from the hub; never *.pt, *.bin: these are pickles, which can run code.
+PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+LORA = "adapter_model.safetensors"  # peft's own name, beside ADAPTER_CONFIG
+FULL = "adapter_full.safetensors"  # fully tuned weights, under the model's own names
+ADAPTER_CONFIG = "adapter_config.json"
+TRAINED_FROM = "trained_from"  # metadata of an adapter: the fingerprint of the weights that it belongs to
+_READ = (
+    "*.safetensors", "config.json", "generation_config.json", "preprocessor_config.json", "chat_template.*",
+    "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "*.model",
+)  # fmt: skip
+_DIGITS = 16  # hex digits of a fingerprint
+
+
+def check_files(source: str, folder: Path) -> None:
+    """``UserError`` for a folder that is no checkpoint, that has no safetensors, or that holds an adapter as well.
+
+    transformers would attach the adapter unasked, and training would then replace it.
+    """
+    adapters = [name for name in (ADAPTER_CONFIG, LORA, FULL) if (folder / name).is_file()]
+    if not (folder / "config.json").is_file():
+        hint = f"it holds an adapter: --model BASE --adapter '{source}'" if adapters else "give that of a checkpoint"
+        raise UserError(f"'{source}' is a folder without config.json: {hint}.")
+    if adapters:
+        raise UserError(
+            f"'{source}' holds an adapter ({adapters[0]}) beside the model, and which of them is meant is not clear: "
+            "move the adapter into a folder of its own; --adapter FOLDER then evaluates the model with it."
+        )
+    if not any(folder.glob("*.safetensors")):
+        pickles = sorted(path.name for pattern in ("*.bin", "*.pt", "*.pth") for path in folder.glob(pattern))
+        what = f"{pickles[0]} is a pickle, which can run code and is never read" if pickles else "there are no weights"
+        raise UserError(
+            f"'{source}' has no *.safetensors ({what}): save the model again with transformers' save_pretrained, "
+            "which writes safetensors."
+        )
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """The sha256 of each file of a checkpoint that decides what the model says, by name."""
+    names = {path.name for pattern in _READ for path in folder.glob(pattern) if path.is_file()}
+    return {name: kept_digest(folder / name) for name in sorted(names)}
+
+
+def fingerprint(files: Mapping[str, str], suffix: str = "") -> str:
+    """16 hex digits for the contents of files given by name and sha256; only of those whose name ends in ``suffix``."""
+    told = sorted((name, digest) for name, digest in files.items() if name.endswith(suffix))
+    return sha256(json.dumps(told).encode()).hexdigest()[:_DIGITS]
+
+
+def revision_of(folder: Path) -> str:
+    """The hub's commit for a snapshot; else "local-" and a fingerprint of all that the checkpoint's files hold."""
+    return folder.name if folder.parent.name == "snapshots" else f"local-{fingerprint(digests(folder))}"
+
+
+def adapter_folder(adapter: str) -> Path:
+    """The folder that holds an adapter's files: ``adapter`` itself, or the last checkpoint of a run directory."""
+    given = Path(adapter).expanduser()
+    steps = [*given.glob("step-*"), *given.glob("adapt/step-*")]
+    for folder in (given, *sorted(steps, key=lambda path: path.name, reverse=True)):
+        if folder.suffix != ".tmp" and ((folder / LORA).is_file() or (folder / FULL).is_file()):
+            return folder
+    pickled = f" ({pickles[0].name} is a pickle, which is never read)" if (pickles := [*given.glob("*.bin")]) else ""
+    raise UserError(
+        f"--adapter: '{adapter}' holds neither {LORA} nor {FULL}{pickled}: give an adapter's folder, or the directory "
+        "of a run that trained."
+    )
+
+
+def adapter_name(adapter: str) -> str:
+    """How tables call it: by the folder that was given, or by the run that a checkpoint belongs to."""
+    folder = Path(adapter).expanduser().resolve()
+    if folder.name.startswith("step-"):
+        folder = folder.parent
+    return folder.parent.name if folder.name == "adapt" else folder.name
+
+
+def adapter_digests(adapter: str) -> dict[str, str]:
+    """The sha256 of the adapter's files, by name."""
+    folder = adapter_folder(adapter)
+    return {name: kept_digest(folder / name) for name in (LORA, ADAPTER_CONFIG, FULL) if (folder / name).is_file()}

@@ -1,0 +1,82 @@
+"""Denied and uncertain clauses: what is mentioned in one ("there is no dog", "not sure whether it is B") names nothing.
+
+A text is cut into clauses. A mention is denied by a negation, an exclusion or a doubt before it in its clause ("rather
+than a dog"), by a predicate that follows it ("a dog can be ruled out"), and by a question mark at the end of its
+sentence. Mentions are masked while this is decided: an option such as "No music" denies nothing by its own words.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+
+from audio_eval.scoring import denial_words as words
+from audio_eval.scoring.denial_words import FILLER, MASK
+from audio_eval.scoring.normal import UNSPACED
+
+Span = tuple[int, int]
+
+_WORD = re.compile(rf"[^\W{UNSPACED}]+")
+_UNSPACED = re.compile(rf"[{UNSPACED}]")
+_REACH = 300  # characters of a clause that are looked at, so that a text in a loop takes no time
+
+
+def denied(text: str, spans: Sequence[Span], masked: Sequence[Span] = ()) -> list[bool]:
+    """Whether the mention at each span of a case-folded text stands in a denied or uncertain clause.
+
+    Spans are in order and do not overlap. What stands at ``masked`` is no denial either.
+    """
+    if not spans or not _may_deny(text):
+        return [False] * len(spans)
+    hidden = _masked(text, [*spans, *masked])
+    marks = list(words.BOUNDARY.finditer(hidden))
+    begins, ends = [0, *(mark.end() for mark in marks)], [*(mark.start() for mark in marks), len(hidden)]
+    sentences = [mark for mark in marks if mark["end"]]
+    found = []
+    for start, stop in spans:
+        before = hidden[max(begins[bisect_right(begins, start) - 1], start - _REACH) : start]
+        after = hidden[stop : min(ends[bisect_left(ends, stop)], stop + _REACH)]
+        sentence = max((mark.end() for mark in sentences if mark.end() <= start), default=0)
+        closing = next((mark["end"] for mark in sentences if mark.start() >= stop), "")
+        found.append(
+            closing in ("?", "\uff1f")
+            or words.BEFORE.search(before, _main(before)) is not None
+            or words.CONTRARY.search(hidden[max(sentence, start - _REACH) : start]) is not None
+            or words.AFTER.match(after) is not None
+            or (_UNSPACED.search(after) is not None and words.AFTER_UNSPACED.match(after) is not None)
+        )
+    for place in range(len(spans) - 2, -1, -1):  # what is said of the last of a list is said of all
+        if found[place + 1] and words.JOINED.fullmatch(hidden, spans[place][1], spans[place + 1][0]):
+            found[place] = True
+    return found
+
+
+def denied_before(text: str) -> bool:
+    """Whether what follows this case-folded text stands in a clause that it denies; a colon begins a clause here."""
+    text = re.split(r"(?<!not):", text)[-1]
+    return denied(f"{text} {MASK}", [(len(text) + 1, len(text) + 2)])[0]
+
+
+def _main(clause: str) -> int:
+    """Where the clause begins behind a preliminary one."""
+    preliminary = words.PRELIMINARY.match(clause)
+    return preliminary.end() if preliminary else 0
+
+
+def _may_deny(text: str) -> bool:
+    """The cheap test before all others."""
+    found = set(_WORD.findall(text))
+    if not found.isdisjoint(words.WORDS) or words.CHARACTERS.search(text):
+        return True
+    return any(word.startswith(words.STEMS) for word in found)
+
+
+def _masked(text: str, spans: Sequence[Span]) -> str:
+    """The text with mentions and phrases replaced by as many characters."""
+    shown = list(text)
+    for start, stop in spans:
+        shown[start:stop] = MASK * (stop - start)
+    text = "".join(shown)
+    text = words.HARMLESS.sub(lambda phrase: FILLER * len(phrase[0]), text)
+    return words.AS_NOT.sub(lambda phrase: "not" + FILLER * (len(phrase[0]) - 3), text)
