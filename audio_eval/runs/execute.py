@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from audio_eval.errors import NotHere, UserError
@@ -18,6 +19,7 @@ from audio_eval.runlog.records import CurvePoint, Notes, ResponseRecord
 from audio_eval.runs.environment import environment
 from audio_eval.runs.identity import check_same, identify, in_order
 from audio_eval.runs.inputs import Inputs, Loader, question_records
+from audio_eval.runs.overlap import learned_by_adapter
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.scoring.graders import Graders
 from audio_eval.store import lock_dir
@@ -80,6 +82,10 @@ class Executor:
             inputs = in_order(inputs, check_same(log, inputs.spec, identity))
         else:
             log.write_identity(identity)
+        if inputs.spec.adapter:
+            scored_on = {question.id for question in inputs.scored_on}
+            known = learned_by_adapter(inputs.spec.adapter, identity, scored_on)
+            inputs = replace(inputs, overlap=(*inputs.overlap, *known))
         for tag in inputs.overlap:
             if (inputs.task.label, tag) not in self._warned:  # once for all methods and seeds
                 self.progress.warn(f"{inputs.task.label}: {tag}; every table will say so.")

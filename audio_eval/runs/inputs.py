@@ -17,7 +17,7 @@ from audio_eval.runlog import RunSpec
 from audio_eval.runlog.records import QuestionRecord
 from audio_eval.runlog.spec import NO_TRAIN_TASK, AudioAblation
 from audio_eval.runs import ablation
-from audio_eval.runs.overlap import shared
+from audio_eval.runs.overlap import shared, tag
 from audio_eval.seeding import stream
 from audio_eval.task import Task, load_task
 
@@ -158,7 +158,7 @@ class Loader:
             uses.append(("adapted on", adapted, inputs.adapted_on))
         for verb, learned, learned_from in uses:
             if both := shared(inputs.recorded, inputs.scored_on, learned, learned_from):
-                yield f"{verb} {len(both)} scored item{'s' * (len(both) > 1)}"
+                yield tag(verb, both)
 
     def _heard(self, spec: RunSpec, name: str, limit: int | None = None) -> Task:
         return self._ablated(spec.audio, spec.seed, self._recorded(spec, name, limit))

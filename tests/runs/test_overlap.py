@@ -115,3 +115,19 @@ def test_what_is_adapted_on_without_labels_is_said_too(
 
 def results(runs: Path) -> list[dict[str, Any]]:
     return [read_json(path)["audio_eval"] for path in sorted(runs.glob("*/result.json"))]
+
+
+@pytest.mark.parametrize(
+    ("apart", "tags"), [([], [f"adapter trained on {ITEMS} scored items"]), (["--holdout", "0.6"], [])]
+)
+def test_an_adapter_brings_along_what_it_has_learned_from(
+    places: tuple[Path, Path], tmp_path: Path, apart: list[str], tags: list[str]
+) -> None:
+    """With the same --holdout it is scored on the items that it has not seen."""
+    common = ["--model", "tiny-omni", "--tasks", "mmar", "--data-dir", str(places[0]), *apart]
+    trained = ["--method", "aqa_ttrl", "--method-args", "votes=2,steps=1,batch_size=4,tune=lora"]
+    assert main([*common, *trained, "--output", str(tmp_path / "trained")]) == 0
+    (run,) = (path.parent for path in (tmp_path / "trained").glob("*/result.json"))
+    assert main([*common, "--adapter", str(run), "--output", str(tmp_path / "runs")]) == 0
+    (row,) = results(tmp_path / "runs")
+    assert row["tags"] == tags
