@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import audio_eval
 from audio_eval.doctor.child import in_child
-from audio_eval.doctor.finding import Finding
+from audio_eval.doctor.finding import Finding, State
 
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
@@ -58,26 +58,20 @@ def dependencies(main_job_runs: bool) -> Iterator[Finding]:
 
     What the main job does without is a warning, which is known where it was seen to run.
     """
-    wanted = required()
-    unknown = {requirement.name: installed(requirement) for requirement in wanted}
-    broken = imports([name for name, now in unknown.items() if now])
-    broken |= {name: "not installed" for name, now in unknown.items() if not now}
+    wanted = {requirement.name: requirement for requirement in required()}
+    now = {name: found for name, requirement in wanted.items() if (found := installed(requirement))}
+    broken = imports(list(now)) | {name: "not installed" for name in wanted if name not in now}
     for name, why in sorted(broken.items()):
-        (requirement,) = (r for r in wanted if r.name == name)
-        yield Finding(f"dependency {name}", "warning" if main_job_runs else "failed", why, _mended(requirement, why))
-    good, pins = [r for r in wanted if r.name not in broken], pinned()
-    outside = [r for r in good if not r.specifier.contains(unknown[r.name] or "", prereleases=True)]
-    for requirement in outside:
-        yield Finding(
-            f"dependency {requirement.name}", "warning",
-            f"{unknown[requirement.name]} is outside the tested window {requirement.specifier}",
-            f"python -m pip install '{requirement}'",
-        )  # fmt: skip
-    others = [f"{r.name} {unknown[r.name]} ({pins[_plain(r.name)]})" for r in good if _differs(r, unknown, pins)]
-    untested = f"; another version than CI's (in brackets): {', '.join(others)}" if others else ""
-    if len(good) > len(outside):
-        detail = f"{len(good) - len(outside)} of {len(wanted)} import and are in the tested window{untested}"
-        yield Finding("dependencies", "ok", detail)
+        state: State = "warning" if main_job_runs else "failed"
+        yield Finding(f"dependency {name}", state, why, _mended(wanted[name], why))
+    outside = [name for name in now if not wanted[name].specifier.contains(now[name], prereleases=True)]
+    for name in outside:
+        detail = f"{now[name]} is outside the tested window {wanted[name].specifier}"
+        yield Finding(f"dependency {name}", "warning", detail, f"python -m pip install '{wanted[name]}'")
+    good, pins = [name for name in now if name not in {*broken, *outside}], pinned()
+    others = [f"{n} {now[n]} ({pins[_plain(n)]})" for n in good if _differs(now[n], pins.get(_plain(n)))]
+    untested = f"; not the version that CI runs (in brackets): {', '.join(others)}" if others else ""
+    yield Finding("dependencies", "ok", f"{len(good)} of {len(wanted)} import and are in the tested window{untested}")
 
 
 def extras() -> Iterator[Finding]:
@@ -167,11 +161,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _differs(requirement: Requirement, now: dict[str, str | None], pins: dict[str, str]) -> bool:
-    from packaging.version import Version
-
-    pin = pins.get(_plain(requirement.name))
-    return pin is not None and Version(now[requirement.name] or "0").public != pin
+def _differs(now: str, pin: str | None) -> bool:
+    """Whether a version is another one than CI's; "+cpu" and the like say how it was built."""
+    return pin is not None and now.partition("+")[0] != pin
 
 
 def _modules(name: str) -> list[str]:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from audio_eval.doctor import machine
 from audio_eval.doctor.checks import alone
-from audio_eval.doctor.child import in_child
+from audio_eval.doctor.child import Told, in_child
 from audio_eval.doctor.decoders import decoders
 from audio_eval.doctor.finding import Finding
 from audio_eval.doctor.hub import hub
@@ -94,6 +95,37 @@ def test_a_read_only_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_is_measured() -> None:
     [found] = memory()
     assert "GiB available" in found.detail
+
+
+GIB = 1 << 30
+
+
+def test_a_gpu_and_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told([["2.13.0", "13.0", [["NVIDIA H100", 70 * GIB, 80 * GIB]]]], None)
+    monkeypatch.setattr(machine, "in_child", lambda *_: told)
+    monkeypatch.setattr(machine, "COMPANIONS", ())
+    build, gpu = machine.torch()
+    assert build == Finding("torch", "ok", "2.13.0, built for CUDA 13.0")
+    assert gpu == Finding("gpu", "ok", "NVIDIA H100: 70.0 of 80.0 GiB free")
+
+
+@pytest.mark.parametrize(
+    ("cuda", "there", "state", "says"),
+    [
+        (None, [], "ok", "none"),
+        ("13.0", [], "ok", "none"),
+        (None, ["nvidia0", "nvidiactl"], "warning", "1 GPUs are here, and torch is built for the CPU"),
+        ("13.0", ["nvidia0", "nvidia1"], "warning", "2 GPUs are here, and torch can use none"),
+    ],
+)
+def test_gpus_that_torch_does_not_see(
+    cuda: str | None, there: list[str], state: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "in_child", lambda *_: Told([["2.13.0", cuda, []]], None))
+    monkeypatch.setattr(machine, "COMPANIONS", ())
+    monkeypatch.setattr(Path, "glob", lambda self, pattern: map(Path, there))
+    _, gpu = machine.torch()
+    assert gpu.state == state and says in gpu.detail and bool(gpu.mend) == (state == "warning")
 
 
 def test_a_hub_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
