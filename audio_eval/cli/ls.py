@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 KINDS = ("tasks", "groups", "models", "methods", "prompts")
@@ -29,6 +30,8 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("--counts needs a task: audio-eval ls mmau_test_mini --counts --data-dir D.")
     if args.what == "methods":
         return _all_methods()
+    if args.what == "models":
+        return _all_models()
     rows = {"tasks": _tasks, "groups": _groups, "models": _models, "methods": _methods, "prompts": _prompts}
     for what in [args.what] if args.what else KINDS:
         print(what)
@@ -90,6 +93,27 @@ def _all_methods() -> int:
         print(f"  {name}  {found if broken else found.summary}")
         for line in [] if broken else overview(found):
             print(f"    {line}")
+    return 0
+
+
+def _all_models() -> int:
+    """Every model with what is recorded of it; what is not is said to be so."""
+    from tabulate import tabulate
+
+    from audio_eval.models.catalog import ModelEntry
+
+    columns = ("name", "hub id", "revision", "parameters", "window", "licence", "backend")
+    rows, broken = [], []
+    for name, entry in sorted(_loaded("models", "model"), key=lambda row: row[0]):
+        if isinstance(entry, ModelEntry):
+            known = (entry.parameters, entry.window and f"{entry.window:g} s", entry.licence)
+            home = "in the package" if Path(entry.source).is_absolute() else entry.source
+            revision = entry.revision or ("latest" if home == entry.source else "that of the package")
+            rows.append((name, home, revision, *(value or "not recorded" for value in known), entry.backend))
+        else:
+            broken.append(f"{name}  {entry if isinstance(entry, str) else 'broken: it is no ModelEntry'}")
+    table = tabulate(rows, columns, tablefmt="plain", disable_numparse=True)
+    print("models", *(f"  {line.rstrip()}" for line in [*table.splitlines(), *broken]), sep="\n")
     return 0
 
 

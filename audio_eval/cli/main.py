@@ -9,13 +9,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from audio_eval import __version__
-from audio_eval.cli import leaderboard, ls, resume, run, score, validate
+from audio_eval.cli import doctor, leaderboard, ls, resume, run, score, validate
 from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
 from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
-COMMANDS = {"run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume}
+COMMANDS = {
+    "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume,
+    "doctor": doctor,
+}  # fmt: skip
 EPILOG = """examples:
   what there is
     audio-eval ls
@@ -75,7 +78,7 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; returns 0 when done, 1 for a mistake of the user, 130 when interrupted."""
+    """Run the command line: 0 when done, 1 for a mistake of the user, 2 for what a check found, 130 on Ctrl-C."""
     settle_threads()
     arguments = dashed(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):

@@ -72,7 +72,10 @@ def report(row: ResultRow) -> None:
             f"    gold answer is no option, so no response can be right: {len(strays)} items ({shown})", file=sys.stderr
         )
     if cut := row.notes.get("truncated"):
-        print(f"    longer than the model's window and cut: {len(cut)} items, {cut[0]} first", file=sys.stderr)
+        print(
+            f"    longer than the model's window and cut (--long-audio): {len(cut)} items, {cut[0]} first",
+            file=sys.stderr,
+        )
 
 
 def show(folders: list[Path], as_json: bool) -> None:

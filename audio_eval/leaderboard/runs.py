@@ -30,7 +30,10 @@ class Run:
     def comparable(self) -> Hashable:
         """What must be equal for two numbers to be compared."""
         s = self.summary
-        return s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision, s.audio_revision, s.graders
+        return (
+            s.model, s.model_revision, s.task, s.prompt, s.scorer, s.data_revision, s.audio_revision, s.long_audio,
+            s.graders,
+        )  # fmt: skip
 
     @property
     def baseline(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -12,6 +12,9 @@ from audio_eval.errors import UserError, explain, unknown
 from audio_eval.models.catalog import ModelEntry, find_model
 from audio_eval.models.policy import Policy
 from audio_eval.plugins import named
+
+# What becomes of a recording that is longer than the model's window: its beginning is heard, or the item fails.
+LongAudio = Literal["cut", "skip"]
 
 
 class BackendConfig(BaseModel):
@@ -27,6 +30,7 @@ class Limits:
     batch_size: int = 32  # questions that are sampled together
     max_tokens: int = 64  # longest completion, where the sampling does not say
     device: str | None = None  # "cpu", "cuda"; None: the backend chooses
+    long_audio: LongAudio = "cut"  # skip: a recording longer than the model's window fails with the reason
 
 
 @runtime_checkable
@@ -34,9 +38,10 @@ class Backend(Protocol):
     """The registered class is instantiated without arguments. Importing it loads nothing heavy.
 
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
-    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; and ``digests(entry)``, the sha256 by name of the
-    files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as for
-    ``locate``). Without it the policy's ``info.revision`` has to tell them apart.
+    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio = True``, if its policies know
+    their window and heed ``limits.long_audio``; and ``digests(entry)``, the sha256 by name of the files that decide
+    what the model says, which tell a run of these weights from one of others (``NotHere`` as for ``locate``). Without
+    it the policy's ``info.revision`` has to tell them apart.
     """
 
     name: str
@@ -96,6 +101,8 @@ def choose(
     found = find_backend(backend or entry.backend)
     config = configure(found, model_args or {})
     if revision := getattr(config, "revision", None):
+        if entry.revision not in (None, revision) and model.endswith(f"@{entry.revision}"):
+            raise UserError(f"--model '{model}' and --model-args revision={revision} name two revisions: give one.")
         entry = entry.model_copy(update={"revision": revision})
     if adapter:
         if not getattr(found, "takes_adapter", False):

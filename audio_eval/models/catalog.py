@@ -13,12 +13,18 @@ from audio_eval.plugins import named
 
 
 class ModelEntry(BaseModel):
-    """A named model: where its backend finds it, and which preset of each method suits it, if the method has one."""
+    """A named model: where its backend finds it, and which preset of each method suits it, if the method has one.
+
+    What is not recorded here (None) is said to be so; nothing is guessed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     source: str  # a folder, a hub id, or whatever else its backend takes
     summary: str
+    parameters: str | None = None  # how many, in words
+    window: float | None = None  # seconds of audio; a longer recording is cut, or as --long-audio says
+    licence: str | None = None  # of the weights
     backend: str = "hf"
     preset: str | None = None
     revision: str | None = None  # commit, branch or tag; None: the latest
@@ -33,19 +39,37 @@ class ModelEntry(BaseModel):
 TINY_OMNI = ModelEntry(
     source=str(Path(__file__).parent / "tiny_omni" / "checkpoint"),
     summary="embedded, 1.6 M parameters, the Qwen2.5-Omni thinker class; for demos and tests",
+    parameters="1.6 M",
+    window=300,
+    licence="Apache-2.0",
     preset="small",
 )
-QWEN25_OMNI_3B = ModelEntry(source="Qwen/Qwen2.5-Omni-3B", summary="thinker of Qwen2.5-Omni-3B (hub)")
-QWEN25_OMNI_7B = ModelEntry(source="Qwen/Qwen2.5-Omni-7B", summary="thinker of Qwen2.5-Omni-7B (hub)")
-QWEN2_AUDIO = ModelEntry(source="Qwen/Qwen2-Audio-7B-Instruct", summary="Qwen2-Audio-7B-Instruct (hub)")
+QWEN25_OMNI_3B = ModelEntry(
+    source="Qwen/Qwen2.5-Omni-3B", summary="thinker of Qwen2.5-Omni-3B (hub)", parameters="3 B", window=300
+)
+QWEN25_OMNI_7B = ModelEntry(
+    source="Qwen/Qwen2.5-Omni-7B", summary="thinker of Qwen2.5-Omni-7B (hub)", parameters="7 B", window=300
+)
+QWEN2_AUDIO = ModelEntry(
+    source="Qwen/Qwen2-Audio-7B-Instruct", summary="Qwen2-Audio-7B-Instruct (hub)", parameters="7 B", window=30
+)
 
 
 def find_model(model: str) -> ModelEntry:
-    """A named model, or an entry for a folder or a hub id (anything with a slash)."""
+    """A folder, else a named model or a hub id (anything with a slash), either with ``@revision`` behind it."""
     folder = Path(model).expanduser()
-    if "/" in model or folder.is_dir():
-        name = folder.resolve().name if folder.is_dir() else model
-        return ModelEntry(source=model, summary="given by path or hub id", name=name)
+    if folder.is_dir():
+        return ModelEntry(source=model, summary="given by path", name=folder.resolve().name)
+    base, at, revision = model.rpartition("@")
+    if at and base and (Path(base).expanduser().is_dir() or not model.startswith((".", "/", "~"))):
+        if not revision:
+            raise UserError(f"model '{model}': a commit, branch or tag is missing behind the '@'.")
+        entry = find_model(base)
+        if Path(entry.source).is_dir():
+            raise UserError(f"model '{model}': it is in a folder, which has no revisions; leave '@{revision}' out.")
+        return entry.model_copy(update={"name": model, "revision": revision})
+    if "/" in model:
+        return ModelEntry(source=model, summary="given by hub id", name=model)
     entry = named("models", "model", model)
     if not isinstance(entry, ModelEntry):
         raise UserError(f"model '{model}' is registered, but not as an audio_eval.models.catalog.ModelEntry.")

@@ -15,7 +15,8 @@ class ResultRow(Figures):
     """The ``audio_eval`` block: percents are 0 to 100, ``wall_s`` seconds.
 
     ``settings`` are the method's where they differ from its usual ones with this model. ``audio`` names an audio
-    ablation. ``accuracy`` is None where the answers are hidden or nobody has judged them; ``note`` says which.
+    ablation, ``long_audio`` what became of recordings beyond the model's window, where they were not cut. ``accuracy``
+    is None where the answers are hidden or nobody has judged them; ``note`` says which.
     """
 
     model: str
@@ -25,6 +26,7 @@ class ResultRow(Figures):
     samples: int | None
     wall_s: float | None
     audio: str | None = None
+    long_audio: str | None = None
     tags: list[str] = Field([])
     settings: dict[str, Any] = Field({})
     trained_on: str | None = None

@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from audio_eval.models.backends import LongAudio
+
 # What is heard in place of the recordings in an audio ablation: see audio_eval.runs.ablation.
 AudioAblation = Literal["silence", "shuffled", "none"]
 NO_TRAIN_TASK = (
@@ -48,6 +50,11 @@ class RunSpec(BaseModel):
     train_limit: int = Field(1000, ge=1, description="only the first N items of the training task")
     batch_size: int = Field(32, ge=1, description="questions sampled in one batch")
     max_tokens: int = Field(64, ge=1, description="longest completion, in tokens")
+    long_audio: LongAudio = Field(
+        "cut",
+        description="recordings longer than the model's window: cut (it hears the beginning, and the item is named; "
+        "default) or skip (not asked, counted as wrong)",
+    )
     device: str | None = Field(None, description="cpu or cuda; default: cuda where there is one")
     save_every: int = Field(1, ge=1, description="steps between checkpoints; the last step always has one")
     holdout: float = Field(0.0, ge=0, lt=1, description="score only this share of the items, and adapt on the rest")

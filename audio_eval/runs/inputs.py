@@ -111,7 +111,7 @@ class Loader:
     def policy(self, spec: RunSpec) -> Policy:
         """The unadapted policy."""
         if self._policy is None or self._policy[0] != self.policy_key(spec):
-            limits = Limits(spec.batch_size, spec.max_tokens, spec.device)
+            limits = Limits(spec.batch_size, spec.max_tokens, spec.device, spec.long_audio)
             self._policy = None  # two models need not fit into memory at once
             loaded = load_policy(spec.model, limits, spec.backend, spec.model_args, spec.adapter)
             self._policy = (self.policy_key(spec), loaded)
@@ -138,7 +138,10 @@ class Loader:
             files = repr(chosen.digests())
         except NotHere:
             files = ""
-        return chosen.entry, spec.backend, repr(spec.model_args), spec.batch_size, spec.max_tokens, spec.device, files
+        return (
+            chosen.entry, spec.backend, repr(spec.model_args), spec.batch_size, spec.max_tokens, spec.device,
+            spec.long_audio, files,
+        )  # fmt: skip
 
     def _labelled(self, spec: RunSpec, name: str) -> Task:
         """The training task with its own recordings."""

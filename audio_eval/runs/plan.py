@@ -42,6 +42,8 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
                   **parse_args(flags.get("model_args") or "", "--model-args")}  # fmt: skip
     chosen_model = choose(model, merged.get("backend"), model_args, merged.get("adapter"))
     entry, backend = chosen_model.entry, chosen_model.backend
+    if merged.get("long_audio", "cut") != "cut" and not getattr(backend, "takes_long_audio", False):
+        raise UserError(f"backend '{backend.name}' does not know its models' windows: leave --long-audio out.")
     classes = {name: method_class(name) for name in methods}
     typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
     own, asked = per_method(typed, {name: cls.name for name, cls in classes.items()}, classes)

@@ -32,6 +32,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
         "wall_s": round(sum(sitting.charged for sitting in log.sittings.read()), 2),
         "audio": spec.audio,
+        "long_audio": None if spec.long_audio == "cut" else spec.long_audio,
         "tags": [*tags(spec, method), *inputs.overlap],
         "settings": settings(spec, method),
         "trained_on": inputs.training.label if inputs.training else None,
@@ -104,6 +105,8 @@ def lm_eval_keys(task: Task, row: ResultRow, config: Mapping[str, Any]) -> dict[
 def tags(spec: RunSpec, method: Method) -> list[str]:
     """What a table must say of a row."""
     found = [f"audio: {spec.audio}"] if spec.audio else []
+    if spec.long_audio != "cut":
+        found.append(f"long audio: {spec.long_audio}")
     if spec.train_audio and method.needs_labels:
         found.append(f"training audio: {spec.train_audio}")
     if method.transductive and spec.adapt_task:

@@ -22,7 +22,8 @@ HEAVY = ("torch", "transformers", "datasets", "lm_eval", "librosa", "peft", "sci
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["run", "--help"], ["ls"], ["ls", "methods"], ["ls", "aqa_ttrl"], ["--version"]]
+    "arguments",
+    [["--help"], ["run", "--help"], ["ls"], ["ls", "methods"], ["ls", "models"], ["ls", "aqa_ttrl"], ["--version"]],
 )
 def test_light_commands_import_nothing_heavy(arguments: list[str]) -> None:
     code = f"""

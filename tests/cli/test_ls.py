@@ -102,6 +102,19 @@ def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert "broken" not in out
 
 
+def test_models(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every model has a line of all columns; what is not recorded is said to be so, and nothing is made up."""
+    title, header, *lines = printed(capsys, "models").splitlines()
+    assert title == "models" and re.split(r"\s{2,}", header.strip()) == [
+        "name", "hub id", "revision", "parameters", "window", "licence", "backend",
+    ]  # fmt: skip
+    cells = {row[0]: row[1:] for row in (re.split(r"\s{2,}", line.strip()) for line in lines)}
+    assert set(cells) == set(plugins.registered("models"))
+    audio = cells["qwen2-audio-7b-instruct"]
+    assert audio == ["Qwen/Qwen2-Audio-7B-Instruct", "latest", "7 B", "30 s", "not recorded", "hf"]
+    assert cells["tiny-omni"] == ["in the package", "that of the package", "1.6 M", "300 s", "Apache-2.0", "hf"]
+
+
 def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
     out = printed(capsys, "methods")
     assert out.startswith("methods\n") and "synth_aqa:" not in out and "tiny-omni" not in out

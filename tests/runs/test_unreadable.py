@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from audio_eval.errors import UserError
+from audio_eval.leaderboard import load_runs
 from audio_eval.methods.direct import Direct
+from audio_eval.models.hf.backend import HF
+from audio_eval.models.hf.families.omni import Omni
 from audio_eval.runs.execute import Executor
 from audio_eval.store import read_json
 from tests.runs.conftest import lines, make_spec
@@ -98,3 +101,28 @@ def test_a_training_task_without_answers_is_a_mistake(executor: Executor, tmp_pa
     assert hidden.audio_eval.accuracy is None and hidden.audio_eval.n == 1
     (filled,) = read_json(tmp_path / "x" / "submission.json")
     assert filled["id"] == "m1" and "model_output" in filled
+
+
+def test_recordings_beyond_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """cut: heard in part, and named; skip: wrong, named, and in a row of its own; nothing is left out of n."""
+    monkeypatch.setattr(Omni, "max_seconds", 0.9)  # the recordings last a second
+    data = str(write_mmar(tmp_path / "data", broken=False))
+    executor, rows = Executor(), {}  # of its own: the other tests' has heard these clips with the true window
+    for how in ("cut", "skip"):
+        spec = make_spec("direct", "", tasks="mmar", data_dir=data, limit=None, long_audio=how)
+        rows[how] = executor.run(spec, tmp_path / how).audio_eval
+    cut, skip = rows["cut"], rows["skip"]
+    assert len(cut.notes["truncated"]) == ITEMS and "unreadable" not in cut.notes
+    assert (cut.long_audio, cut.tags, cut.n) == (None, [], ITEMS)
+    assert len(skip.notes["unreadable"]) == ITEMS and "truncated" not in skip.notes
+    assert "1.0 s, and the model hears 0.9 s" in skip.notes["unreadable"]["r0"]
+    assert (skip.long_audio, skip.tags, skip.n, skip.accuracy) == ("skip", ["long audio: skip"], ITEMS, 0.0)
+    runs, _ = load_runs([tmp_path / "cut", tmp_path / "skip"])
+    assert runs[0].comparable != runs[1].comparable, "a number with skip is no baseline of one without"
+
+
+def test_a_backend_that_knows_no_window_is_not_asked_to_skip(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(HF, "takes_long_audio", False)
+    assert make_spec("direct", "", long_audio="cut")
+    with pytest.raises(UserError, match="backend 'hf' does not know its models' windows: leave --long-audio out"):
+        make_spec("direct", "", long_audio="skip")

@@ -20,6 +20,7 @@ class HF:
     Config = EngineSettings
     can_train = True
     takes_adapter = True
+    takes_long_audio = True
 
     def locate(self, entry: ModelEntry) -> str:
         """The checkpoint's folder: the source itself, or a hub snapshot that is complete in the local cache."""
@@ -56,5 +57,5 @@ class HF:
         name = f"{entry.name}+{adapter_name(entry.adapter)}" if entry.adapter else entry.name
         return HFPolicy(
             name, entry.source, limits.device, limits.batch_size, limits.max_tokens, entry.revision, config,
-            entry.adapter,
+            entry.adapter, limits.long_audio,
         )  # fmt: skip

@@ -61,8 +61,9 @@ def fetch(source: str, revision: str | None = None) -> Path:
     try:
         return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS))
     except (OSError, ValueError, HTTPError) as error:  # a failing proxy is the HTTP client's own error
+        which = f"'{source}' at revision '{revision}'" if revision else f"'{source}'"
         raise UserError(
-            f"cannot fetch '{source}' from the hub ({type(error).__name__}). Without a network, copy the repository's "
+            f"cannot fetch {which} from the hub ({type(error).__name__}). Without a network, copy the repository's "
             "folder here and pass it: --model path/to/folder."
         ) from error
 

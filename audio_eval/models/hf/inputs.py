@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from audio_eval.audio import AudioError, AudioRef
+from audio_eval.models.backends import LongAudio
 from audio_eval.models.hf.cache import ClipCache, EncodedClip
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.features import Features
@@ -60,8 +61,10 @@ Coming = Iterator[tuple[AudioRef, DecodedClip | str]]
 class QuestionEncoder:
     """Turns questions into embeddings. Each clip is encoded once for each state of the tower's weights."""
 
-    def __init__(self, checkpoint: Checkpoint, settings: EngineSettings | None = None) -> None:
-        self.checkpoint, self._settings = checkpoint, settings or EngineSettings()
+    def __init__(
+        self, checkpoint: Checkpoint, settings: EngineSettings | None = None, long_audio: LongAudio = "cut"
+    ) -> None:
+        self.checkpoint, self._settings, self._long_audio = checkpoint, settings or EngineSettings(), long_audio
         self.calls = 0  # clips that went through the audio tower
         self.frozen = True
         device, folder = checkpoint.device, self._settings.cache_dir
@@ -110,6 +113,8 @@ class QuestionEncoder:
     def _hear(self, audio: AudioRef, tower: str | None) -> DecodedClip | str:
         """Decode a clip, unless the cache has it for ``tower``; or say why that fails. Called in threads."""
         try:
+            if self._long_audio == "skip":
+                self.checkpoint.family.check_whole(self.checkpoint.extractor, audio)
             digest = audio.digest()
             held = tower is not None and (digest, tower) in self.cache
             return DecodedClip(digest, None if held else self._features(audio))

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from audio_eval.group import Completion, Group
+from audio_eval.models.backends import LongAudio
 from audio_eval.models.hf import adapters
 from audio_eval.models.hf.batches import cut_batches
 from audio_eval.models.hf.checkpoint import load_checkpoint
@@ -30,7 +31,8 @@ from audio_eval.questions import Question
 class HFPolicy:
     """A TrainablePolicy. ``batch_size`` is how many questions are sampled together at most, ``max_tokens`` the longest
     completion where the sampling does not say. ``engine`` changes speed and memory only. An ``adapter`` is merged into
-    the model, which with it is the unadapted one.
+    the model, which with it is the unadapted one. A recording longer than the family's window is dealt with by
+    ``long_audio``.
     """
 
     def __init__(
@@ -43,10 +45,11 @@ class HFPolicy:
         revision: str | None = None,
         engine: EngineSettings | None = None,
         adapter: str | None = None,
+        long_audio: LongAudio = "cut",
     ) -> None:
         self.name, self.batch_size, self.max_tokens = name, batch_size, max_tokens
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        self._source, self._pinned, self._adapter = source, revision, adapter
+        self._source, self._pinned, self._adapter, self._long_audio = source, revision, adapter, long_audio
         self._engine = engine or EngineSettings()
         self._dtype = _dtype(self._engine.dtype, self.device)
         # no bound method: without a reference cycle an unused model is freed at once
@@ -59,7 +62,7 @@ class HFPolicy:
         if self._adapter:
             self.checkpoint = merge_adapter(self.checkpoint, self._adapter, self._source)
         self.model, self.tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
-        self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine)
+        self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine, self._long_audio)
         self.encoder.checkpoint = self.checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
         self._end_ids = self._find_end_ids()

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from transformers import WhisperFeatureExtractor
 
-from audio_eval.audio import AudioRef
+from audio_eval.audio import AudioError, AudioRef
 from audio_eval.models.hf.features import Features, features_of, promised_frames
 
 
@@ -80,6 +80,15 @@ class Family(ABC):
     def frames(self, extractor: Any, audio: AudioRef) -> int:
         """How many feature frames a clip has, found without decoding it; 0 where it cannot be read."""
         return promised_frames(audio, extractor, self.max_seconds)
+
+    def check_whole(self, extractor: Any, audio: AudioRef) -> None:
+        """``AudioError`` for a clip that is longer than the window, found without decoding it, or cannot be read."""
+        seconds = audio.length(extractor.sampling_rate) / extractor.sampling_rate
+        if seconds > self.max_seconds:
+            raise AudioError(
+                f"{audio.name}: {seconds:.1f} s, and the model hears {self.max_seconds:g} s; --long-audio cut asks it "
+                "about the beginning."
+            )
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """Embeddings that a clip of so many frames takes in the prompt: 25 per second."""
