@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.scoring.figures import Figures
+from audio_eval.usage import Usage
 
 VERSION: Literal[2] = 2  # of the run log; raised when a file of it changes its meaning
 
@@ -15,7 +16,8 @@ class ResultRow(Figures):
     """The ``audio_eval`` block: percents are 0 to 100, ``wall_s`` seconds.
 
     ``settings`` are the method's where they differ from its usual ones with this model. ``audio`` names an audio
-    ablation. ``accuracy`` is None where the answers are hidden or nobody has judged them; ``note`` says which.
+    ablation. ``usage`` is what a server says that all answers took. ``accuracy`` is None where the answers are
+    hidden or nobody has judged them; ``note`` says which.
     """
 
     model: str
@@ -24,6 +26,7 @@ class ResultRow(Figures):
     seed: int
     samples: int | None
     wall_s: float | None
+    usage: Usage | None = None
     audio: str | None = None
     tags: list[str] = Field([])
     settings: dict[str, Any] = Field({})

@@ -15,7 +15,7 @@ from audio_eval.errors import UserError
 from audio_eval.scoring import grade as grading
 from audio_eval.scoring.grade import CUT, NAME, Grade, grade, parse, summary
 from audio_eval.scoring.judge import Judge
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, failure, prompt
+from tests.openai_server import Answer, OpenAIServer, completion, failure, prompt
 
 KEY = "sk-very-secret-1234"
 

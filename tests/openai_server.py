@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 
@@ -17,6 +19,10 @@ class Answer(NamedTuple):
     status: int
     body: bytes
     delay: float = 0.0
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+HANG_UP = Answer(0, b"")  # the connection is closed without a reply
 
 
 def completion(text: str | None, top: dict[str, float] | None = None, delay: float = 0.0) -> Answer:
@@ -29,20 +35,44 @@ def completion(text: str | None, top: dict[str, float] | None = None, delay: flo
     return Answer(200, json.dumps(body).encode(), delay)
 
 
-def failure(status: int, message: str) -> Answer:
-    """An error as OpenAI words it."""
-    return Answer(status, json.dumps({"error": {"message": message, "type": "x", "code": None}}).encode())
+def completions(texts: Sequence[str], usage: dict | None = None, finish: str = "stop", delay: float = 0.0) -> Answer:
+    """A chat completion with several choices."""
+    choices = [
+        {"index": i, "finish_reason": finish, "message": {"role": "assistant", "content": text}}
+        for i, text in enumerate(texts)
+    ]
+    body = {"id": "1", "object": "chat.completion", "created": 0, "model": "m", "choices": choices, "usage": usage}
+    return Answer(200, json.dumps(body).encode(), delay)
+
+
+def failure(status: int, message: str, code: str | None = None, **headers: str) -> Answer:
+    """An error as OpenAI words it, with further headers such as ``retry_after``."""
+    body = json.dumps({"error": {"message": message, "type": "x", "code": code}}).encode()
+    return Answer(status, body, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
 
 def prompt(request: dict) -> str:
-    """The last message of a request."""
-    return request["messages"][-1]["content"]
+    """The text of the last message of a request."""
+    content = request["messages"][-1]["content"]
+    return content if isinstance(content, str) else content[-1]["text"]
+
+
+def sound(request: dict) -> tuple[bytes, str] | None:
+    """The recording of a request as bytes, and its format."""
+    content = request["messages"][-1]["content"]
+    if isinstance(content, str):
+        return None
+    heard = content[0]["input_audio"]
+    return base64.b64decode(heard["data"]), heard["format"]
 
 
 class OpenAIServer:
-    """Answers each request by ``script(request, number)``; the number counts from 0 in order of arrival."""
+    """Answers each request by ``script(request, number)``; the number counts from 0 in order of arrival.
 
-    def __init__(self, script: Callable[[dict, int], Answer]) -> None:
+    ``models`` is what it lists at /models; None: it has no such page.
+    """
+
+    def __init__(self, script: Callable[[dict, int], Answer], models: Sequence[dict] | None = None) -> None:
         self.requests: list[dict] = []
         self.keys: list[str] = []
         self.most_at_once = 0
@@ -51,6 +81,10 @@ class OpenAIServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                found = None if models is None else Answer(200, json.dumps({"object": "list", "data": models}).encode())
+                self.reply(found or failure(404, "no such page"))
+
             def do_POST(self) -> None:
                 request = json.loads(self.rfile.read(int(self.headers["content-length"])))
                 with outer._lock:
@@ -63,8 +97,16 @@ class OpenAIServer:
                 time.sleep(answer.delay)
                 with outer._lock:
                     outer._now -= 1
+                self.reply(answer)
+
+            def reply(self, answer: Answer) -> None:
+                self.close_connection = True
+                if answer == HANG_UP:
+                    return
                 try:
                     self.send_response(answer.status)
+                    for name, value in answer.headers.items():
+                        self.send_header(name, value)
                     self.send_header("content-type", "application/json")
                     self.send_header("content-length", str(len(answer.body)))
                     self.end_headers()
