@@ -66,6 +66,12 @@ def sound(request: dict) -> tuple[bytes, str] | None:
     return base64.b64decode(heard["data"]), heard["format"]
 
 
+class _Server(ThreadingHTTPServer):
+    block_on_close = False  # an answer that is late need not be waited for
+    daemon_threads = True
+    request_queue_size = 128
+
+
 class OpenAIServer:
     """Answers each request by ``script(request, number)``; the number counts from 0 in order of arrival.
 
@@ -76,7 +82,7 @@ class OpenAIServer:
         self.requests: list[dict] = []
         self.keys: list[str] = []
         self.most_at_once = 0
-        self._now = 0
+        self.now = 0
         self._lock = Lock()
         outer = self
 
@@ -91,12 +97,12 @@ class OpenAIServer:
                     number = len(outer.requests)
                     outer.requests.append(request | {"path": self.path})
                     outer.keys.append(self.headers.get("authorization", ""))
-                    outer._now += 1
-                    outer.most_at_once = max(outer.most_at_once, outer._now)
+                    outer.now += 1
+                    outer.most_at_once = max(outer.most_at_once, outer.now)
                 answer = script(request, number)
                 time.sleep(answer.delay)
                 with outer._lock:
-                    outer._now -= 1
+                    outer.now -= 1
                 self.reply(answer)
 
             def reply(self, answer: Answer) -> None:
@@ -117,7 +123,7 @@ class OpenAIServer:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server = _Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
 
     def __enter__(self) -> OpenAIServer:
@@ -125,5 +131,9 @@ class OpenAIServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take no further connection."""
         self._server.shutdown()
         self._server.server_close()

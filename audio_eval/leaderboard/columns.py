@@ -229,7 +229,7 @@ METRICS = {
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
-    """All columns of these rows: ``COLUMNS``, with groups of the items and further metrics at their places, and usage."""
+    """All columns of these rows: ``COLUMNS``, with groups of items and further metrics at their places, and usage."""
     groups = [_group(name) for name in dict.fromkeys(name for row in rows for name in row.groups)]
     if groups:
         groups.append(_average())
