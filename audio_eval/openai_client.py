@@ -58,7 +58,7 @@ class OpenAIClient:
             from openai import OpenAI
         except ImportError as error:
             raise UserError(
-                f"a {role} needs the openai client, which is not installed: pip install audio-eval[open-ended]."
+                f"a {role} needs the openai client, which is not installed: pip install audio-eval[api]."
             ) from error
         self._client = OpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout, max_retries=retries)
 

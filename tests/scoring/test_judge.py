@@ -161,7 +161,7 @@ def test_a_url_that_is_none(url: str) -> None:
 
 def test_a_missing_client_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install audio-eval\[open-ended\]"):
+    with pytest.raises(UserError, match=r"pip install audio-eval\[api\]"):
         Judge("http://localhost:1/v1", "m", cache=None)
 
 
