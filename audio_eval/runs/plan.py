@@ -34,8 +34,8 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     """
     file = read_config(Path(config)) if config else {}
     merged = {**file, **flags}
-    refuse_secrets(file)
-    refuse_secrets(flags)
+    for settings in (file, flags):
+        refuse_secrets({key: value for key, value in settings.items() if key in RunSpec.model_fields})
     for key in ("model", "tasks"):
         if not merged.get(key):
             raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")

@@ -196,6 +196,28 @@ def test_a_question_that_fails_is_named_and_counted_as_wrong(tmp_path: Path, cap
     assert "counted as wrong" in captured.err
 
 
+METHOD = """
+from audio_eval import Method
+from audio_eval.models.policy import Sampling
+
+class Asks(Method):
+    name = "asks"
+
+    def adapt(self, policy, questions, run):
+        run.generate("votes", policy, questions, Sampling(n=2, temperature=1.0, seed=self.seed))
+"""
+
+
+def test_what_an_adaptation_asks_is_counted_too(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "asks.py"
+    file.write_text(METHOD)
+    with OpenAIServer(first_option) as server:
+        assert run(server.url, tmp_path / "runs", "--method", f"{file}:Asks", args=",price_in=1") == 0
+    (row,) = rows(capsys)
+    assert (row["samples"], row["usage"]["requests"], row["usage"]["prompt_tokens"]) == (36, 24, 2400)
+    assert row["usage"]["cost"] == pytest.approx(2400 / 1e6) and "adapt_usage" not in row["notes"]
+
+
 def test_tokens_stand_in_the_sources_of_the_leaderboard(tmp_path: Path) -> None:
     with OpenAIServer(first_option) as server:
         assert run(server.url, tmp_path / "runs") == 0
