@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 from audio_eval.audio import AudioError
@@ -15,7 +15,7 @@ from audio_eval.group import Completion, Group
 from audio_eval.models.api.limiter import Limiter
 from audio_eval.models.api.messages import user_turn
 from audio_eval.models.api.parallel import in_parallel
-from audio_eval.models.api.sender import Sender, refused
+from audio_eval.models.api.sender import NO_COMPLETION, Sender, refused
 from audio_eval.models.api.settings import ServerSettings
 from audio_eval.models.backends import Limits
 from audio_eval.models.policy import PolicyInfo, Sampling
@@ -54,6 +54,7 @@ class APIPolicy:
         self._client, self._settings, self._limits = client, settings, limits
         self._workers = settings.concurrency or limits.batch_size
         self._sender = Sender(client, Limiter(self._workers), settings.retries, settings.max_wait)
+        self._lock = Lock()
         self._many = True  # whether the server gives several samples for one request, as far as is known
 
     def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
@@ -95,7 +96,7 @@ class APIPolicy:
                 self._one_by_one(reason)
         reply = self._read(outcome)
         reply.seconds = seconds
-        if several and self._many and reply.error is None and len(reply.completions) < n:
+        if several and reply.error is None and len(reply.completions) < n:
             self._one_by_one(f"it gave {len(reply.completions)} of {n}")
         reply.completions = reply.completions[:n]
         return reply
@@ -131,7 +132,7 @@ class APIPolicy:
         except (AttributeError, TypeError):  # the client does not check what it receives
             completions = []
         if not completions:
-            return Reply(error="the server's reply is not a chat completion")
+            return Reply(error=NO_COMPLETION)
         return Reply(completions, usage=self._usage(outcome.completion))
 
     def _usage(self, completion: Any) -> Usage:
@@ -150,10 +151,14 @@ class APIPolicy:
         return Usage(requests=1, prompt_tokens=prompt, completion_tokens=answer, audio_tokens=audio, cost=cost)
 
     def _one_by_one(self, why: str) -> None:
-        if self._many:
-            log.warning("the server at %s gives one sample for a request (%s): samples are asked for one by one.",
-                        self._client.url, why)  # fmt: skip
-        self._many = False
+        """Ask for samples one by one from now on, and say so once."""
+        with self._lock:
+            known, self._many = not self._many, False
+        if not known:
+            log.warning(
+                "the server at %s gives one sample for a request (%s): samples are asked for one by one.",
+                self._client.url, why,
+            )  # fmt: skip
 
 
 def _group(question: Question, reply: Reply, sampling: Sampling, drawn: int) -> Group:

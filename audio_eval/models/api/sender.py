@@ -15,6 +15,7 @@ from audio_eval.openai_client import OpenAIClient, Outcome
 
 IN_A_ROW = 8  # requests that a server refuses, one after another, before it has taken any
 OVERLOADED = (408, 429, 502, 503, 504, 529)  # statuses of a server that cannot keep up
+NO_COMPLETION = "the server's reply is not a chat completion"
 KEPT = "What was answered is kept: the same command goes on from there."
 
 
@@ -57,6 +58,8 @@ class Sender:
             if stopped.is_set():
                 return Outcome(None, "the run was stopped"), before
             outcome = self._client.chat(**request)
+        if outcome.error is None and not getattr(outcome.completion, "choices", None):
+            outcome = Outcome(None, NO_COMPLETION)  # such as the page of a web server that is no model's
         if outcome.error is None:
             self._limiter.success()
             with self._lock:

@@ -91,6 +91,14 @@ def test_a_server_that_takes_no_request_at_all_ends_the_run(status: int) -> None
     assert len(server.requests) < 2 * len(MANY)
 
 
+@pytest.mark.parametrize("body", [b"<html>welcome</html>", b"{}", b'{"choices": []}', b"null"])
+def test_a_server_that_is_no_chat_server_ends_the_run(body: bytes) -> None:
+    words = r"refuses one request after another \(the server's reply is not"
+    with OpenAIServer(lambda *_: Answer(200, body)) as server, pytest.raises(UserError, match=words):
+        served(server.url).generate(MANY, Sampling())
+    assert len(server.requests) < len(MANY)
+
+
 def test_a_server_that_hangs_in_the_middle_ends_the_run() -> None:
     script = lambda request, number: echo(request) if number < 10 else failure(503, "engine is dead")  # noqa: E731
     with OpenAIServer(script) as server:
