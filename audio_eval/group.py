@@ -9,6 +9,7 @@ import numpy as np
 
 from audio_eval.errors import UserError
 from audio_eval.questions import Question
+from audio_eval.usage import Usage
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Group:
     (for example, its recording cannot be read); such a group is empty. ``audio_seconds`` is how much audio the model
     was given, ``truncated`` whether that is only the beginning of the recording. ``temperature`` is the one that the
     completions were drawn at, so that training scores them by the distribution they came from; it is 1 for given
-    completions, and for greedy ones, which no distribution was drawn from.
+    completions, and for greedy ones, which no distribution was drawn from. ``usage`` is what a server says that the
+    answers took.
     """
 
     question: Question
@@ -50,6 +52,7 @@ class Group:
     truncated: bool = False
     audio_seconds: float = 0.0
     temperature: float = 1.0
+    usage: Usage | None = None
 
     @property
     def size(self) -> int:
@@ -106,6 +109,8 @@ class Group:
             record["audio_seconds"] = self.audio_seconds
         if self.temperature != 1:
             record["temperature"] = self.temperature
+        if self.usage is not None:
+            record["usage"] = self.usage.model_dump(exclude_defaults=True)
         return record
 
     @staticmethod
@@ -123,6 +128,7 @@ class Group:
             record.get("truncated", False),
             record.get("audio_seconds", 0.0),
             record.get("temperature", 1.0),
+            Usage(**record["usage"]) if "usage" in record else None,
         )
 
     def _pairs(self) -> list[tuple[Completion, int]]:

@@ -2,29 +2,40 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from audio_eval.errors import UserError
 
 _NO_KEY = "none"  # local servers take any key, but the client insists on one
+_AGAIN = (408, 409, 425, 429)  # with 5xx, the statuses after which the same request may succeed
+_PRIVATE = re.compile(r"https?://(?:[^/?#\s]*@|[^\s?]*\?)", re.IGNORECASE)
 
 
 class Outcome(NamedTuple):
     """What came of one request: a chat ``completion`` of the openai client, or an ``error`` in one line.
 
     ``mend`` tells the user what to do where no request can succeed (no connection, a refused key, an unknown model);
-    it is empty where only this request failed.
+    it is empty where only this request failed. ``status`` is the HTTP status of an error, None where there was no
+    reply. ``transient``: the same request may succeed later, after ``wait_s`` seconds where the server says so.
     """
 
     completion: Any
     error: str | None = None
     mend: str = ""
+    status: int | None = None
+    transient: bool = False
+    wait_s: float | None = None
 
 
 class OpenAIClient:
-    """Sends chat requests to the server at ``url``, a base URL such as "http://localhost:8000/v1".
+    """Sends requests to the server at ``url``, a base URL such as "http://localhost:8000/v1".
 
     The key is read from the environment variable ``key_env``; where it is not set, "none" is sent, which local servers
     accept. It is sent to ``url`` and written nowhere. ``timeout`` is in seconds per try. After a failed connection and
@@ -40,49 +51,95 @@ class OpenAIClient:
     ) -> None:  # fmt: skip
         self.role, self._key_env = role, key_env
         self.host, self.url = shown_url(url, role)
-        self._key = os.environ.get(key_env, "").strip() or _NO_KEY
+        key = os.environ.get(key_env, "").strip()
+        parts = urlsplit(url)
+        self._secrets = sorted({s for s in (key, parts.password, parts.query) if s}, key=len, reverse=True)
         try:
             from openai import OpenAI
         except ImportError as error:
             raise UserError(
-                f"a {role} needs the openai client, which is not installed: pip install audio-eval[open-ended]."
+                f"a {role} needs the openai client, which is not installed: pip install audio-eval[api]."
             ) from error
-        self._client = OpenAI(base_url=url, api_key=self._key, timeout=timeout, max_retries=retries)
+        self._client = OpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout, max_retries=retries)
 
     def chat(self, **request: Any) -> Outcome:
         """Send one chat request; ``request`` is what the API takes, such as ``model`` and ``messages``."""
-        from openai import OpenAIError
+        return self._outcome(lambda: self._client.chat.completions.create(**request), str(request.get("model")))
 
-        try:
-            return Outcome(self._client.chat.completions.create(**request))
-        except OpenAIError as error:
-            # a failed connection has its reason in the cause; the cause of a status error repeats the URL
-            detail = str(error) if hasattr(error, "status_code") else f"{error} {error.__cause__ or ''}"
-            reason = self.clean(" ".join(detail.split()))[:300]
-            return Outcome(None, reason, self._mend(error, reason, str(request.get("model"))))
-        except ValueError:
-            return Outcome(None, "the server's reply is not JSON")
+    def models(self) -> Outcome:
+        """What the server lists at /models: ``completion`` is a list of mappings, each with an ``id``."""
+        return self._outcome(lambda: [model.model_dump() for model in self._client.models.list().data], "")
 
     def clean(self, text: str) -> str:
         """Text from the server that is safe to write down: no lone surrogates, and no key where a server echoes it."""
         text = text.encode("utf-8", "replace").decode()
-        return text if self._key == _NO_KEY else text.replace(self._key, "[key]")
+        for secret in self._secrets:
+            text = text.replace(secret, "[key]")
+        return text
+
+    def _outcome(self, send: Callable[[], Any], model: str) -> Outcome:
+        from openai import OpenAIError
+
+        try:
+            return Outcome(send())
+        except OpenAIError as error:
+            status = getattr(error, "status_code", None)
+            # a failed connection has its reason in the cause; the cause of a status error repeats the URL
+            detail = str(error) if status is not None else f"{error} {error.__cause__ or ''}"
+            reason = self.clean(" ".join(detail.split()))[:300]
+            mend = self._mend(error, reason, model)
+            transient = not mend and (status in _AGAIN or status >= 500) if status is not None else _lost(error)
+            headers = getattr(getattr(error, "response", None), "headers", {})
+            return Outcome(None, reason, mend, status, transient, retry_after(headers))
+        except (ValueError, TypeError, AttributeError):
+            return Outcome(None, "the server's reply is not JSON of the kind that was asked for")
 
     def _mend(self, error: Exception, reason: str, model: str) -> str:
-        from openai import APIConnectionError, APITimeoutError
-
         status = getattr(error, "status_code", None)
         where = f"the {self.role} at {self.url}"
         if status in (401, 403):
             return f"{where} refuses the key ({status}): set {self._key_env} to a key it takes."
-        if status == 404:
+        if status == 402 or getattr(error, "code", None) == "insufficient_quota":
+            return f"{where} says that the account has no credit left ({reason}): top it up, or set another key."
+        if status == 404 and model:
             models = f"{self.url}/models"
             return f"{where} does not know the model '{model}', or the URL lacks its /v1 ({reason}): see {models}."
         # a server that answers too slowly is data; one that cannot be connected to is not
-        slow = isinstance(error, APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout"
-        if isinstance(error, APIConnectionError) and not slow:
+        if status is None and _lost(error) and not _slow(error):
             return f"cannot reach {where} ({reason}): is the server running?"
         return ""
+
+
+def _lost(error: Exception) -> bool:
+    """Whether there was no reply."""
+    from openai import APIConnectionError
+
+    return isinstance(error, APIConnectionError)
+
+
+def _slow(error: Exception) -> bool:
+    """Whether the connection stood, and no reply came in time."""
+    from openai import APITimeoutError
+
+    return isinstance(error, APITimeoutError) and type(error.__cause__).__name__ != "ConnectTimeout"
+
+
+def retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """Seconds that a Retry-After header asks to wait: a number of seconds, or a date (RFC 9110, 10.2.3).
+
+    None where there is no such header, or one that says nothing.
+    """
+    said = headers.get("retry-after", "").strip()
+    try:
+        seconds = float(said)
+    except ValueError:
+        try:
+            at = parsedate_to_datetime(said)
+            at = at if at.tzinfo else at.replace(tzinfo=timezone.utc)
+            seconds = (at - (now or datetime.now(timezone.utc))).total_seconds()
+        except (ValueError, TypeError, OverflowError, IndexError):
+            return None
+    return max(seconds, 0.0) if math.isfinite(seconds) else None
 
 
 def shown_url(url: str, role: str) -> tuple[str, str]:
@@ -98,3 +155,21 @@ def shown_url(url: str, role: str) -> tuple[str, str]:
             "give one such as http://localhost:8000/v1."
         )
     return host, f"{parts.scheme}://{host}{f':{port}' if port else ''}{parts.path.rstrip('/')}"
+
+
+def refuse_secrets(settings: Mapping[str, Any]) -> None:
+    """``UserError`` for a setting with a URL that has a user, a password or a query: a run writes its settings down."""
+    for name, text in _texts(settings):
+        if _PRIVATE.search(text):
+            raise UserError(
+                f"{name}: a run writes its settings down, so a URL in them must have no user, password or query. "
+                "A key is read from OPENAI_API_KEY; a URL that needs more goes into OPENAI_BASE_URL (backend api)."
+            )
+
+
+def _texts(settings: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _texts(value, name or str(key))
+        else:
+            yield name or str(key), str(value)

@@ -36,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Read, score, print; items without a response and ids that the task does not have are named on stderr."""
     from audio_eval.cli.run import quiet_libraries, report, show
+    from audio_eval.openai_client import refuse_secrets
     from audio_eval.runlog import ResponsesSpec, RunLog
     from audio_eval.runs.external import METHOD, read_responses, score_responses, write_filled_in
     from audio_eval.runs.plan import folder_for
@@ -44,6 +45,7 @@ def execute(args: argparse.Namespace) -> int:
     from audio_eval.task import AS_FILED, load_task
 
     quiet_libraries()
+    refuse_secrets(vars(args))
     graders = Graders.of(args.judge, args.judge_model, args.similarity)
     task = load_task(
         args.task, args.prompt or AS_FILED, args.data_dir, include_path=args.include_path, source=args.source,

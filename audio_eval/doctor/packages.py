@@ -26,6 +26,7 @@ IMPORT_SECONDS = 120.0  # for all packages together; a cold disk takes half a mi
 CONSTRAINTS = Path(audio_eval.__file__).parent.parent / "constraints.txt"
 # What each extra of pyproject.toml is for.
 EXTRAS = {
+    "api": "models behind a server (--backend api)",
     "open-ended": "grading of open answers by a judge (--judge) or by similarity (--similarity)",
     "peers": "speed compared with trl (bench/)",
     "dev": "tests, lint and types",

@@ -6,6 +6,7 @@ A new column is one entry of ``COLUMNS``; every format then has it, with its leg
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from audio_eval.leaderboard.cells import NONE, duration, plain, signed
 from audio_eval.leaderboard.column import Column, data_column, source_column
@@ -13,6 +14,7 @@ from audio_eval.leaderboard.labels import is_label_kind
 from audio_eval.leaderboard.rows import Row
 from audio_eval.leaderboard.runs import BASELINE
 from audio_eval.scoring.statistics import Comparison
+from audio_eval.usage import total
 
 HIDDEN = "hidden"
 
@@ -69,6 +71,12 @@ def _official(row: Row) -> str:
 def notes(row: Row) -> list[str]:
     """The tags that must stand beside a number. Which kind of labels it is stands in the label where it differs."""
     return [tag for tag in row.tags if not is_label_kind(tag)]
+
+
+def _usage(row: Row) -> dict[str, Any] | None:
+    """Requests, tokens and cost; None where no server answered."""
+    used = total(run.summary.usage for run in row.runs)
+    return used.model_dump(exclude_defaults=True) if used else None
 
 
 def _adapters(row: Row) -> list[str]:
@@ -221,7 +229,7 @@ METRICS = {
 
 
 def columns(rows: Sequence[Row]) -> list[Column]:
-    """All columns of these rows: ``COLUMNS``, with the groups of the items and further metrics at their places."""
+    """All columns of these rows: ``COLUMNS``, with groups of items and further metrics at their places, and usage."""
     groups = [_group(name) for name in dict.fromkeys(name for row in rows for name in row.groups)]
     if groups:
         groups.append(_average())
@@ -230,6 +238,8 @@ def columns(rows: Sequence[Row]) -> list[Column]:
     for column in COLUMNS:
         found += groups if column.key == "accuracy" else metrics if column.key == "samples" else []
         found.append(column)
+    if any(_usage(row) for row in rows):
+        found.append(source_column("usage", "usage", "what a server says that the answers took, all seeds", _usage))
     return found
 
 

@@ -40,8 +40,10 @@ class Backend(Protocol):
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
     ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio = True``, if its policies know
     their window and heed ``limits.long_audio``; and ``digests(entry)``, the sha256 by name of the files that decide
-    what the model says, which tell a run of these weights from one of others (``NotHere`` as for ``locate``). Without
-    it the policy's ``info.revision`` has to tell them apart.
+    what the model says, which tell a run of these weights from one of others (``NotHere`` as for ``locate``), or, where
+    no file can be read, ``identity(entry, config)``, what else is known of them. Without either the policy's
+    ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself, and the catalog
+    is not asked.
     """
 
     name: str
@@ -71,6 +73,8 @@ class Chosen:
 
     def digests(self) -> dict[str, str]:
         """The sha256 by name of the files that decide what the model says; empty where the backend does not tell."""
+        if known := getattr(self.backend, "identity", None):
+            return known(self.entry, self.config)
         found = getattr(self.backend, "digests", None)
         return found(self.entry) if found else {}
 
@@ -97,8 +101,10 @@ def choose(
     model: str, backend: str | None = None, model_args: Mapping[str, Any] | None = None, adapter: str | None = None
 ) -> Chosen:
     """Resolve a model's name, backend (None: the model entry's) and settings; nothing is loaded."""
-    entry = find_model(model)
-    found = find_backend(backend or entry.backend)
+    found = find_backend(backend) if backend else None
+    named = getattr(found, "entry", find_model)  # a server has names of its own
+    entry = named(model)
+    found = found or find_backend(entry.backend)
     config = configure(found, model_args or {})
     if revision := getattr(config, "revision", None):
         if entry.revision not in (None, revision) and model.endswith(f"@{entry.revision}"):

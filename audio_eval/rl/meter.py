@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from audio_eval.models.policy import (
 )
 from audio_eval.questions import Question
 from audio_eval.rl.shared_draws import SharedDraws
+from audio_eval.usage import Usage
 
 
 @dataclass
@@ -30,13 +31,20 @@ class Meter:
     audio_seconds: float = 0.0  # audio that the model was given
     truncated: set[str] = field(default_factory=set)  # ids of questions whose recording the model cannot take whole
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
+    usage: dict[str, Usage] = field(default_factory=dict)  # question id -> what a server says it took
     earlier_seconds: float = 0.0  # seconds of draws that an earlier run of the command had made
 
     def count(self, groups: Sequence[Group]) -> None:
         """Add groups that were drawn or scored."""
         self.samples += sum(group.size for group in groups)
         self.audio_seconds += sum(group.audio_seconds for group in groups)
+        for id_, used in ((group.question.id, group.usage) for group in groups if group.usage is not None):
+            self.usage[id_] = self.usage.get(id_, Usage()) + used
         self.note(groups)
+
+    def take_usage(self, ids: Iterable[str]) -> dict[str, Usage]:
+        """What these questions took since it was last asked for."""
+        return {id_: self.usage.pop(id_) for id_ in ids if id_ in self.usage}
 
     def note(self, groups: Sequence[Group]) -> None:
         """Remember the problems of groups without counting their samples."""

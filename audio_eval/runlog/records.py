@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from audio_eval.usage import Usage
+
 
 class Record(BaseModel):
     """A line of a run log; a key that this version does not know is an error."""
@@ -47,7 +49,8 @@ class ResponseRecord(Record):
 
     ``samples`` is the number of completions drawn or scored for it; None where the responses were produced elsewhere.
     ``confidence`` is how sure the method is of the answer, 0 to 1, where it says so. ``likelihoods`` are the
-    log-probabilities (nats) of the options by text, where the method scored them.
+    log-probabilities (nats) of the options by text, where the method scored them. ``usage`` is what a server says that
+    the answer took.
     """
 
     id: str
@@ -58,6 +61,7 @@ class ResponseRecord(Record):
     groups: tuple[tuple[tuple[str, int], ...], ...] = ()
     confidence: float | None = None
     likelihoods: dict[str, float] = {}
+    usage: Usage | None = None
 
 
 class StepRecord(BaseModel):
@@ -112,6 +116,7 @@ class Notes(BaseModel):
     __pydantic_extra__: dict[str, Any]
 
     adapt_samples: int | None = None
+    adapt_usage: Usage | None = None
     truncated: list[str] = []
     unreadable: dict[str, str] = {}
     missing: list[str] = []

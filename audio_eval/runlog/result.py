@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.scoring.figures import Figures
+from audio_eval.usage import Usage
 
 VERSION: Literal[2] = 2  # of the run log; raised when a file of it changes its meaning
 
@@ -15,8 +16,9 @@ class ResultRow(Figures):
     """The ``audio_eval`` block: percents are 0 to 100, ``wall_s`` seconds.
 
     ``settings`` are the method's where they differ from its usual ones with this model. ``audio`` names an audio
-    ablation, ``long_audio`` what became of recordings beyond the model's window, where they were not cut. ``accuracy``
-    is None where the answers are hidden or nobody has judged them; ``note`` says which.
+    ablation, ``long_audio`` what became of recordings beyond the model's window, where they were not cut. ``usage`` is
+    what a server says that all answers took. ``accuracy`` is None where the answers are hidden or nobody has judged
+    them; ``note`` says which.
     """
 
     model: str
@@ -25,6 +27,7 @@ class ResultRow(Figures):
     seed: int
     samples: int | None
     wall_s: float | None
+    usage: Usage | None = None
     audio: str | None = None
     long_audio: str | None = None
     tags: list[str] = Field([])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from audio_eval.runs.overlap import learned_by_adapter
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.scoring.graders import Graders
 from audio_eval.store import lock_dir
+from audio_eval.usage import Usage, total
 
 
 class Executor:
@@ -116,14 +118,14 @@ class Executor:
         )
         counted = metered(policy, meter, spec.seed, self._draws(policy, spec.task))
         inputs.method.adapt(counted, inputs.adapted_on, session)
-        adapting = meter.samples
+        adapting, adapting_usage = meter.samples, total(meter.take_usage(list(meter.usage)).values())
         self._answer(log, inputs, counted, meter)
         answered = log.responses.read()  # those of before an interruption too
         truncated = meter.truncated | {record.id for record in answered if record.truncated}
         unreadable = meter.failed | {record.id: record.unreadable for record in answered if record.unreadable}
         log.write_notes(
             Notes(
-                **session.notes, adapt_samples=adapting, truncated=sorted(truncated),
+                **session.notes, adapt_samples=adapting, adapt_usage=adapting_usage, truncated=sorted(truncated),
                 unreadable=dict(sorted(unreadable.items())),
             )
         )  # fmt: skip
@@ -147,7 +149,8 @@ class Executor:
                         f"method '{inputs.spec.method}' gave {len(answers)} responses to {len(chunk)} questions."
                     )
                 each = (meter.samples - samples) / len(chunk)
-                log.responses.append(_response(*pair, each, meter) for pair in zip(chunk, answers, strict=True))
+                used = meter.take_usage(question.id for question in chunk)
+                log.responses.append(_response(*pair, each, meter, used) for pair in zip(chunk, answers, strict=True))
                 bar.advance(len(chunk), meter.audio_seconds - seconds)
 
 
@@ -169,7 +172,9 @@ class _Curve:
         self.file.append([CurvePoint(step=step, accuracy=figures.accuracy, unparsable=figures.unparsable)])
 
 
-def _response(question: Question, answer: Prediction | str, samples: float, meter: Meter) -> ResponseRecord:
+def _response(
+    question: Question, answer: Prediction | str, samples: float, meter: Meter, used: Mapping[str, Usage]
+) -> ResponseRecord:  # fmt: skip
     """A line of responses.jsonl, with what was wrong with the question's audio."""
     said = Prediction(answer) if isinstance(answer, str) else answer
     return ResponseRecord(
@@ -181,6 +186,7 @@ def _response(question: Question, answer: Prediction | str, samples: float, mete
         groups=tuple(map(_counted, said.groups)),
         confidence=said.confidence,
         likelihoods=dict(said.likelihoods),
+        usage=used.get(question.id),
     )
 
 

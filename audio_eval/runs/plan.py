@@ -14,7 +14,7 @@ from audio_eval import prompts
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.method import Method
 from audio_eval.models.backends import choose
-from audio_eval.models.catalog import find_model
+from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK
@@ -34,6 +34,8 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     """
     file = read_config(Path(config)) if config else {}
     merged = {**file, **flags}
+    for settings in (file, flags):
+        refuse_secrets({key: value for key, value in settings.items() if key in RunSpec.model_fields})
     for key in ("model", "tasks"):
         if not merged.get(key):
             raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
@@ -168,9 +170,9 @@ def configure(cls: type[Method], name: str, settings: dict[str, Any]) -> dict[st
         raise UserError(f"method '{name}': {explain(error)}") from None
 
 
-def usual_settings(cls: type[Method], model: str) -> dict[str, Any]:
+def usual_settings(cls: type[Method], model: str, backend: str | None = None) -> dict[str, Any]:
     """The settings of a method with this model where the user says nothing: its defaults, and the model's preset."""
-    return cls.Config(**find_model(model).usual(cls.presets)).model_dump()
+    return cls.Config(**choose(model, backend).entry.usual(cls.presets)).model_dump()
 
 
 def _mapping(value: Any, flag: str = "--method-args") -> dict[str, Any]:

@@ -20,6 +20,7 @@ from audio_eval.runs.plan import usual_settings
 from audio_eval.scoring.graders import Graders
 from audio_eval.store import write_json
 from audio_eval.task import Task
+from audio_eval.usage import total
 
 
 def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mapping[str, Any]) -> Result:
@@ -30,6 +31,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "method": method.name,
         "seed": spec.seed,
         "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
+        "usage": total([notes.adapt_usage, *(record.usage for record in responses)]),
         "wall_s": round(sum(sitting.charged for sitting in log.sittings.read()), 2),
         "audio": spec.audio,
         "long_audio": None if spec.long_audio == "cut" else spec.long_audio,
@@ -40,7 +42,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "adapter_sha256": adapter_digest(log.folder),
         "audio_revision": audio_revision(log.questions.read()),
         "oracle": oracle.of_run(inputs.adapted, log.folder),
-        "notes": notes.model_dump(exclude_defaults=True, exclude={"adapt_samples"}),
+        "notes": notes.model_dump(exclude_defaults=True, exclude={"adapt_samples", "adapt_usage"}),
     }
     config = {"model_args": spec.method_args, "limit": spec.limit}
     result = assemble(inputs.task, log, judged, row, config)
@@ -120,7 +122,7 @@ def tags(spec: RunSpec, method: Method) -> list[str]:
 
 def settings(spec: RunSpec, method: Method) -> dict[str, Any]:
     """The method's settings that are not what it has with this model by default; ``labels`` is a tag of its own."""
-    usual = usual_settings(type(method), spec.model)
+    usual = usual_settings(type(method), spec.model, spec.backend)
     return {key: value for key, value in spec.method_args.items() if value != usual.get(key) and key != "labels"}
 
 

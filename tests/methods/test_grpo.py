@@ -16,8 +16,8 @@ from audio_eval.questions import Example
 from audio_eval.rl.session import Session
 from audio_eval.runs.plan import plan
 from audio_eval.store import JsonLines
+from tests.openai_server import OpenAIServer, completion
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
-from tests.scoring.openai_server import OpenAIServer, completion
 
 CHOICES = ("cat", "dog", "owl")
 EXAMPLES = [Example(make_question("a", CHOICES), "dog"), Example(make_question("b", CHOICES), "cat")]

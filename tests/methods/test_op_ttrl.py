@@ -23,8 +23,8 @@ from audio_eval.rl.consensus.encoders import TextEncoder
 from audio_eval.rl.session import Session
 from audio_eval.runs.plan import plan
 from audio_eval.store import JsonLines
+from tests.openai_server import Answer, OpenAIServer, completion, failure, prompt
 from tests.rl.fake_policy import Drawn, FakePolicy, make_question, tagged
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, failure, prompt
 
 MODES = get_args(agreement.Mode)
 SEMANTIC = [mode for mode in MODES if mode not in ("majority", "intuitor")]

@@ -16,8 +16,8 @@ from audio_eval.rl.adaptive import (
     think_share,
 )
 from audio_eval.scoring.judge import Judge
+from tests.openai_server import Answer, OpenAIServer, completion, prompt
 from tests.rl.fake_policy import make_group, make_question
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, prompt
 
 QUESTION = make_question("q", ("cat", "dog"))
 RIGHT, WRONG = "<answer>dog</answer>", "<answer>cat</answer>"

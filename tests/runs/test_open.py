@@ -13,9 +13,9 @@ from audio_eval.errors import UserError
 from audio_eval.leaderboard import aggregate, load_runs, task_table
 from audio_eval.runs.execute import Executor
 from audio_eval.runs.plan import plan
+from tests.openai_server import Answer, OpenAIServer, completion, prompt
 from tests.runs.conftest import lines
 from tests.runs.layout import write_mmar
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, prompt
 
 OPEN = """
 include: {base}

@@ -15,7 +15,7 @@ from audio_eval.errors import UserError
 from audio_eval.scoring import grade as grading
 from audio_eval.scoring.grade import CUT, NAME, Grade, grade, parse, summary
 from audio_eval.scoring.judge import Judge
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, failure, prompt
+from tests.openai_server import Answer, OpenAIServer, completion, failure, prompt
 
 KEY = "sk-very-secret-1234"
 
@@ -161,7 +161,7 @@ def test_a_url_that_is_none(url: str) -> None:
 
 def test_a_missing_client_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openai", None)
-    with pytest.raises(UserError, match=r"pip install audio-eval\[open-ended\]"):
+    with pytest.raises(UserError, match=r"pip install audio-eval\[api\]"):
         Judge("http://localhost:1/v1", "m", cache=None)
 
 

@@ -22,8 +22,8 @@ from audio_eval.scoring.scorer import ScoredItem, Scorer
 from audio_eval.scoring.scorers import find_scorer
 from audio_eval.scoring.scores import Score
 from tests.cli.test_mistakes import mistake
+from tests.openai_server import Answer, OpenAIServer, completion, prompt
 from tests.runs.layout import write_mmar
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, prompt
 
 PETS = ("dog", "cat")
 

@@ -21,7 +21,7 @@ from audio_eval.scoring.win_rate import (
     summary,
     win_rate,
 )
-from tests.scoring.openai_server import Answer, OpenAIServer, completion, failure, prompt
+from tests.openai_server import Answer, OpenAIServer, completion, failure, prompt
 
 FIRST = next(f"id{n}" for n in range(99) if ours_first(f"id{n}"))
 SECOND = next(f"id{n}" for n in range(99) if not ours_first(f"id{n}"))

@@ -1,0 +1,1 @@
+"""The api backend: any OpenAI-compatible server as a policy that generates."""
