@@ -143,7 +143,9 @@ def test_a_run_whose_server_dies_goes_on_where_it_stopped(tmp_path: Path, capsys
         alive[0], asked = True, len(server.requests)
         assert run(server.url, tmp_path / "cut") == 0
         found = rows(capsys)[0]
-        assert len(server.requests) == asked + 8
+        # A try of the stopped run may still arrive, but it is of a question that has to be asked anyway.
+        again = {str(request["messages"]) for request in server.requests[asked:] if "input_audio" in str(request)}
+        assert len(again) == 8
     assert len(kept) == 4
     same = ("accuracy", "n", "unparsable", "samples", "usage", "notes")
     assert {key: found[key] for key in same} == {key: whole[key] for key in same} and found["notes"] == {}
