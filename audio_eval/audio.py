@@ -134,11 +134,16 @@ class AudioRef:
         Raises ``AudioError`` for what is known not to load by the structure of the file. What decoding alone can tell,
         such as the damaged middle of a file, is not known here.
         """
+        samples, native = self._extent
+        # in librosa's own arithmetic
+        return samples if native == rate else math.ceil(samples * (float(rate) / native))
+
+    @cached_property
+    def _extent(self) -> tuple[int, int]:
+        """Samples per channel, and their rate in Hz. Every draw asks for it, and it takes a read of the whole file."""
         data = self.read()
         with self._refusals():
-            samples, native = _together(parts(data, MAX_SECONDS))
-            # in librosa's own arithmetic
-            return samples if native == rate else math.ceil(samples * (float(rate) / native))
+            return _together(parts(data, MAX_SECONDS))
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

@@ -20,7 +20,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from variants import TRAIN, VIEWS, Variant, Work, failed, run_all
+from variants import TRAIN, VIEWS, Variant, Work, add_arguments, failed, run_all
 
 from audio_eval.errors import UserError
 
@@ -77,19 +77,13 @@ PARTS = {
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("runs/five-seeds"))
+    add_arguments(parser, Path("runs/five-seeds"), "0,1,2,3,4")
     parser.add_argument(
         "--pages", type=Path,
         help="folder of docs/, README.md and leaderboards/ (default: here; with --runs quick pages/ in --output)",
     )  # fmt: skip
-    parser.add_argument("--seeds", default="0,1,2,3,4")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--split", default="test")
-    parser.add_argument(
-        "--runs", choices=("all", "quick", "finished"), default="all",
-        help="quick: 8 items and 2 steps, to see that it runs; finished: run nothing, write the pages of finished runs",
-    )  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     pages = args.pages or (args.output / "pages" if args.runs == "quick" else Path("."))
     names, seeds = args.parts.split(","), [int(seed) for seed in args.seeds.split(",")]

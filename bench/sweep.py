@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from variants import TRAIN, Variant, Work, failed, one_commit, run_all, spec_of
+from variants import TRAIN, Variant, Work, add_arguments, failed, one_commit, run_all, spec_of
 
 from audio_eval.errors import UserError
 
@@ -124,16 +124,10 @@ Made by `python bench/sweep.py` at commit {commit}. {told}{left}
 def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("runs/sweep"))
+    add_arguments(parser, Path("runs/sweep"), "0")
     parser.add_argument("--page", type=Path, help="default: docs/results-defaults.md; with --runs quick in --output")
-    parser.add_argument("--seeds", default="0")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--settings", default=",".join(SETTINGS))
-    parser.add_argument(
-        "--runs", choices=("all", "quick", "finished"), default="all",
-        help="quick: 8 items and 2 steps, to see that it runs; finished: run nothing, write the page of finished runs",
-    )  # fmt: skip
-    parser.add_argument("--jobs", type=int, default=2)
     args = parser.parse_args()
     methods, settings = args.methods.split(","), args.settings.split(",")
     if unknown := {*methods, *settings} - METHODS.keys() - SETTINGS.keys():

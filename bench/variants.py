@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from audio_eval.errors import UserError
 
@@ -50,6 +51,17 @@ class Done(NamedTuple):
     variant: str
     seed: int
     folder: Path
+
+
+def add_arguments(parser: argparse.ArgumentParser, output: Path, seeds: str) -> None:
+    """The flags of what to run, and where; ``output`` and ``seeds`` are defaults."""
+    parser.add_argument("--output", type=Path, default=output)
+    parser.add_argument("--seeds", default=seeds)
+    parser.add_argument(
+        "--runs", choices=get_args(Asked), default="all",
+        help="quick: 8 items and 2 steps, to see that it runs; finished: run nothing, write the pages of finished runs",
+    )  # fmt: skip
+    parser.add_argument("--jobs", type=int, default=2)
 
 
 def run_all(works: Iterable[Work], output: Path, asked: Asked, jobs: int) -> list[Done]:

@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from audio_eval.leaderboard import Run
 
-MARGIN = 2.0  # audio_eval.scoring.statistics has it too, and numpy, which the flags do not wait for
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval leaderboard``."""
@@ -28,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check", metavar="DIR", help="exit 1 unless the pages of such a folder follow from its results"
     )
     parser.add_argument(
-        "--margin", metavar="POINTS", type=float, default=MARGIN,
+        "--margin", metavar="POINTS", type=float,  # the default's module imports numpy, which flags do not wait for
         help="differences from direct within this margin count as equivalent (default: 2 points)",
     )  # fmt: skip
 
@@ -37,10 +35,12 @@ def execute(args: argparse.Namespace) -> int:
     """Read the runs, write the tables, print where."""
     from audio_eval.errors import UserError
     from audio_eval.leaderboard import aggregate, write
+    from audio_eval.scoring.statistics import MARGIN
 
-    if not 0 < args.margin < 100:
-        raise UserError(f"--margin {args.margin:g}: give points above 0 and below 100.")
-    if (args.add_to or args.check) and args.margin != MARGIN:
+    margin = MARGIN if args.margin is None else args.margin
+    if not 0 < margin < 100:
+        raise UserError(f"--margin {margin:g}: give points above 0 and below 100.")
+    if (args.add_to or args.check) and margin != MARGIN:
         raise UserError("--margin is for -o: the pages of kept results follow from these alone, with the margin of 2.")
     if args.check and args.runs:
         raise UserError("--check reads its folder alone: give no run directories.")
@@ -53,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("give run directories, or folders that contain some.")
     if (Path(args.output) / "results").is_dir():
         raise UserError(f"'{args.output}' is a folder that keeps results: --add-to {args.output}, or another --output.")
-    for path in write(aggregate(runs, args.margin), args.output):
+    for path in write(aggregate(runs, margin), args.output):
         print(path)
     return 0
 

@@ -20,7 +20,7 @@ from audio_eval.errors import UserError
 from audio_eval.leaderboard.pages import file_stem, pages
 from audio_eval.leaderboard.published import Published, read_published, read_whole
 from audio_eval.leaderboard.rows import aggregate
-from audio_eval.leaderboard.runs import Run, accuracy
+from audio_eval.leaderboard.runs import Run, gives
 from audio_eval.runlog import ResultRow
 from audio_eval.runlog.log import Lines
 from audio_eval.scoring.scores import Unread
@@ -173,6 +173,6 @@ def _run(line: Line, known: dict[str, Items], path: Path) -> Run:
     ):
         correct, parsed, unread = LETTERS[letter]
         found.append(Outcome(item, correct, parsed, recording, unread, confidence))
-    if found and abs(accuracy(found) - (line.result.accuracy or 0.0)) > 0.051:  # as where a run directory is read
+    if found and not gives(found, line.result.accuracy or 0.0):
         raise UserError(f"'{path}': the outcomes of run '{line.run}' do not give its accuracy: restore it from git.")
     return Run(line.run, line.result, tuple(found), line.commit)

@@ -62,6 +62,11 @@ def accuracy(outcomes: Sequence[Outcome]) -> float:
     return 100.0 * sum(outcome.correct for outcome in outcomes) / len(outcomes)
 
 
+def gives(outcomes: Sequence[Outcome], stated: float) -> bool:
+    """Whether the outcomes give the accuracy that the result states, to one decimal."""
+    return abs(accuracy(outcomes) - stated) <= 0.051
+
+
 def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
     """Read the run directories among and below ``paths``; returns them and one message for each that was left out.
 
@@ -125,6 +130,6 @@ def _load_run(folder: Path, name: str) -> Run:
         raise ValueError("scores.jsonl holds an item twice")
     if not outcomes or len(outcomes) != summary.n:
         raise ValueError(f"scores.jsonl has {len(outcomes)} items, result.json says n = {summary.n}")
-    if abs((found := accuracy(outcomes)) - summary.accuracy) > 0.051:  # one decimal is enough
-        raise ValueError(f"scores.jsonl makes {found:.2f} %, result.json says {summary.accuracy:.2f} %")
+    if not gives(outcomes, summary.accuracy):
+        raise ValueError(f"scores.jsonl makes {accuracy(outcomes):.2f} %, result.json says {summary.accuracy:.2f} %")
     return Run(name, summary, outcomes, commit)

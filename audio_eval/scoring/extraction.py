@@ -30,7 +30,7 @@ _ANSWER_LINE = re.compile(
     answer\s*(?:(?:is\s*)?:\s*|\n\s*(?=\S))""",
     re.IGNORECASE | re.MULTILINE | re.VERBOSE,
 )
-_TAG = re.compile(r"</?answer>", re.IGNORECASE)
+TAG = re.compile(r"</?answer>", re.IGNORECASE)
 _FORMAT = re.compile(r"<answer>.*?</answer>", re.DOTALL)
 # <response> is Audio-Reasoner's. A tag that is cut at the end of a truncated response is one too.
 _MARK = re.compile(r"<(?P<close>/?)(?:answer|response|final_answer|a(?:n(?:s(?:w(?:er?)?)?)?)?\Z)>?", re.IGNORECASE)
@@ -50,13 +50,13 @@ class Statement(NamedTuple):
 def has_format(response: str) -> bool:
     """Whether the response is exactly one ``<answer>...</answer>`` pair, as R1-AQA's format reward asks."""
     text = response.strip()
-    return len(_TAG.findall(text)) == 2 and _FORMAT.fullmatch(text) is not None
+    return len(TAG.findall(text)) == 2 and _FORMAT.fullmatch(text) is not None
 
 
 def tagged(response: str) -> str | None:
     """The text inside the last closed ``<answer>`` pair, stripped; None where there is no pair."""
     opened, inside = None, None
-    for tag in _TAG.finditer(response):
+    for tag in TAG.finditer(response):
         if not tag[0].startswith("</"):
             opened = tag.end()
         elif opened is not None:

@@ -6,12 +6,11 @@ import re
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from audio_eval.scoring.extraction import tagged
+from audio_eval.scoring.extraction import TAG, tagged
 from audio_eval.scoring.normal import SPACED, UNSPACED, normalise, plain
 from audio_eval.scoring.thinking import spoken
 from audio_eval.scoring.verdict import Verdict
 
-_TAG = re.compile(r"</?answer>", re.IGNORECASE)
 _CJK = re.compile(f"[{UNSPACED}]")
 # One character of an unspaced script, else a run of letters and digits. On ASCII these are rouge_score's own tokens.
 _TOKEN = re.compile(rf"[{UNSPACED}]|(?:(?!_){SPACED})+")
@@ -35,7 +34,7 @@ def final_answer(response: str) -> str:
     """
     text = spoken(response)
     inside = tagged(text)
-    return (_TAG.sub("\n", text) if inside is None else inside).strip()
+    return (TAG.sub("\n", text) if inside is None else inside).strip()
 
 
 def measure(response: str, answer: str) -> Measures:

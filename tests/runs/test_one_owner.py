@@ -16,7 +16,7 @@ from audio_eval.cli.main import main
 from audio_eval.store import read_json
 from tests.cli.conftest import ENV
 from tests.runs.layout import ITEMS, write_mmar
-from tests.runs.test_identity import TASKS_DIR, contents, refused
+from tests.runs.test_identity import TASK, TASKS_DIR, contents, refused
 
 SLOW_METHOD = """
 import os, pathlib, time
@@ -30,19 +30,11 @@ class Slow(Method):
             time.sleep(0.05)
         return [question.choices[0] for question in questions]
 """
-TASK = """
-include: {tasks}/_audio_qa
-task: mine
-custom_dataset: !function audio_eval.tasks.mmar.data.TEST
-metadata:
-  version: "1"
-  scoring: scorer:Slow
-"""
 SLOW_SCORER = """
 import os, time
 from audio_eval.scoring.scorers.choice import Choice
 
-class Slow(Choice):
+class Mine(Choice):
     name = "slow"
 
     def figures(self, scores, *arguments):
