@@ -92,12 +92,12 @@ def test_audio_embeddings_are_those_of_the_models_forward(built: Built, policy: 
             [prompt] = policy.encoder.prompts([asked])
     finally:
         hook.remove()
-    assert not isinstance(prompt, str) and prompt.clip is not None
+    assert not isinstance(prompt, str) and prompt.clips
     tokens = int((inputs["input_ids"] == policy.model.config.audio_token_id).sum())
     frames = int(inputs["feature_attention_mask"].sum())
-    assert policy.encoder.checkpoint.family.audio_tokens(policy.model, frames) == tokens == len(prompt.clip.embeds)
+    assert policy.encoder.checkpoint.family.audio_tokens(policy.model, frames) == tokens == len(prompt.clips[0].embeds)
     torch.testing.assert_close(prompt.embeds, seen[0][0], rtol=1e-5, atol=1e-5)
-    assert prompt.clip.seconds == pytest.approx(seconds, abs=1 / RATE) and not prompt.clip.truncated
+    assert prompt.clips[0].seconds == pytest.approx(seconds, abs=1 / RATE) and not prompt.clips[0].truncated
 
 
 def test_a_clip_that_is_too_short_for_the_tower_is_padded(policy: HFPolicy) -> None:
@@ -105,7 +105,7 @@ def test_a_clip_that_is_too_short_for_the_tower_is_padded(policy: HFPolicy) -> N
     [group] = policy.generate([short], Sampling(max_tokens=3))
     assert group.error is None and group.size == 1
     [prompt] = policy.encoder.prompts([short])
-    assert not isinstance(prompt, str) and prompt.clip is not None and len(prompt.clip.embeds) > 0
+    assert not isinstance(prompt, str) and prompt.clips and len(prompt.clips[0].embeds) > 0
 
 
 def test_the_audio_matters(built: Built, policy: HFPolicy) -> None:
@@ -143,7 +143,7 @@ def test_a_question_without_audio(built: Built, policy: HFPolicy) -> None:
     asked = question(3)
     [prompt] = policy.encoder.prompts([asked])
     ids = policy.tokenizer.encode(prompt_text(built.kind, asked, 0), add_special_tokens=False)
-    assert not isinstance(prompt, str) and prompt.clip is None
+    assert not isinstance(prompt, str) and not prompt.clips
     with torch.no_grad():
         assert torch.equal(prompt.embeds, policy.model.get_input_embeddings()(torch.tensor(ids)))
     assert policy.generate([asked], Sampling(max_tokens=4))[0].error is None
@@ -211,8 +211,8 @@ def test_a_clip_beyond_the_window_is_cut_and_flagged(qwen2_audio: Built) -> None
 def test_omni_takes_more_than_thirty_seconds(omni: Built) -> None:
     policy = omni.policy()
     [prompt] = policy.encoder.prompts([question(9, 31.0)])
-    assert not isinstance(prompt, str) and prompt.clip is not None
-    assert not prompt.clip.truncated and len(prompt.clip.embeds) == 775
+    assert not isinstance(prompt, str) and prompt.clips
+    assert not prompt.clips[0].truncated and len(prompt.clips[0].embeds) == 775
 
 
 def test_each_clip_is_encoded_once(built: Built) -> None:

@@ -9,6 +9,7 @@ transform mirrors the signal there, and so does ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from transformers import WhisperFeatureExtractor
@@ -20,9 +21,12 @@ MIN_SAMPLES = 1600  # a tenth of a second; the towers pool a shorter clip to not
 
 @dataclass
 class Features:
-    """The input of the audio tower: log-mel features (mels, frames and the family's tail) of a clip."""
+    """The input of the audio tower: log-mel features (mels, frames and the family's tail) of a clip.
 
-    mel: np.ndarray
+    A family with an extractor of its own kind may have another array, or several, in ``mel``.
+    """
+
+    mel: Any
     frames: int
     seconds: float  # of the recording
     truncated: bool  # the recording is longer than the model's window and was cut

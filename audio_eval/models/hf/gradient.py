@@ -61,14 +61,22 @@ def certainty_rows(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], chunk: 
 
 def _forward(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
     """The rows' layout, and the hidden states (N, hidden) that predict their N completion tokens."""
-    language_model = checkpoint.language_model
+    language_model, family = checkpoint.language_model, checkpoint.family
     packed = pack(rows, checkpoint.embed)
+    more: dict[str, torch.Tensor] = {}
+    mask: Any
+    if family.engine == "plain":
+        assert packed.ids_RL is not None, "rows carry the ids of their prompts"
+        mask, more = packed.mask_RL, family.language_inputs(checkpoint.model, packed.ids_RL)
+    else:
+        mask = {FULL_ATTENTION: packed.bias_R1LL} if family.layer_masks else packed.bias_R1LL
     with _checkpointed(language_model, checkpointing and torch.is_grad_enabled()):
         hidden_RLH = language_model(
             inputs_embeds=packed.embeds_RLH,
-            attention_mask={FULL_ATTENTION: packed.bias_R1LL},
+            attention_mask=mask,
             position_ids=packed.positions_RL,
             use_cache=False,
+            **more,
         ).last_hidden_state
     return packed, hidden_RLH[packed.rows_N, packed.columns_N]
 

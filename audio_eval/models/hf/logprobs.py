@@ -68,8 +68,8 @@ class LogprobEngine:
             batch.tokens += [groups[g].completions[u].token_ids for u in kept[g]]
             batch.questions.append(question)
             batch.prompts.append(len(prompt.embeds))
-            if prompt.clip is not None:
-                batch.heard[g] = prompt.clip.seconds, prompt.clip.truncated
+            if prompt.clips:
+                batch.heard[g] = prompt.seconds, prompt.truncated
             batch.temperatures.append(groups[g].temperature)
         return batch
 
@@ -101,8 +101,8 @@ class LogprobEngine:
 
     def in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
         """Run ``work`` on the batch's micro-batches, and again on smaller ones where memory runs out."""
-        lengths = [len(tokens) for tokens in batch.tokens]
-        return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget), work)
+        lengths, shared = [len(tokens) for tokens in batch.tokens], self.checkpoint.family.engine == "shared"
+        return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget, shared), work)
 
     def _rows(self, batch: Batch, pieces: list[Piece]) -> list[SharedPrefix]:
         """A micro-batch's prompts are embedded here, so that their graph, if they have one, is used once."""
@@ -112,7 +112,7 @@ class LogprobEngine:
             if not isinstance(prompt, EmbeddedPrompt):
                 raise UserError(f"a recording became unreadable while it was scored: {prompt}")
             completions = [batch.tokens[u] for u in piece.completions]
-            rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question]))
+            rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question], prompt.ids))
         return rows
 
     def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:

@@ -96,8 +96,8 @@ class HFPolicy:
     def prompt_length(self, question: Question) -> PromptLength:
         """Length of the prompt by the tokenizer and, from the recording's header, the family's formula."""
         asked = self.encoder.ask(question)
-        audio = asked.tokens - len(asked.ids)
-        return PromptLength(asked.tokens - (1 if audio else 0), audio)  # the clip replaces its placeholder
+        clips = len(question.audios) if asked.audio_tokens else 0
+        return PromptLength(asked.tokens - clips, asked.audio_tokens)  # a clip replaces its placeholder
 
     # --- generation ------------------------------------------------------------------------------------------------
 
@@ -256,8 +256,7 @@ class HFPolicy:
 
 def _heard(group: Group, prompt: EmbeddedPrompt) -> Group:
     """The group with what the model was given to hear."""
-    clip = prompt.clip
-    return group if clip is None else replace(group, truncated=clip.truncated, audio_seconds=clip.seconds)
+    return replace(group, truncated=prompt.truncated, audio_seconds=prompt.seconds) if prompt.clips else group
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:
