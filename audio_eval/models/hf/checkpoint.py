@@ -15,7 +15,7 @@ from transformers import AutoConfig
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families import Family, family_of
-from audio_eval.models.hf.files import PATTERNS, check_files, digests, fingerprint, revision_of
+from audio_eval.models.hf.files import LORA, PATTERNS, TWICE, check_files, digests, fingerprint, revision_of
 
 
 @dataclass
@@ -61,7 +61,7 @@ def fetch(source: str, revision: str | None = None) -> Path:
     if folder.is_dir():
         return folder
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS, ignore_patterns=TWICE))
     except (OSError, ValueError, HTTPError) as error:  # a failing proxy is the HTTP client's own error
         which = f"'{source}' at revision '{revision}'" if revision else f"'{source}'"
         raise UserError(
@@ -84,6 +84,8 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
 def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     raw = json.loads((folder / "config.json").read_text())
     family = family_of(raw.get("model_type", "?"), f"'{source}'")
+    if (folder / LORA).is_file() and not family.owns_adapter:
+        raise UserError(f"'{source}' holds an adapter ({LORA}) beside the model, and {family.name} has none of its own.")
     config = family.config(AutoConfig.from_pretrained(folder))
     model, missing = family.load(folder, config, dtype)
     if missing:

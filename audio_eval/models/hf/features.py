@@ -32,16 +32,16 @@ class Features:
     truncated: bool  # the recording is longer than the model's window and was cut
 
 
-def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0) -> np.ndarray:
+def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0, windows: int = 1) -> np.ndarray:
     """Features of a mono waveform (samples,) float32: shape (mels, frames), frames = ceil(samples / hop).
 
-    ``tail`` adds as many frames from after the end, within the extractor's window; from the third on they see nothing
-    but zeros.
+    ``tail`` adds as many frames from after the end, within so many of the extractor's windows; from the third on they
+    see nothing but zeros.
     """
     hop = extractor.hop_length
-    frames = min(-(-len(wave) // hop) + tail, extractor.nb_max_frames)
+    frames = min(-(-len(wave) // hop) + tail, windows * extractor.nb_max_frames)
     margin = frames * hop - len(wave) + extractor.n_fft + (-extractor.n_fft) % hop
-    padded = np.pad(wave.astype(np.float32), (0, max(0, min(margin, extractor.n_samples - len(wave)))))
+    padded = np.pad(wave.astype(np.float32), (0, max(0, min(margin, windows * extractor.n_samples - len(wave)))))
     features = extractor(
         padded, sampling_rate=extractor.sampling_rate, padding="longest", truncation=False, return_tensors="np"
     )["input_features"]

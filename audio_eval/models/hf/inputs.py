@@ -192,11 +192,8 @@ class QuestionEncoder:
     def _tokenized(self, question: Question) -> TokenizedPrompt:
         """The question as ids, without the lengths of its clips."""
         family, clips = self.checkpoint.family, len(question.audios)
-        if family.max_clips is not None and clips > family.max_clips:
-            most = "one recording" if family.max_clips == 1 else f"{family.max_clips} recordings"
-            return TokenizedPrompt(
-                question, [], refused=f"{clips} recordings: {family.name} takes {most} in a question."
-            )
+        if refused := family.refuses(self.checkpoint.model, clips):
+            return TokenizedPrompt(question, [], refused=refused)
         return TokenizedPrompt(question, family.token_ids(self.checkpoint.tokenizer, question.prompt, clips))
 
     def _prompt(self, asked: TokenizedPrompt, clips: Sequence[EncodedClip]) -> EmbeddedPrompt:

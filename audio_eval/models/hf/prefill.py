@@ -40,7 +40,7 @@ class Prefill:
 def prefill(language_model: Any, prompts: Sequence[torch.Tensor]) -> Prefill:
     """Forward the prompts' embeddings, Q tensors (P_i, hidden)."""
     embeds_QPH, mask_QP = right_pad(prompts)
-    positions_QP = torch.arange(mask_QP.shape[1], device=mask_QP.device).expand_as(mask_QP)
+    positions_QP = mask_QP.cumsum(dim=1) - 1  # that of the last token in the padding: no row looks longer than it is
     cache: Any = DynamicCache(config=language_model.config)
     out = language_model(
         inputs_embeds=embeds_QPH, attention_mask=mask_QP, position_ids=positions_QP, past_key_values=cache,

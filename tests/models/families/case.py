@@ -12,14 +12,14 @@ import librosa
 import numpy as np
 import torch
 from scipy.io import wavfile
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
 from audio_eval.audio import RATE, AudioRef
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.prompts import find
 from audio_eval.questions import Question
-from tests.models.checkpoints import WORDS
+from tests.models.checkpoints import WORDS, _hub_names, _save_shards
 
 Inputs = dict[str, Any]
 
@@ -38,6 +38,8 @@ class Case:
     inputs: Callable[[HFPolicy, Path, Question], Inputs]
     reference: str
     hub: str  # ids on the hub, in words
+    divisor: float = 1.0  # of the logits, where transformers' class leaves it out
+    second_clip: float = 2.3  # seconds; of equal clips, 1.2 s each, no processor pads one
 
 
 def waves(question: Question) -> list[np.ndarray]:
@@ -56,7 +58,7 @@ def stereo(seconds: float, seed: int = 0) -> AudioRef:
     return AudioRef(data=buffer.getvalue())
 
 
-def make_tokenizer(special: Sequence[str], **named: str) -> PreTrainedTokenizerFast:
+def make_tokenizer(special: Sequence[str | AddedToken], **named: str) -> PreTrainedTokenizerFast:
     """Byte-level BPE that knows the standard prompt's words, with the ``special`` tokens first in its vocabulary.
 
     ``named``: eos_token, pad_token, bos_token and the like, which are of ``special``.
@@ -71,6 +73,15 @@ def make_tokenizer(special: Sequence[str], **named: str) -> PreTrainedTokenizerF
     ask = find("r1_aqa").render(f"Which {' '.join(WORDS)} is heard?", ["a dog", "a bell"])
     tokenizer.train_from_iterator([ask, "<answer>a dog</answer>", "user assistant system", ask], trainer)
     return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **named)
+
+
+def save_as_hub(folder: Path, config: Any, model: Any) -> None:
+    """The configuration, and the weights in two shards under the names that the hub has."""
+    config.save_pretrained(folder)
+    named = _hub_names(model, folder.parent / f"{folder.name}-scratch")
+    names = sorted(named)
+    half = len(names) // 2
+    _save_shards(folder, [{name: named[name] for name in part} for part in (names[:half], names[half:])])
 
 
 def wake(model: torch.nn.Module, head: torch.nn.Parameter, ends: Sequence[int]) -> None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families.base import Family
+from audio_eval.models.hf.families.granite_speech import GraniteSpeech, GraniteSpeechPlus
 from audio_eval.models.hf.families.omni import Omni
+from audio_eval.models.hf.families.phi4_multimodal import Phi4Multimodal
 from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
+from audio_eval.models.hf.families.voxtral import Voxtral
 
-FAMILIES: tuple[Family, ...] = (Omni(), Qwen2Audio())
+FAMILIES: tuple[Family, ...] = (
+    Omni(),
+    Qwen2Audio(),
+    Voxtral(),
+    Phi4Multimodal(),
+    GraniteSpeech(),
+    GraniteSpeechPlus(),
+)
 
 
 def family_of(model_type: str, where: str) -> Family:
@@ -15,5 +25,7 @@ def family_of(model_type: str, where: str) -> Family:
     for family in FAMILIES:
         if model_type in family.model_types:
             return family
+        if model_type in family.elsewhere:
+            raise UserError(f"{where} holds a model of type '{model_type}': {family.elsewhere[model_type]}.")
     known = ", ".join(t for family in FAMILIES for t in family.model_types)
     raise UserError(f"{where} holds a model of type '{model_type}', which is not supported. Supported: {known}.")

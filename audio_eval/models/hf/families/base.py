@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -24,8 +25,11 @@ class Family(ABC):
 
     name: str  # as its makers write it
     model_types: tuple[str, ...]  # of config.json
+    # types of config.json in which the same model is published but not read, and what to do instead
+    elsewhere: Mapping[str, str] = MappingProxyType({})
     max_seconds: float  # the window: longer audio is cut, flagged and counted
     max_clips: int | None = None  # recordings that a question may have; None: any number
+    owns_adapter: bool = False  # ``load`` merges an adapter that lies beside the weights
     tail: int = 0  # mel frames after a clip's end that ``encode`` needs
     audio_token: str = "<|AUDIO|>"  # the placeholder that the chat template writes for each clip
     clip_text: str | None = None  # what the processor makes of a placeholder that it puts other tokens around
@@ -52,6 +56,13 @@ class Family(ABC):
             folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
         return model, sorted(report["missing_keys"])
+
+    def refuses(self, model: Any, clips: int) -> str | None:
+        """Why the model cannot be asked a question with so many recordings; None: it can."""
+        if self.max_clips is None or clips <= self.max_clips:
+            return None
+        most = "one recording" if self.max_clips == 1 else f"{self.max_clips} recordings"
+        return f"{clips} recordings: {self.name} takes {most} in a question."
 
     # --- parts of the model ----------------------------------------------------------------------------------------
 
