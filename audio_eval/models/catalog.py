@@ -53,6 +53,30 @@ QWEN25_OMNI_7B = ModelEntry(
 QWEN2_AUDIO = ModelEntry(
     source="Qwen/Qwen2-Audio-7B-Instruct", summary="Qwen2-Audio-7B-Instruct (hub)", parameters="7 B", window=30
 )
+VOXTRAL_MINI = ModelEntry(
+    source="mistralai/Voxtral-Mini-3B-2507", summary="Voxtral-Mini-3B-2507 (hub)", parameters="3 B", window=2400,
+    licence="Apache-2.0",
+)  # fmt: skip
+PHI4_MULTIMODAL = ModelEntry(
+    source="microsoft/Phi-4-multimodal-instruct",
+    summary="Phi-4-multimodal-instruct with its speech adapter (hub)",
+    parameters="5.6 B",
+    window=1800,
+    licence="MIT",
+    revision="refs/pr/70",  # the layout of transformers' class; main has its makers' own code
+)
+GRANITE_SPEECH_2B = ModelEntry(
+    source="ibm-granite/granite-speech-3.3-2b", summary="granite-speech-3.3-2b with its adapter (hub)",
+    parameters="2 B", window=500, licence="Apache-2.0",
+)  # fmt: skip
+GRANITE_SPEECH_8B = ModelEntry(
+    source="ibm-granite/granite-speech-3.3-8b", summary="granite-speech-3.3-8b with its adapter (hub)",
+    parameters="8 B", window=500, licence="Apache-2.0",
+)  # fmt: skip
+GRANITE_SPEECH_PLUS = ModelEntry(
+    source="ibm-granite/granite-speech-4.1-2b-plus", summary="granite-speech-4.1-2b-plus (hub)",
+    parameters="2 B", window=500, licence="Apache-2.0",
+)  # fmt: skip
 
 
 def find_model(model: str) -> ModelEntry:

@@ -89,11 +89,16 @@ def test_a_revision_reaches_the_hub(monkeypatch: pytest.MonkeyPatch, built: Buil
 
 
 def test_the_windows_of_the_catalog_are_the_families() -> None:
-    types = {"Qwen/Qwen2-Audio-7B-Instruct": "qwen2_audio"}
+    types = {
+        "Qwen/Qwen2-Audio-7B-Instruct": "qwen2_audio", "mistralai/Voxtral-Mini-3B-2507": "voxtral",
+        "microsoft/Phi-4-multimodal-instruct": "phi4_multimodal",
+        "ibm-granite/granite-speech-3.3-2b": "granite_speech", "ibm-granite/granite-speech-3.3-8b": "granite_speech",
+        "ibm-granite/granite-speech-4.1-2b-plus": "granite_speech_plus",
+    }  # fmt: skip
     for name in registered("models"):
         entry = named("models", "model", name)
         assert isinstance(entry, ModelEntry)
-        if entry.source.startswith("Qwen/") or name == "tiny-omni":
+        if entry.source in types or entry.source.startswith("Qwen/") or name == "tiny-omni":
             assert entry.window == family_of(types.get(entry.source, "qwen2_5_omni"), name).max_seconds, name
     assert {family.max_seconds for family in FAMILIES} >= {30.0, 300.0}
 

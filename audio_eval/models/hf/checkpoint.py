@@ -85,7 +85,9 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     raw = json.loads((folder / "config.json").read_text())
     family = family_of(raw.get("model_type", "?"), f"'{source}'")
     if (folder / LORA).is_file() and not family.owns_adapter:
-        raise UserError(f"'{source}' holds an adapter ({LORA}) beside the model, and {family.name} has none of its own.")
+        raise UserError(
+            f"'{source}' holds an adapter ({LORA}) beside the model, and {family.name} has none of its own."
+        )
     config = family.config(AutoConfig.from_pretrained(folder))
     model, missing = family.load(folder, config, dtype)
     if missing:

@@ -26,12 +26,19 @@ from tests.models.families.case import Case, Inputs, make_tokenizer, save_as_hub
 
 SPECIAL = [
     AddedToken(token, special=True)
-    for token in ("<|end_of_text|>", "<fim_prefix>", "<|start_of_role|>", "<|end_of_role|>", "<|tool_call|>", "<|audio|>")
+    for token in (
+        "<|end_of_text|>",
+        "<fim_prefix>",
+        "<|start_of_role|>",
+        "<|end_of_role|>",
+        "<|tool_call|>",
+        "<|audio|>",
+    )
 ]
 # Granite 3.3's, without tools, documents and thinking: a system prompt with today's date is made where there is none
 TEMPLATE = (
     "{%- if messages[0]['role'] == 'system' %}{%- set system_message = messages[0]['content'] %}"
-    "{%- set loop_messages = messages[1:] %}{%- else %}{%- set system_message = \"Knowledge Cutoff Date: April 2024."
+    '{%- set loop_messages = messages[1:] %}{%- else %}{%- set system_message = "Knowledge Cutoff Date: April 2024.'
     "\nToday's Date: \" + strftime_now('%B %d, %Y') + \".\nYou are Granite, developed by IBM.\" %}"
     "{%- set loop_messages = messages %}{%- endif %}"
     "{{- '<|start_of_role|>system<|end_of_role|>' + system_message + '<|end_of_text|>\n' }}"
@@ -54,7 +61,7 @@ def build(folder: Path, plus: bool = False) -> None:
         text_config=dict(
             model_type="granite", vocab_size=len(tokenizer), hidden_size=64, intermediate_size=96,
             num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=16384,
-            embedding_multiplier=3.0, logits_scaling=SCALING, residual_multiplier=0.5, attention_multiplier=0.125,
+            embedding_multiplier=0.5, logits_scaling=SCALING, residual_multiplier=0.8, attention_multiplier=0.125,
             tie_word_embeddings=True, bos_token_id=0, eos_token_id=0, pad_token_id=0,
         ),
         encoder_config=dict(
@@ -110,7 +117,9 @@ def inputs(policy: HFPolicy, folder: Path, asked: Question) -> Inputs:
     if asked.audios:
         clips = waves(asked)
         longest = max(len(wave) for wave in clips)
-        padded = [GraniteMel()(torch.nn.functional.pad(torch.from_numpy(w), (0, longest - len(w))).numpy()) for w in clips]
+        padded = [
+            GraniteMel()(torch.nn.functional.pad(torch.from_numpy(w), (0, longest - len(w))).numpy()) for w in clips
+        ]
         counts = [3 * -(-((len(wave) // 160 + 1) // 2) // 15) for wave in clips]
         mask = torch.arange(max(counts))[None] < torch.tensor(counts)[:, None]
         heard = {"input_features": torch.stack([torch.from_numpy(f) for f in padded]), "input_features_mask": mask}

@@ -96,7 +96,9 @@ def inputs(policy: HFPolicy, folder: Path, asked: Question) -> Inputs:
     heard, counts = {}, []
     if asked.audios:
         heard = dict(
-            Phi4MultimodalFeatureExtractor.from_pretrained(folder)(waves(asked), sampling_rate=RATE, return_tensors="pt")
+            Phi4MultimodalFeatureExtractor.from_pretrained(folder)(
+                waves(asked), sampling_rate=RATE, return_tensors="pt"
+            )
         )
         counts = heard["audio_embed_sizes"].tolist()
     written = "".join("<|audio|>" * n for n in counts)

@@ -86,14 +86,18 @@ def build(folder: Path) -> None:
         "processor_class": "VoxtralProcessor",
     }  # fmt: skip
     (folder / "preprocessor_config.json").write_text(json.dumps(preprocessor, indent=2))
-    (folder / "generation_config.json").write_text(json.dumps({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 11}))
+    (folder / "generation_config.json").write_text(
+        json.dumps({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 11})
+    )
 
 
 def inputs(policy: HFPolicy, folder: Path, asked: Question) -> Inputs:
     """What VoxtralProcessor makes; that it is so is checked where mistral-common is installed (test_voxtral.py)."""
     extractor = WhisperFeatureExtractor.from_pretrained(folder)
     chunks = [
-        extractor(wave, sampling_rate=RATE, padding=True, pad_to_multiple_of=CHUNK, truncation=False, return_tensors="pt")
+        extractor(
+            wave, sampling_rate=RATE, padding=True, pad_to_multiple_of=CHUNK, truncation=False, return_tensors="pt"
+        )
         .input_features.reshape(128, -1, 3000)
         .transpose(0, 1)
         for wave in waves(asked)

@@ -15,6 +15,7 @@ from transformers import Phi4MultimodalFeatureExtractor
 from audio_eval.audio import AudioError, AudioRef
 from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.own_adapter import merge_own_adapter, without_audio
+from audio_eval.models.hf.families.phi4_rope import RowwiseLongRope
 from audio_eval.models.hf.features import MIN_SAMPLES, Features
 
 CHAT_TEMPLATE = (
@@ -51,12 +52,20 @@ class Phi4Multimodal(Family):
 
         return Phi4MultimodalForCausalLM
 
+    def config(self, raw: Any) -> Any:
+        """Without the sliding window that is wider than the context and hides nothing."""
+        if raw.sliding_window and raw.sliding_window >= raw.max_position_embeddings:
+            raw.sliding_window = None
+        return raw
+
     def load(self, folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
         """The model with its adapter for speech merged; vision-lora and what it belongs to are for images."""
         model, missing = super().load(folder, config, dtype)
         if not (folder / SPEECH).is_dir():
             raise ValueError(f"{SPEECH} is missing, the adapter through which it hears.")
         merge_own_adapter(model, folder / SPEECH)
+        if config.rope_parameters["rope_type"] == "longrope":
+            model.model.rotary_emb = RowwiseLongRope(model.model.rotary_emb)
         return model, missing
 
     def refuses(self, model: Any, clips: int) -> str | None:
@@ -78,10 +87,12 @@ class Phi4Multimodal(Family):
         """The decoder is all of ``model`` but the towers. The embedding is the head as well: they are tied."""
         if "embed_tokens_extend." not in parameter:
             return True
-        return train_tower and re.match(re.escape(AUDIO) + r"(encoder|(up|down)_proj_for_speech)\.", parameter) is not None
+        return (
+            train_tower and re.match(re.escape(AUDIO) + r"(encoder|(up|down)_proj_for_speech)\.", parameter) is not None
+        )
 
     def vllm_name(self, name: str) -> str:
-        """vLLM has the decoder under the same names."""
+        """VLLM has the decoder under the same names."""
         return name
 
     def placeholder(self, config: Any) -> int:

@@ -23,7 +23,7 @@ CHUNK_TOKENS = 375  # embeddings of 30 s, silence included
 
 
 class Voxtral(Family):
-    """``VoxtralForConditionalGeneration``. Its makers give 40 minutes, a context of 32k tokens, as the longest audio."""
+    """``VoxtralForConditionalGeneration``. Its makers give 40 minutes as the longest audio, 32k tokens."""
 
     name = "Voxtral"
     model_types = ("voxtral",)
