@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from audio_eval.errors import UserError
+from audio_eval.models.hf.families.audio_flamingo import AudioFlamingo3, MusicFlamingo
 from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.omni import Omni
 from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
+from audio_eval.models.hf.families.qwen3_omni import Qwen3Omni
 
-FAMILIES: tuple[Family, ...] = (Omni(), Qwen2Audio())
+FAMILIES: tuple[Family, ...] = (
+    Omni(),
+    Qwen2Audio(),
+    Qwen3Omni(),
+    AudioFlamingo3(),
+    MusicFlamingo(),
+)
 
 
 def family_of(model_type: str, where: str) -> Family:
