@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.models.families.case import Case
 from tests.models.families.flamingo import AUDIO_FLAMINGO, MUSIC_FLAMINGO
+from tests.models.families.moss import GENERIC
 from tests.models.families.qwen import OMNI, QWEN2_AUDIO
 from tests.models.families.qwen3_omni import INSTRUCT, THINKING
 
@@ -14,4 +15,5 @@ CASES: tuple[Case, ...] = (
     THINKING,
     AUDIO_FLAMINGO,
     MUSIC_FLAMINGO,
+    GENERIC,
 )
