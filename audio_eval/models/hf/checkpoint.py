@@ -15,7 +15,16 @@ from transformers import AutoConfig
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families import Family, family_of
-from audio_eval.models.hf.files import LORA, PATTERNS, TWICE, check_files, digests, fingerprint, revision_of
+from audio_eval.models.hf.files import (
+    ADAPTER_CONFIG,
+    LORA,
+    PATTERNS,
+    TWICE,
+    check_files,
+    digests,
+    fingerprint,
+    revision_of,
+)
 
 
 @dataclass
@@ -83,10 +92,11 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
 
 def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     raw = json.loads((folder / "config.json").read_text())
-    family = family_of(raw.get("model_type", "?"), f"'{source}'")
-    if (folder / LORA).is_file() and not family.owns_adapter:
+    family = family_of(raw.get("model_type", "?"), f"'{source}'", folder)
+    beside = next((name for name in (ADAPTER_CONFIG, LORA) if (folder / name).is_file()), None)
+    if beside and not family.owns_adapter:
         raise UserError(
-            f"'{source}' holds an adapter ({LORA}) beside the model, and {family.name} has none of its own."
+            f"'{source}' holds an adapter ({beside}) beside the model, and {family.name} has none of its own."
         )
     config = family.config(AutoConfig.from_pretrained(folder))
     model, missing = family.load(folder, config, dtype)
@@ -103,6 +113,7 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     placeholder = family.placeholder(config)
     if tokenizer.convert_tokens_to_ids(family.audio_token) != placeholder:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
+    family.check(model, tokenizer)
     weights = fingerprint(digests(folder), ".safetensors")
     return Checkpoint(family, model, tokenizer, family.extractor(folder), placeholder, revision_of(folder), weights)
 
