@@ -30,7 +30,8 @@ class Case:
 
     ``build`` writes a tiny random checkpoint in the hub's layout. ``inputs`` is what the model's own forward is given
     for a question (a batch of one, with input_ids), made without any code of ours but the decoded waveforms
-    (``waves``); ``reference`` says in words by what.
+    (``waves``); ``reference`` says in words by what. ``lone``: its processor pads a recording to the longest one of the
+    question, which the tower hears; ours does not, so that two of equal length are compared.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Case:
     inputs: Callable[[HFPolicy, Path, Question], Inputs]
     reference: str
     hub: str  # ids on the hub, in words
+    lone: bool = False
 
 
 def waves(question: Question) -> list[np.ndarray]:

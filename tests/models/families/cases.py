@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from tests.models.families.case import Case
+from tests.models.families.gemma3n import GEMMA3N
+from tests.models.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
+from tests.models.families.glm_asr import GLM_ASR
 from tests.models.families.qwen import OMNI, QWEN2_AUDIO
 
 CASES: tuple[Case, ...] = (
     OMNI,
     QWEN2_AUDIO,
+    GEMMA3N,
+    GEMMA4,
+    GEMMA4_UNIFIED,
+    GLM_ASR,
 )

@@ -151,13 +151,14 @@ def full(built: Built) -> str:
 
 def several(built: Built) -> str:
     """Two clips in a question, or the reason why not; the other questions of the batch are answered."""
-    asked = replace(question(6, 1.2), more_audio=(clip(2.3, 9),))
+    lone = built.case.lone
+    asked = replace(question(6, 1.2), more_audio=(clip(1.2 if lone else 2.3, 9),))
     most = built.policy.checkpoint.family.max_clips
     if most is None or most > 1:
         assert_equal(built, asked)
         swapped = asked.hearing(asked.audios[::-1])
         assert not torch.equal(built.ours(built.policy, asked)[-1], built.ours(built.policy, swapped)[-1])
-        return "yes" if most is None else f"up to {most}"
+        return ("yes" if most is None else f"up to {most}") + (" (equal length)" if lone else "")
     refused, other = built.policy.generate([asked, question(1, 0.4)], Sampling(max_tokens=2))
     assert refused.error and "2 recordings" in refused.error and not refused.completions
     assert other.error is None and other.completions
