@@ -38,7 +38,7 @@ def doc_to_plain_text(doc: Record) -> str:
 
 def doc_to_audio(doc: Record) -> list[dict[str, str]]:
     """lm-eval's audio, as a reference: arrays would break its request cache."""
-    return [dict(doc["audio"])]
+    return [dict(clip) for clip in (doc["audio"], *doc["more_audio"])]
 
 
 def process_results(doc: Record, results: list[str]) -> dict[str, int]:

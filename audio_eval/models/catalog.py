@@ -78,6 +78,19 @@ GLM_ASR_NANO = ModelEntry(
     window=630, licence="MIT",
 )  # fmt: skip
 
+QWEN3_OMNI_INSTRUCT = ModelEntry(
+    source="Qwen/Qwen3-Omni-30B-A3B-Instruct",
+    summary="thinker of Qwen3-Omni-30B-A3B-Instruct, a mixture of experts (hub)",
+    parameters="30 B, 3 B active",
+)
+QWEN3_OMNI_THINKING = ModelEntry(
+    source="Qwen/Qwen3-Omni-30B-A3B-Thinking",
+    summary="thinker of Qwen3-Omni-30B-A3B-Thinking, a mixture of experts (hub)",
+    parameters="30 B, 3 B active",
+)
+AUDIO_FLAMINGO_3 = ModelEntry(source="nvidia/audio-flamingo-3-hf", summary="Audio Flamingo 3 (hub)", window=600)
+MUSIC_FLAMINGO = ModelEntry(source="nvidia/music-flamingo-2601-hf", summary="Music Flamingo (hub)", window=1200)
+
 
 def find_model(model: str) -> ModelEntry:
     """A folder, else a named model or a hub id (anything with a slash), either with ``@revision`` behind it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -228,3 +229,36 @@ def test_each_clip_is_encoded_once(built: Built) -> None:
     assert sum(group.size for group in groups) == 2 * 9 + 2 * 9 * 4
     seconds = sum(len(q.audio.load(RATE)) / RATE for q in asked if q.audio is not None)
     assert sum(group.audio_seconds for group in groups) == pytest.approx(4 * seconds)
+
+
+# --- several recordings --------------------------------------------------------------------------------------------
+
+
+def test_several_recordings_are_counted_together(qwen2_audio: Built) -> None:
+    policy = qwen2_audio.policy()
+    two = replace(question(1, 1.0), more_audio=(clip(31.0, 2),))
+    one = question(2, 0.5)
+    [group, other] = policy.generate([two, one], Sampling(max_tokens=3))
+    assert group.audio_seconds == pytest.approx(32.0, abs=1e-3) and group.truncated and not other.truncated
+    length, alone = policy.prompt_length(two), policy.prompt_length(question(1, 1.0))
+    [prompt] = policy.encoder.prompts([two])
+    assert not isinstance(prompt, str) and length.tokens == len(prompt.embeds) == len(prompt.ids)
+    assert length.audio == alone.audio + 750
+    assert policy.encoder.calls == 3, "each is encoded once, whatever question it is of"
+
+
+def test_one_of_several_recordings_that_cannot_be_heard_is_an_error_of_its_question(qwen2_audio: Built) -> None:
+    broken, fine = AudioRef(data=b"no audio"), question(2, 0.5)
+    asked = [
+        replace(question(1, 1.0), more_audio=(broken, clip(0.7, 5))),
+        fine,
+        Question("5", clip(0.7, 5), "?", (), "?"),
+    ]
+    groups = qwen2_audio.policy().generate(asked, Sampling(max_tokens=3))
+    assert [group.error is None for group in groups] == [False, True, True]
+    assert groups[1:] == qwen2_audio.policy().generate(asked[1:], Sampling(max_tokens=3))
+    whole = qwen2_audio.policy()
+    whole.encoder._long_audio = "skip"
+    long = replace(question(1, 1.0), more_audio=(clip(31.0, 2),))
+    [skipped] = whole.generate([long], Sampling(max_tokens=3))
+    assert skipped.error and "hears 30 s" in skipped.error

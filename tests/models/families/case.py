@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import librosa
 import numpy as np
 import torch
+from safetensors.torch import load_file, save_file
 from scipy.io import wavfile
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
@@ -81,9 +83,24 @@ def wake(model: torch.nn.Module, head: torch.nn.Parameter, ends: Sequence[int]) 
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if parameter.dim() > 1 and "position" not in name:
-                std = 0.3 if "embed_tokens" in name or "lm_head" in name else parameter[0].numel() ** -0.5
+                fan_in = parameter.shape[-1] if "experts" in name else parameter[0].numel()
+                std = 0.3 if "embed_tokens" in name or "lm_head" in name else fan_in**-0.5
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
             elif name.endswith("bias"):
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.1)
         for end in ends:
             head[end] *= 2
+
+
+def hub_weights(model: Any) -> dict[str, torch.Tensor]:
+    """The model's tensors under the names the hub has: ``save_pretrained`` maps them back."""
+    with tempfile.TemporaryDirectory() as scratch:
+        model.save_pretrained(scratch)
+        return load_file(Path(scratch) / "model.safetensors")
+
+
+def save_weights(folder: Path, weights: dict[str, torch.Tensor]) -> None:
+    """``model.safetensors``, of all these tensors."""
+    save_file(
+        {name: tensor.contiguous() for name, tensor in weights.items()}, folder / "model.safetensors", {"format": "pt"}
+    )

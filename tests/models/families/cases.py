@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from tests.models.families.case import Case
+from tests.models.families.flamingo import AUDIO_FLAMINGO, MUSIC_FLAMINGO
 from tests.models.families.gemma3n import GEMMA3N
 from tests.models.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
 from tests.models.families.glm_asr import GLM_ASR
 from tests.models.families.qwen import OMNI, QWEN2_AUDIO
+from tests.models.families.qwen3_omni import INSTRUCT, THINKING
 
 CASES: tuple[Case, ...] = (
     OMNI,
     QWEN2_AUDIO,
+    INSTRUCT,
+    THINKING,
+    AUDIO_FLAMINGO,
+    MUSIC_FLAMINGO,
     GEMMA3N,
     GEMMA4,
     GEMMA4_UNIFIED,

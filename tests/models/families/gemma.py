@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoFeatureExtractor, AutoTokenizer, GemmaTokenizer
 
 from audio_eval.prompts import find
 from audio_eval.questions import Question
 from tests.models.checkpoints import WORDS
-from tests.models.families.case import Inputs, wake, waves
+from tests.models.families.case import Inputs, hub_weights, save_weights, wake, waves
 
 HIDDEN = 32
 REFERENCE = "processor without its image part, which needs torchvision, and forward"
@@ -63,9 +62,8 @@ def save(
     unread: Mapping[str, torch.Tensor] | None = None,
 ) -> None:
     """One file of weights, ``unread`` among them, beside the processor's and the generation's configuration."""
-    model.save_pretrained(folder)
-    saved = load_file(folder / "model.safetensors")
-    save_file(saved | dict(unread or {}), folder / "model.safetensors", {"format": "pt"})
+    save_weights(folder, hub_weights(model) | dict(unread or {}))
+    model.config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     (folder / "chat_template.jinja").write_text(template)
     for name, settings in processor.items():

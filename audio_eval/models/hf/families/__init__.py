@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 from audio_eval.errors import UserError
+from audio_eval.models.hf.families.audio_flamingo import AudioFlamingo3, MusicFlamingo
 from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.gemma3n import Gemma3n
 from audio_eval.models.hf.families.gemma4 import Gemma4, Gemma4Unified
 from audio_eval.models.hf.families.glm_asr import GlmAsr
 from audio_eval.models.hf.families.omni import Omni
 from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
+from audio_eval.models.hf.families.qwen3_omni import Qwen3Omni
 
-FAMILIES: tuple[Family, ...] = (Omni(), Qwen2Audio(), Gemma3n(), Gemma4(), Gemma4Unified(), GlmAsr())
+FAMILIES: tuple[Family, ...] = (
+    Omni(),
+    Qwen2Audio(),
+    Qwen3Omni(),
+    AudioFlamingo3(),
+    MusicFlamingo(),
+    Gemma3n(),
+    Gemma4(),
+    Gemma4Unified(),
+    GlmAsr(),
+)
 
 
 def family_of(model_type: str, where: str) -> Family:

@@ -31,6 +31,7 @@ class Family(ABC):
     clip_text: str | None = None  # what the processor makes of a placeholder that it puts other tokens around
     chat_template: str | None = None  # for a checkpoint that brings none
     lora_targets: str = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+    lora_excludes: str | None = None  # of a mixture of experts peft takes the targets by their last names, anywhere
     never_trained: str | None = None  # regular expression of parameters that no audio or text ever reaches
     # How prompts are forwarded. "shared": once for all completions, which read the keys in place (branches, layout);
     # for a language model whose layers all have keys of their own and see everything before them. "plain": repeated

@@ -39,7 +39,8 @@ class Gemma4(Gemma):
 
     def language_inputs(self, model: Any, ids_RL: torch.Tensor) -> dict[str, torch.Tensor]:
         """The inputs by layer; the placeholders have those of padding."""
-        return {"per_layer_inputs": self.language_model(model).get_per_layer_inputs(_text_ids(model.config, ids_RL))}
+        ids_RL = _text_ids(model.config, ids_RL)
+        return {"per_layer_inputs": self.language_model(model).get_per_layer_inputs(ids_RL, None)}
 
     def frames_of(self, extractor: Any, samples: int) -> int:
         """Frames that end within the samples, the first of them centred on the first sample."""

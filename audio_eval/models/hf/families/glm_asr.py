@@ -58,12 +58,12 @@ class GlmAsr(Family):
         """
         tower, _ = self.audio_modules(model)
         window = tower.config.max_position_embeddings * tower.conv1.stride[0] * tower.conv2.stride[0]
-        device = tower.conv1.weight.device
+        device, dtype = tower.conv1.weight.device, tower.conv1.weight.dtype
         encoded = []
         for mel, length in zip(mels, frames, strict=True):
             count = -(-length // window)
             padded = np.pad(mel, ((0, 0), (0, max(0, count * window - mel.shape[1]))), mode="edge")[:, : count * window]
-            batch = torch.from_numpy(padded.reshape(len(mel), count, window).swapaxes(0, 1).copy()).to(device)
+            batch = torch.from_numpy(padded.reshape(len(mel), count, window).swapaxes(0, 1).copy()).to(device, dtype)
             valid = length - window * torch.arange(count, device=device)[:, None]
             heard = (torch.arange(window, device=device) < valid).long()
             encoded.append(model.model.get_audio_features(batch, heard).pooler_output)
