@@ -83,7 +83,7 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
 
 def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     raw = json.loads((folder / "config.json").read_text())
-    family = family_of(raw.get("model_type", "?"), f"'{source}'")
+    family = family_of(raw.get("model_type", "?"), f"'{source}'", folder)
     config = family.config(AutoConfig.from_pretrained(folder))
     model, missing = family.load(folder, config, dtype)
     if missing:
@@ -99,6 +99,7 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     placeholder = family.placeholder(config)
     if tokenizer.convert_tokens_to_ids(family.audio_token) != placeholder:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
+    family.check(model, tokenizer)
     weights = fingerprint(digests(folder), ".safetensors")
     return Checkpoint(family, model, tokenizer, family.extractor(folder), placeholder, revision_of(folder), weights)
 

@@ -7,6 +7,7 @@ from tests.models.families.flamingo import AUDIO_FLAMINGO, MUSIC_FLAMINGO
 from tests.models.families.gemma3n import GEMMA3N
 from tests.models.families.gemma4 import GEMMA4, GEMMA4_UNIFIED
 from tests.models.families.glm_asr import GLM_ASR
+from tests.models.families.moss import GENERIC
 from tests.models.families.qwen import OMNI, QWEN2_AUDIO
 from tests.models.families.qwen3_omni import INSTRUCT, THINKING
 
@@ -21,4 +22,5 @@ CASES: tuple[Case, ...] = (
     GEMMA4,
     GEMMA4_UNIFIED,
     GLM_ASR,
+    GENERIC,
 )

@@ -54,6 +54,10 @@ class Family(ABC):
         )
         return model, sorted(report["missing_keys"])
 
+    def check(self, model: Any, tokenizer: Any) -> None:
+        """``UserError`` for a loaded model that cannot be treated as the family treats it."""
+        return
+
     # --- parts of the model ----------------------------------------------------------------------------------------
 
     def language_model(self, model: Any) -> Any:
