@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,3 +73,11 @@ class Gemma(Family):
     @abstractmethod
     def frames_of(self, extractor: Any, samples: int) -> int:
         """The number of feature frames of so many samples."""
+
+    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
+        """Clip by clip, so that there is no padding."""
+        return [self.hear(model, torch.from_numpy(mel)[None].to(model.device)) for mel in mels]
+
+    @abstractmethod
+    def hear(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
+        """Audio embeddings (tokens, hidden) of a clip's features (1, frames, mels)."""

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
 from audio_eval.models.hf.families.gemma import Gemma
@@ -59,15 +57,11 @@ class Gemma3n(Gemma):
         """The same for every clip."""
         return int(model.config.audio_soft_tokens_per_image)
 
-    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
-        """What a clip does not fill has the embedding of the last id of the audio vocabulary."""
-        parts, device = model.model, self.head(model).weight.device
-        last = torch.tensor([parts.vocab_size - 1], device=device)
-        encoded = []
-        for mel in mels:
-            features = torch.from_numpy(mel)[None].to(device)
-            padding = torch.zeros(features.shape[:2], dtype=torch.bool, device=device)
-            heard = parts.get_audio_features(features, padding).pooler_output[0]
-            empty = parts.embed_audio(input_ids=last).expand(self.audio_tokens(model, len(mel)) - len(heard), -1)
-            encoded.append(torch.cat([heard, empty.to(heard.dtype)]))
-        return encoded
+    def hear(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
+        """What the clip does not fill has the embedding of the last id of the audio vocabulary."""
+        parts = model.model
+        padding = torch.zeros_like(features_1FM[..., 0], dtype=torch.bool)
+        heard = parts.get_audio_features(features_1FM, padding).pooler_output[0]
+        last = parts.embed_audio(input_ids=torch.tensor([parts.vocab_size - 1], device=heard.device))
+        empty = last.expand(model.config.audio_soft_tokens_per_image - len(heard), -1)
+        return torch.cat([heard, empty.to(heard.dtype)])

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import torch
 
+from audio_eval.audio import MAX_SECONDS
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families.gemma import Gemma
 
@@ -29,7 +28,7 @@ class Gemma4(Gemma):
     def config(self, raw: Any) -> Any:
         """The checkpoint's without the vision tower."""
         if raw.audio_config is None:
-            raise UserError("this Gemma 4 does not hear: E2B, E4B and 12B do.")
+            raise UserError(f"'{raw.name_or_path}' is a Gemma 4 that does not hear: E2B, E4B and 12B do.")
         raw.vision_config = None
         return raw
 
@@ -50,15 +49,10 @@ class Gemma4(Gemma):
         """Every fourth frame: two convolutions of stride 2."""
         return -(-frames // 4)
 
-    def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
-        """Clip by clip, so that there is no padding."""
-        device = self.head(model).weight.device
-        encoded = []
-        for mel in mels:
-            features = torch.from_numpy(mel)[None].to(device)
-            heard = torch.ones(features.shape[:2], dtype=torch.bool, device=device)
-            encoded.append(model.model.get_audio_features(features, heard).pooler_output[0])
-        return encoded
+    def hear(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
+        """Through the conformer, or for 12B through the projection alone; no frame is padding."""
+        heard = torch.ones_like(features_1FM[..., 0], dtype=torch.bool)
+        return model.model.get_audio_features(features_1FM, heard).pooler_output[0]
 
 
 class Gemma4Unified(Gemma4):
@@ -66,7 +60,7 @@ class Gemma4Unified(Gemma4):
 
     name = "Gemma 4 12B"
     model_types = ("gemma4_unified",)
-    max_seconds = 10_000.0  # the processor takes any length; the context has 262 144 places of 40 ms
+    max_seconds = float(MAX_SECONDS)  # its processor cuts nothing
 
     def model_class(self) -> Any:
         """The whole model's class."""
