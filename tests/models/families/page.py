@@ -11,7 +11,8 @@ from tests.models.families.cases import CASES
 from tests.models.families.checks import CHECKS, Built
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
-COLUMNS = (*CHECKS, "engine", "window", "reference")
+FACTS = ("engine", "window", "reference", "checkpoints")
+COLUMNS = (*CHECKS, *FACTS)
 BEGIN, END = (
     "<!-- families: tests/models/families/page.py writes the table between these marks -->",
     "<!-- /families -->",
@@ -30,7 +31,8 @@ def committed() -> dict[str, dict[str, str]]:
 def facts(built: Built) -> dict[str, str]:
     """What the family says of itself, and what it was compared with."""
     family = built.policy.checkpoint.family
-    return {"engine": family.engine, "window": f"{family.max_seconds:g} s", "reference": built.case.reference}
+    told = (family.engine, f"{family.max_seconds:g} s", built.case.reference, built.case.hub)
+    return dict(zip(FACTS, told, strict=True))
 
 
 def row(case: Case, folder: Path) -> dict[str, str]:
@@ -46,11 +48,12 @@ def write(names: list[str]) -> None:
     for case in CASES:
         if not names or case.name in names:
             with tempfile.TemporaryDirectory() as scratch:
-                cells[case.name] = {"family": f"{case.name}", **row(case, Path(scratch) / "checkpoint")}
+                cells[case.name] = {"family": case.name, **row(case, Path(scratch) / "checkpoint")}
             print(case.name, cells[case.name])
     lines = [f"| {' | '.join(('family', *COLUMNS))} |", f"|{'---|' * (len(COLUMNS) + 1)}"]
     for case in CASES:
         if case.name in cells:
+            cells[case.name] |= {"reference": case.reference, "checkpoints": case.hub}
             lines.append(f"| {' | '.join((case.name, *(cells[case.name].get(column, '') for column in COLUMNS)))} |")
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")

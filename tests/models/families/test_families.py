@@ -6,7 +6,7 @@ import pytest
 
 from tests.models.families.cases import CASES
 from tests.models.families.checks import CHECKS, Built
-from tests.models.families.page import COLUMNS, committed, facts
+from tests.models.families.page import COLUMNS, FACTS, committed, facts
 
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
@@ -23,7 +23,7 @@ def test_family(built: Built, check: str) -> None:
 
 def test_facts(built: Built) -> None:
     row = committed()[built.case.name]
-    assert facts(built) == {column: row[column] for column in ("engine", "window", "reference")}
+    assert facts(built) == {column: row[column] for column in FACTS}
 
 
 def test_the_page_has_every_family_and_no_other() -> None:
