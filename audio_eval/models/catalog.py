@@ -77,6 +77,30 @@ GRANITE_SPEECH_PLUS = ModelEntry(
     source="ibm-granite/granite-speech-4.1-2b-plus", summary="granite-speech-4.1-2b-plus (hub)",
     parameters="2 B", window=500, licence="Apache-2.0",
 )  # fmt: skip
+GEMMA_3N_E2B = ModelEntry(
+    source="google/gemma-3n-E2B-it", summary="Gemma 3n E2B, instruction-tuned (hub)", parameters="6 B, 2 B effective",
+    window=30, licence="Gemma",
+)  # fmt: skip
+GEMMA_3N_E4B = ModelEntry(
+    source="google/gemma-3n-E4B-it", summary="Gemma 3n E4B, instruction-tuned (hub)", parameters="8 B, 4 B effective",
+    window=30, licence="Gemma",
+)  # fmt: skip
+GEMMA_4_E2B = ModelEntry(
+    source="google/gemma-4-E2B-it", summary="Gemma 4 E2B, instruction-tuned (hub)", parameters="2 B effective",
+    window=30, licence="Apache-2.0",
+)  # fmt: skip
+GEMMA_4_E4B = ModelEntry(
+    source="google/gemma-4-E4B-it", summary="Gemma 4 E4B, instruction-tuned (hub)", parameters="4 B effective",
+    window=30, licence="Apache-2.0",
+)  # fmt: skip
+GEMMA_4_12B = ModelEntry(
+    source="google/gemma-4-12B-it", summary="Gemma 4 12B, instruction-tuned (hub)", parameters="12 B",
+    licence="Apache-2.0",
+)  # fmt: skip
+GLM_ASR_NANO = ModelEntry(
+    source="zai-org/GLM-ASR-Nano-2512", summary="GLM-ASR-Nano, trained to transcribe (hub)", parameters="1.5 B",
+    window=630, licence="MIT",
+)  # fmt: skip
 
 QWEN3_OMNI_INSTRUCT = ModelEntry(
     source="Qwen/Qwen3-Omni-30B-A3B-Instruct",

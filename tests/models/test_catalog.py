@@ -96,6 +96,8 @@ def test_the_windows_of_the_catalog_are_the_families() -> None:
         "music-flamingo": "musicflamingo", "voxtral-mini-3b": "voxtral", "granite-speech-3.3-2b": "granite_speech",
         "granite-speech-3.3-8b": "granite_speech", "granite-speech-4.1-2b-plus": "granite_speech_plus",
         "phi-4-multimodal-instruct": "phi4_multimodal",
+        "gemma-3n-e2b-it": "gemma3n", "gemma-3n-e4b-it": "gemma3n",
+        "gemma-4-e2b-it": "gemma4", "gemma-4-e4b-it": "gemma4", "glm-asr-nano-2512": "glmasr",
     }  # fmt: skip
     for name in set(types) & set(registered("models")):
         entry = named("models", "model", name)

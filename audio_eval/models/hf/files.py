@@ -18,9 +18,9 @@ FULL = "adapter_full.safetensors"  # fully tuned weights, under the model's own 
 ADAPTER_CONFIG = "adapter_config.json"
 TRAINED_FROM = "trained_from"  # metadata of an adapter: the fingerprint of the weights that it belongs to
 _READ = (
-    "*.safetensors", "config.json", "generation_config.json", "preprocessor_config.json", "chat_template.*",
-    "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "*.model",
-    "tekken.json", ADAPTER_CONFIG, f"*-lora/{ADAPTER_CONFIG}", f"*-lora/{LORA}",
+    "*.safetensors", "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+    "chat_template.*", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "*.model", "tekken.json", ADAPTER_CONFIG, f"*-lora/{ADAPTER_CONFIG}", f"*-lora/{LORA}",
 )  # fmt: skip
 _DIGITS = 16  # hex digits of a fingerprint
 

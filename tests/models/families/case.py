@@ -24,6 +24,7 @@ from audio_eval.questions import Question
 from tests.models.checkpoints import WORDS, _save_shards
 
 Inputs = dict[str, Any]
+FIRST = 1.2  # seconds of the first recording where a question has two
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Case:
 
     ``build`` writes a tiny random checkpoint in the hub's layout. ``inputs`` is what the model's own forward is given
     for a question (a batch of one, with input_ids), made without any code of ours but the decoded waveforms
-    (``waves``); ``reference`` says in words by what.
+    (``waves``); ``reference`` says in words by what. Where a processor pads a recording to the
+    longest one of the question, and the tower hears the padding, ``second_clip`` is as long as the first (``FIRST``).
     """
 
     name: str
@@ -41,7 +43,7 @@ class Case:
     reference: str
     hub: str  # ids on the hub, in words
     divisor: float = 1.0  # of the logits, where transformers' class leaves it out
-    second_clip: float = 2.3  # seconds; of equal clips, 1.2 s each, no processor pads one
+    second_clip: float = 2.3  # seconds
 
 
 def waves(question: Question) -> list[np.ndarray]:

@@ -18,7 +18,7 @@ from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from tests.models.checkpoints import clip, question
-from tests.models.families.case import Case, stereo
+from tests.models.families.case import FIRST, Case, stereo
 from tests.models.training import advantages_of, assert_same_gradients, gradients_by_name, names_of, settings, step
 
 SECONDS = (3.0, 29.9, 30.1, 75.0)
@@ -157,13 +157,15 @@ def full(built: Built) -> str:
 
 def several(built: Built) -> str:
     """Two clips in a question, or the reason why not; the other questions of the batch are answered."""
-    asked = replace(question(6, 1.2), more_audio=(clip(built.case.second_clip, 9),))
+    asked = replace(question(6, FIRST), more_audio=(clip(built.case.second_clip, 9),))
     most = built.policy.checkpoint.family.max_clips
     if most is None or most > 1:
         assert_equal(built, asked)
         swapped = asked.hearing(asked.audios[::-1])
         assert not torch.equal(built.ours(built.policy, asked)[-1], built.ours(built.policy, swapped)[-1])
-        return "yes" if most is None else f"up to {most}"
+        return ("yes" if most is None else f"up to {most}") + (
+            " (equal length)" if built.case.second_clip == FIRST else ""
+        )
     refused, other = built.policy.generate([asked, question(1, 0.4)], Sampling(max_tokens=2))
     assert refused.error and "2 recordings" in refused.error and not refused.completions
     assert other.error is None and other.completions

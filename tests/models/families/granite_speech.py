@@ -22,7 +22,7 @@ from audio_eval.audio import RATE
 from audio_eval.models.hf.families.granite_mel import GraniteMel
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.questions import Question
-from tests.models.families.case import Case, Inputs, make_tokenizer, save_as_hub, wake, waves
+from tests.models.families.case import FIRST, Case, Inputs, make_tokenizer, save_as_hub, wake, waves
 
 SPECIAL = [
     AddedToken(token, special=True)
@@ -135,7 +135,7 @@ def inputs(policy: HFPolicy, folder: Path, asked: Question) -> Inputs:
 
 def _case(name: str, hub: str, builder: Callable[[Path], None]) -> Case:
     return Case(
-        name=name, hub=hub, build=builder, inputs=inputs, divisor=SCALING, second_clip=1.2,
+        name=name, hub=hub, build=builder, inputs=inputs, divisor=SCALING, second_clip=FIRST,
         reference="features, tokenizer and forward with its logits divided (the extractor needs torchaudio)",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ from transformers import Phi4MultimodalConfig, Phi4MultimodalFeatureExtractor, P
 from audio_eval.audio import RATE
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.questions import Question
-from tests.models.families.case import Case, Inputs, make_tokenizer, save_as_hub, wake, waves
+from tests.models.families.case import FIRST, Case, Inputs, make_tokenizer, save_as_hub, wake, waves
 
 SPECIAL = [  # the hub's tokenizer, too, drops spaces after the last four
     *(AddedToken(f"<|{name}|>", special=True) for name in ("endoftext", "image", "audio", "endofprompt")),
@@ -111,6 +111,6 @@ PHI4_MULTIMODAL = Case(
     hub="microsoft/Phi-4-multimodal-instruct@refs/pr/70",
     build=build,
     inputs=inputs,
-    second_clip=1.2,
+    second_clip=FIRST,
     reference="extractor, tokenizer and forward (the processor needs torchvision)",
 )

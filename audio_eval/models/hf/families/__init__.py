@@ -7,8 +7,11 @@ from pathlib import Path
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families.audio_flamingo import AudioFlamingo3, MusicFlamingo
 from audio_eval.models.hf.families.base import Family
+from audio_eval.models.hf.families.gemma3n import Gemma3n
+from audio_eval.models.hf.families.gemma4 import Gemma4, Gemma4Unified
 from audio_eval.models.hf.families.generic import Generic, is_multimodal
 from audio_eval.models.hf.families.granite_speech import GraniteSpeech, GraniteSpeechPlus
+from audio_eval.models.hf.families.glm_asr import GlmAsr
 from audio_eval.models.hf.families.omni import Omni
 from audio_eval.models.hf.families.phi4_multimodal import Phi4Multimodal
 from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
@@ -25,6 +28,10 @@ FAMILIES: tuple[Family, ...] = (
     Phi4Multimodal(),
     GraniteSpeech(),
     GraniteSpeechPlus(),
+    Gemma3n(),
+    Gemma4(),
+    Gemma4Unified(),
+    GlmAsr(),
 )
 
 

@@ -200,6 +200,10 @@ class Generic(Family):
             raise self._no(f"its decoder ({type(self.language_model(model)).__name__}) has no linear layers to adapt")
         inner = "|".join(map(re.escape, sorted(linear)))
         self.lora_targets = rf"(.*\.)?{re.escape(self._decoder)}\.layers\.\d+\.({inner})"
+        if _ASKED not in tokenizer.apply_chat_template(
+            self.messages(_ASKED, 1), tokenize=False, add_generation_prompt=True
+        ):
+            raise self._no("its chat template drops the text of a question: it transcribes, and answers nothing")
         for clips in (0, 1):
             if self._placeholders(tokenizer, clips) != clips:
                 raise self._no(
