@@ -13,8 +13,9 @@ from audio_eval.models.catalog import ModelEntry, find_model
 from audio_eval.models.policy import Policy
 from audio_eval.plugins import named
 
-# What becomes of a recording that is longer than the model's window: its beginning is heard, or the item fails.
-LongAudio = Literal["cut", "skip"]
+# What becomes of a recording that is longer than the model's window: its beginning is heard, it is heard in parts one
+# after another, or the item fails.
+LongAudio = Literal["cut", "chunk", "skip"]
 
 
 class BackendConfig(BaseModel):
@@ -30,7 +31,7 @@ class Limits:
     batch_size: int = 32  # questions that are sampled together
     max_tokens: int = 64  # longest completion, where the sampling does not say
     device: str | None = None  # "cpu", "cuda"; None: the backend chooses
-    long_audio: LongAudio = "cut"  # skip: a recording longer than the model's window fails with the reason
+    long_audio: LongAudio = "cut"  # of a recording longer than the model's window; skip: it fails with the reason
 
 
 @runtime_checkable

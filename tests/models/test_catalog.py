@@ -16,6 +16,8 @@ from audio_eval.errors import UserError
 from audio_eval.models.backends import Limits, choose, load_policy
 from audio_eval.models.catalog import ModelEntry, find_model
 from audio_eval.models.hf.families import FAMILIES, family_of
+from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
+from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Sampling
 from audio_eval.plugins import named, registered
 from audio_eval.questions import Question
@@ -109,10 +111,15 @@ def test_the_windows_of_the_catalog_are_the_families() -> None:
 # --- recordings beyond the window ------------------------------------------------------------------------------------
 
 
+def recording(samples: np.ndarray) -> AudioRef:
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV", subtype="FLOAT")
+    return AudioRef(data=file.getvalue())
+
+
 def asked(seconds: float) -> Question:
-    file, rate = io.BytesIO(), 16_000
-    soundfile.write(file, np.random.default_rng(0).normal(0, 0.1, int(seconds * rate)), rate, format="WAV")
-    return Question("q", AudioRef(data=file.getvalue()), "What?", ("a dog", "a bell"), "Which sound is heard first?")
+    audio = recording(np.random.default_rng(0).normal(0, 0.1, int(seconds * 16_000)))
+    return Question("q", audio, "What?", ("a dog", "a bell"), "Which sound is heard first?")
 
 
 def test_a_recording_beyond_the_window(qwen2_audio: Built) -> None:
@@ -125,6 +132,29 @@ def test_a_recording_beyond_the_window(qwen2_audio: Built) -> None:
     assert kept == cut[0]
     assert (skipped.size, skipped.truncated) == (0, False)
     assert "30.1 s, and the model hears 30 s; --long-audio cut" in (skipped.error or "")
+
+
+def test_a_recording_heard_in_parts(qwen2_audio: Built) -> None:
+    """chunk is the question about the parts as recordings of their own, in order, and nothing is lost at the cuts."""
+    long, short = asked(75.0), replace(asked(3.0), id="short")
+    policy = load_policy(str(qwen2_audio.folder), Limits(long_audio="chunk"))
+    assert isinstance(policy, HFPolicy)
+    wave, sampling = long.audios[0].load(), Sampling(n=4, max_tokens=3)
+    parts = [wave[at : at + 30 * 16_000] for at in range(0, len(wave), 30 * 16_000)]
+    assert [len(part) for part in parts] == [480_000, 480_000, 240_000]
+    (heard, as_before), alone = policy.generate([long, short], sampling), load_policy(str(qwen2_audio.folder))
+    (whole,) = alone.generate([long.hearing([recording(part) for part in parts])], sampling)
+    assert heard == replace(whole, question=long)
+    assert (heard.truncated, heard.error, round(heard.audio_seconds or 0)) == (False, None, 75)
+    assert as_before == alone.generate([short], sampling)[0]
+    assert policy.prompt_length(long).audio == 750 + 750 + 375
+
+
+def test_a_model_of_one_recording_hears_no_parts(qwen2_audio: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Qwen2Audio, "max_clips", 1)
+    policy = load_policy(str(qwen2_audio.folder), Limits(long_audio="chunk"))
+    long, short = policy.generate([asked(31.0), replace(asked(3.0), id="short")], Sampling(max_tokens=1))
+    assert "2 recordings: Qwen2-Audio takes one recording" in (long.error or "") and not short.error
 
 
 def test_a_clip_in_the_cache_is_skipped_all_the_same(qwen2_audio: Built, tmp_path: Path) -> None:

@@ -49,13 +49,15 @@ Stream = Generator[list[EmbeddedPrompt | str], None, None]
 
 @dataclass
 class TokenizedPrompt:
-    """A question as token ids, in which one placeholder stands for each clip.
+    """A question as token ids, in which one placeholder stands for each of ``clips``.
 
-    ``tokens`` is the length with the clips, ``audio_tokens`` theirs alone and ``seconds`` their lengths, all found
-    without decoding them. ``refused``: why the model cannot be asked it.
+    The clips are the question's recordings, or parts of them. ``tokens`` is the length with the clips, ``audio_tokens``
+    theirs alone and ``seconds`` their lengths, all found without decoding them. ``refused``: why the model cannot be
+    asked it.
     """
 
     question: Question
+    clips: tuple[AudioRef, ...]
     ids: list[int]
     tokens: int = 0
     audio_tokens: int = 0
@@ -96,10 +98,10 @@ class QuestionEncoder:
         """Ids and lengths. They depend on the question only, not on the cache."""
         asked, family = self._tokenized(question), self.checkpoint.family
         if asked.refused is None:
-            frames = [family.frames(self.checkpoint.extractor, audio) for audio in question.audios]
+            frames = [family.frames(self.checkpoint.extractor, clip) for clip in asked.clips]
             asked.audio_tokens = sum(family.audio_tokens(self.checkpoint.model, n) for n in frames if n)
             asked.tokens = len(asked.ids) + asked.audio_tokens
-            asked.seconds = tuple(_seconds(audio) for audio in question.audios)
+            asked.seconds = tuple(_seconds(clip) for clip in asked.clips)
         return asked
 
     def prompts(self, questions: Sequence[Question]) -> list[EmbeddedPrompt | str]:
@@ -117,8 +119,8 @@ class QuestionEncoder:
         tower = self._tower.of(self.checkpoint, self.frozen)
         seconds: dict[AudioRef, float] = {}
         for asked in (asked for batch in batches for asked in batch if asked.refused is None):
-            lengths = asked.seconds or [0.0] * len(asked.question.audios)
-            seconds |= zip(asked.question.audios, lengths, strict=True)
+            lengths = asked.seconds or [0.0] * len(asked.clips)
+            seconds |= zip(asked.clips, lengths, strict=True)
         heard: dict[AudioRef, DecodedClip | str] = {}
         threads = self._threads if threads is None else threads
         hear = partial(self._hear, tower=tower if keep else None)
@@ -175,7 +177,7 @@ class QuestionEncoder:
             if asked.refused is not None:
                 prompts.append(asked.refused)
                 continue
-            all_heard = [listen(audio, asked.question) for audio in asked.question.audios]
+            all_heard = [listen(clip, asked.question) for clip in asked.clips]
             failed = next((found for found in all_heard if isinstance(found, str)), None)
             prompts.append(failed or self._prompt(asked, [clip for clip in all_heard if isinstance(clip, EncodedClip)]))
         return prompts
@@ -191,10 +193,19 @@ class QuestionEncoder:
 
     def _tokenized(self, question: Question) -> TokenizedPrompt:
         """The question as ids, without the lengths of its clips."""
-        family, clips = self.checkpoint.family, len(question.audios)
-        if refused := family.refuses(self.checkpoint.model, clips):
-            return TokenizedPrompt(question, [], refused=refused)
-        return TokenizedPrompt(question, family.token_ids(self.checkpoint.tokenizer, question.prompt, clips))
+        family, clips = self.checkpoint.family, self._clips(question)
+        if refused := family.refuses(self.checkpoint.model, len(clips)):
+            parts = " Parts count (--long-audio chunk)." if len(clips) > len(question.audios) else ""
+            return TokenizedPrompt(question, clips, [], refused=refused + parts)
+        ids = family.token_ids(self.checkpoint.tokenizer, question.prompt, len(clips))
+        return TokenizedPrompt(question, clips, ids)
+
+    def _clips(self, question: Question) -> tuple[AudioRef, ...]:
+        """What the model hears one after another: the recordings, or their parts that fit its window."""
+        if self._long_audio != "chunk":
+            return question.audios
+        seconds = self.checkpoint.family.max_seconds
+        return tuple(part for audio in question.audios for part in _parts(audio, seconds))
 
     def _prompt(self, asked: TokenizedPrompt, clips: Sequence[EncodedClip]) -> EmbeddedPrompt:
         checkpoint, device = self.checkpoint, self.checkpoint.device
@@ -210,6 +221,13 @@ class QuestionEncoder:
         rest = checkpoint.embed(ids[start:])
         embeds = [part.to(rest.dtype) for part in (*embeds, rest)]
         return EmbeddedPrompt(asked.question, torch.cat(embeds), torch.cat([*spelled, ids[start:]]), tuple(clips))
+
+
+def _parts(audio: AudioRef, seconds: float) -> list[AudioRef]:
+    try:
+        return audio.parts(seconds)
+    except AudioError:
+        return [audio]  # decoding will report what is wrong
 
 
 def _seconds(audio: AudioRef) -> float:

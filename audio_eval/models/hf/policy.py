@@ -96,7 +96,7 @@ class HFPolicy:
     def prompt_length(self, question: Question) -> PromptLength:
         """Length of the prompt by the tokenizer and, from the recording's header, the family's formula."""
         asked = self.encoder.ask(question)
-        clips = len(question.audios) if asked.audio_tokens else 0
+        clips = len(asked.clips) if asked.audio_tokens else 0
         return PromptLength(asked.tokens - clips, asked.audio_tokens)  # a clip replaces its placeholder
 
     # --- generation ------------------------------------------------------------------------------------------------

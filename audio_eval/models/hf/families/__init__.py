@@ -10,8 +10,8 @@ from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.gemma3n import Gemma3n
 from audio_eval.models.hf.families.gemma4 import Gemma4, Gemma4Unified
 from audio_eval.models.hf.families.generic import Generic, is_multimodal
-from audio_eval.models.hf.families.granite_speech import GraniteSpeech, GraniteSpeechPlus
 from audio_eval.models.hf.families.glm_asr import GlmAsr
+from audio_eval.models.hf.families.granite_speech import GraniteSpeech, GraniteSpeechPlus
 from audio_eval.models.hf.families.omni import Omni
 from audio_eval.models.hf.families.phi4_multimodal import Phi4Multimodal
 from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
