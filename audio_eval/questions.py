@@ -28,6 +28,7 @@ class Question:
     ``prompt`` is the full user turn. ``choices`` are the options in the order shown; an open question has none.
     ``groups`` are the categories for breakdowns of accuracy, such as {"task": "music", "difficulty": "easy"}.
     ``paraphrases`` are other wordings of ``question``, if the task has any. ``template`` made the prompt.
+    ``tokens``, if given, are the whole input as token ids, without a chat template, for ``ReadsTokens`` policies.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Question:
     groups: dict[str, str] = field(default_factory=dict, compare=False)
     paraphrases: tuple[str, ...] = field(default=(), compare=False)
     template: Template | None = field(default=None, compare=False, repr=False)
+    tokens: tuple[int, ...] | None = None
 
     def worded(self, question: str, choices: Sequence[str]) -> Question:
         """The same item in other words or with its options in another order, with a prompt from the same template."""

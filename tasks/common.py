@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import lru_cache
 
 from audio_eval import prompts
+from audio_eval.audio import AudioError, AudioRef
 from audio_eval.data import Record
 from audio_eval.scoring import parse_choice, score
 
@@ -37,8 +39,15 @@ def doc_to_plain_text(doc: Record) -> str:
 
 
 def doc_to_audio(doc: Record) -> list[dict[str, str]]:
-    """lm-eval's audio, as a reference: arrays would break its request cache."""
-    return [dict(doc["audio"])]
+    """lm-eval's audio, as a reference: its cache of responses cannot take arrays.
+
+    It always has the sha256 of the recording, so that no response is taken for another one; "" if it cannot be read.
+    """
+    path, digest = doc["audio"]["path"], doc["audio"]["sha256"]
+    if path and not digest:
+        with suppress(AudioError):
+            digest = AudioRef(path=path).digest()
+    return [{"path": path, "sha256": digest}]
 
 
 def process_results(doc: Record, results: list[str]) -> dict[str, int]:

@@ -167,6 +167,8 @@ class QuestionEncoder:
         return EncodedClip(embeds, features.seconds, features.truncated)
 
     def _ids(self, question: Question) -> list[int]:
+        if question.tokens is not None:
+            return list(question.tokens)
         tokenizer = self.checkpoint.tokenizer
         parts: list[dict[str, Any]] = [{"type": "audio", "audio_url": ""}] if question.audio is not None else []
         # special tokens written out in a question must stay text
