@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import lm_eval.tasks
 import pytest
 from lm_eval import simple_evaluate
 from lm_eval.api.registry import get_model
 from lm_eval.tasks import TaskManager
-from transformers import Qwen2Config, Qwen2ForCausalLM
+from transformers import Qwen2ForCausalLM
 
 from audio_eval.lm_eval.models import PolicyLM, register
 from audio_eval.task_index import TASKS_DIR
-from tests.models.checkpoints import build_omni
+from tests.models.checkpoints import build_qwen2_audio
 from tests.runs.layout import write_mmar
 
 register()
@@ -58,9 +60,10 @@ TASKS = {
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """lm-eval's report of the machine runs pip and other programs, which takes longer than an evaluation here."""
-    for name in ("add_env_info", "get_git_commit_hash"):
-        monkeypatch.setattr(f"lm_eval.evaluator.{name}", lambda *_: "")
+    """lm-eval's report of the machine runs pip and other programs, which takes longer than an evaluation here, and its
+    log would go to the terminal of the first test."""
+    for name in ("evaluator.add_env_info", "evaluator.get_git_commit_hash", "utils.setup_logging"):
+        monkeypatch.setattr(f"lm_eval.{name}", lambda *_: "")
 
 
 @pytest.fixture(scope="session")
@@ -76,9 +79,9 @@ def text_tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def audio_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny Qwen2.5-Omni checkpoint."""
-    folder = tmp_path_factory.mktemp("omni") / "omni"
-    build_omni(folder)
+    """A tiny Qwen2-Audio checkpoint."""
+    folder = tmp_path_factory.mktemp("audio") / "qwen2_audio"
+    build_qwen2_audio(folder)
     return folder
 
 
@@ -93,13 +96,10 @@ def text_folder(ours: PolicyLM, tmp_path_factory: pytest.TempPathFactory) -> Pat
     """Its language model as a text model, for lm-eval's own hf model."""
     folder = tmp_path_factory.mktemp("text")
     checkpoint = ours.policy.checkpoint  # type: ignore[attr-defined]
-    own = checkpoint.language_model.config.to_dict()
-    config = Qwen2Config(**{key: own[key] for key in Qwen2Config().to_dict() if key in own and key != "model_type"})
-    config.rope_parameters = {"rope_type": "default", "rope_theta": own["rope_parameters"]["rope_theta"]}
-    text = Qwen2ForCausalLM(config)
+    text = Qwen2ForCausalLM(checkpoint.language_model.config)
     text.model.load_state_dict(checkpoint.language_model.state_dict())
     text.lm_head.load_state_dict(checkpoint.head.state_dict())
-    text.generation_config.eos_token_id = checkpoint.tokenizer.eos_token_id
+    text.generation_config.eos_token_id = checkpoint.model.generation_config.eos_token_id
     text.save_pretrained(folder)
     checkpoint.tokenizer.save_pretrained(folder)
     return folder
@@ -125,7 +125,7 @@ def model(backend: str, **arguments: Any) -> PolicyLM:
 
 
 def evaluate(lm: Any, tasks: list[str], folder: Path | None = None, data_dir: Path | None = None, **how: Any) -> Any:
-    """lm-eval's own evaluator, on its tasks in ``folder`` or on ours; without lm-eval's other tasks, as these are many."""
+    """lm-eval's own evaluator on the tasks of a folder, or on ours; those that come with it are not looked at."""
     metadata = {"data_dir": str(data_dir)} if data_dir else {}
     manager = TaskManager(include_path=str(folder or TASKS_DIR), include_defaults=False, metadata=metadata)
     return simple_evaluate(model=lm, tasks=tasks, task_manager=manager, bootstrap_iters=0, **how)
@@ -134,6 +134,12 @@ def evaluate(lm: Any, tasks: list[str], folder: Path | None = None, data_dir: Pa
 def answers(found: Any, task: str) -> list[str]:
     """What was answered to the items of a task, in their order."""
     return [sample["resps"][0][0] for sample in found["samples"][task]]
+
+
+@pytest.fixture
+def few_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line without the tasks that come with lm-eval, whose files take it ten seconds to read."""
+    monkeypatch.setattr(lm_eval.tasks, "TaskManager", partial(TaskManager, include_defaults=False))
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,11 @@ import pytest
 from lm_eval.api.instance import Instance
 from lm_eval.models.huggingface import HFLM
 
+from audio_eval.group import Group
+from audio_eval.lm_eval.likelihood import likelihoods
 from audio_eval.lm_eval.models import PolicyLM
+from audio_eval.models.policy import Sampling
+from audio_eval.questions import Question
 from tests.lm_eval.conftest import ROWS, TASKS, evaluate, model
 
 WINDOW = 24  # shorter than some texts
@@ -65,20 +70,27 @@ def test_what_is_longer_than_the_model_takes(audio_folder: Path, text_folder: Pa
 
 
 def test_greedy_is_what_greedy_decoding_gives(ours: PolicyLM) -> None:
-    """The flag that the accuracy of tasks such as LAMBADA rests on; no other pair here may be greedy by chance alone."""
-    context = ROWS[0]["question"].strip()
-    (said,) = ours.generate_until(asked("generate_until", (context, {"max_gen_toks": 3})), True)
-    given = asked("loglikelihood", (context, said), (context, said + " dog dog"))
-    assert [greedy for _, greedy in ours.loglikelihood(given, True)] == [True, False]
+    """The flag that the accuracy of tasks such as LAMBADA rests on."""
+    context = tuple(ours.tok_encode(ROWS[0]["question"]))
+    (drawn,) = ours.policy.generate([Question("q", None, "", (), "", tokens=context)], Sampling(max_tokens=3))
+    said = drawn.completions[0].token_ids
+    other = (*said[:-1], (said[-1] + 1) % 500)
+    pairs = [(context, said), (context, other), (context, said[:2]), (context[:-1], said)]
+    found = sorted(likelihoods(ours.policy, pairs, 99, 2))  # type: ignore[arg-type]
+    assert [greedy for _, _, greedy in found[:3]] == [True, False, True]
+    assert [place for place, _, _ in found] == [0, 1, 2, 3]
+    assert found[0].value > found[1].value and found[2].value > found[0].value != found[3].value
 
 
 def test_repeats_are_samples_of_one_question(ours: PolicyLM, monkeypatch: pytest.MonkeyPatch) -> None:
     kwargs = {"do_sample": True, "temperature": 1.0, "top_k": 5, "top_p": 0.9, "max_gen_toks": 3}
-    drawn: list[tuple[int, int]] = []
-    generate = ours.policy.generate
-    monkeypatch.setattr(
-        ours.policy, "generate", lambda questions, how: (drawn.append((len(questions), how.n)), generate(questions, how))[1]
-    )
+    drawn, generate = [], ours.policy.generate
+
+    def counting(questions: Sequence[Question], how: Sampling) -> list[Group]:
+        drawn.append((len(questions), how.n))
+        return generate(questions, how)
+
+    monkeypatch.setattr(ours.policy, "generate", counting)
     one, other = asked("generate_until", ("Which sound", kwargs), ("How many", kwargs))
     said = ours.generate_until([one, other, one, one, other, one], True)
     assert drawn == [(1, 4), (1, 2)]
