@@ -29,6 +29,7 @@ class Question:
     ``groups`` are the categories for breakdowns of accuracy, such as {"task": "music", "difficulty": "easy"}.
     ``paraphrases`` are other wordings of ``question``, if the task has any. ``template`` made the prompt.
     ``more_audio`` are the recordings after the first one, where the question is about several.
+    ``tokens``, if given, are the whole input as token ids, without a chat template, for ``ReadsTokens`` policies.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Question:
     paraphrases: tuple[str, ...] = field(default=(), compare=False)
     template: Template | None = field(default=None, compare=False, repr=False)
     more_audio: tuple[AudioRef, ...] = ()
+    tokens: tuple[int, ...] | None = None
 
     @property
     def audios(self) -> tuple[AudioRef, ...]:

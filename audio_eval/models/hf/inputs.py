@@ -197,6 +197,8 @@ class QuestionEncoder:
         if refused := family.refuses(self.checkpoint.model, len(clips)):
             parts = " Parts count (--long-audio chunk)." if len(clips) > len(question.audios) else ""
             return TokenizedPrompt(question, clips, [], refused=refused + parts)
+        if question.tokens is not None:
+            return TokenizedPrompt(question, clips, list(question.tokens))
         ids = family.token_ids(self.checkpoint.tokenizer, question.prompt, len(clips))
         return TokenizedPrompt(question, clips, ids)
 
@@ -210,7 +212,8 @@ class QuestionEncoder:
     def _prompt(self, asked: TokenizedPrompt, clips: Sequence[EncodedClip]) -> EmbeddedPrompt:
         checkpoint, device = self.checkpoint, self.checkpoint.device
         ids = torch.tensor(asked.ids, device=device)
-        places = (ids == checkpoint.placeholder).nonzero()[:, 0].tolist()
+        # the ids of a plain text may be any
+        places = (ids == checkpoint.placeholder).nonzero()[:, 0].tolist() if clips else []
         if len(places) != len(clips):
             raise ValueError(f"question '{asked.question.id}': {len(places)} placeholders for {len(clips)} recordings")
         embeds, spelled, start = [], [], 0

@@ -75,11 +75,17 @@ class LogprobEngine:
 
     def logprobs(self, batch: Batch) -> list[torch.Tensor]:
         """Token log-probabilities (T,) of every completion, without gradient."""
+        return [logprobs for logprobs, _ in self.scores(batch)]
 
-        def score(pieces: list[Piece]) -> list[torch.Tensor]:
-            index = [u for piece in pieces for u in piece.completions]
-            rows_UT = self.forward(batch, pieces).logprobs_UT
-            return [row[: len(batch.tokens[u])] for u, row in zip(index, rows_UT, strict=True)]
+    def scores(self, batch: Batch) -> list[tuple[torch.Tensor, bool]]:
+        """As ``logprobs``, with whether each token of the completion is the most probable one at its place."""
+
+        def score(pieces: list[Piece]) -> list[tuple[torch.Tensor, bool]]:
+            scored, rows = self.forward(batch, pieces), []
+            for row, u in enumerate(u for piece in pieces for u in piece.completions):
+                length = len(batch.tokens[u])
+                rows.append((scored.logprobs_UT[row, :length], bool(scored.greedy_UT[row, :length].all())))
+            return rows
 
         return self._each(batch, score)
 
@@ -115,11 +121,11 @@ class LogprobEngine:
             rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question], prompt.ids))
         return rows
 
-    def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:
+    def _each(self, batch: Batch, score: Callable[[list[Piece]], list[T]]) -> list[T]:
         """The results of ``score`` for all completions, in the order of the batch."""
 
-        def work(micro: list[list[Piece]]) -> list[torch.Tensor]:
-            found: dict[int, torch.Tensor] = {}
+        def work(micro: list[list[Piece]]) -> list[T]:
+            found: dict[int, T] = {}
             for pieces in micro:
                 found |= zip((u for piece in pieces for u in piece.completions), score(pieces), strict=True)
             return [found[u] for u in range(len(batch.tokens))]
