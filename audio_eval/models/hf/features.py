@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from transformers import WhisperFeatureExtractor
 
 from audio_eval.audio import AudioError, AudioRef
@@ -42,9 +43,10 @@ def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0,
     frames = min(-(-len(wave) // hop) + tail, windows * extractor.nb_max_frames)
     margin = frames * hop - len(wave) + extractor.n_fft + (-extractor.n_fft) % hop
     padded = np.pad(wave.astype(np.float32), (0, max(0, min(margin, windows * extractor.n_samples - len(wave)))))
-    features = extractor(
-        padded, sampling_rate=extractor.sampling_rate, padding="longest", truncation=False, return_tensors="np"
-    )["input_features"]
+    with torch.autocast("cpu", enabled=False):  # else a model in bfloat16 on a CPU would have its features in it
+        features = extractor(
+            padded, sampling_rate=extractor.sampling_rate, padding="longest", truncation=False, return_tensors="np"
+        )["input_features"]
     return features[0, :, :frames]
 
 
