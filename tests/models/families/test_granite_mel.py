@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 from audio_eval.models.hf.families.granite_mel import GraniteMel
 from tests.models.checkpoints import wave
@@ -17,6 +18,8 @@ def test_values_of_torchaudio() -> None:
     assert features.shape == (150, 160) and features.dtype == np.float32
     got = features[[0, 10, 149, 70, 149], [0, 85, 159, 159, 80]]
     np.testing.assert_allclose(got, GOLDEN, rtol=0, atol=2e-6)
+    with torch.autocast("cpu", torch.bfloat16):  # as for a model in bfloat16 on a CPU
+        assert np.array_equal(GraniteMel()(wave(3.0, 3)), features)
 
 
 def test_the_extractor_itself() -> None:

@@ -37,9 +37,8 @@ def theirs(built: Built, active: bool) -> Any:
         model = GraniteSpeechForConditionalGeneration.from_pretrained(built.folder)
     else:
         model = Phi4MultimodalForCausalLM.from_pretrained(built.folder)
-        model.load_adapter(
-            str(built.folder), adapter_name="speech", adapter_kwargs={"subfolder": "speech-lora"}
-        )  # fmt: skip
+        subfolder = {"subfolder": "speech-lora"}
+        model.load_adapter(str(built.folder), adapter_name="speech", adapter_kwargs=subfolder)
         model.set_adapter("speech")
     if not active:
         model.disable_adapters()

@@ -40,6 +40,7 @@ class GraniteMel:
         """The number of mel frames: one each hop, and one at the start; two of them are a frame of the encoder."""
         return samples // self.hop_length + 1
 
+    @torch.autocast("cpu", enabled=False)  # else a model in bfloat16 on a CPU would have its features in it
     def __call__(self, wave: np.ndarray) -> np.ndarray:
         """Features (frames // 2, 2 * mels) float32 of a mono waveform (samples,): two frames side by side."""
         spectrum = torch.stft(

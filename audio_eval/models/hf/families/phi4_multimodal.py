@@ -111,7 +111,8 @@ class Phi4Multimodal(Family):
         wave = audio.load(rate)
         window = int(self.max_seconds * rate)
         clip = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
-        heard = extractor(clip, sampling_rate=rate, return_tensors="np")["audio_input_features"][0]
+        with torch.autocast("cpu", enabled=False):  # else a model in bfloat16 on a CPU would have its features in it
+            heard = extractor(clip, sampling_rate=rate, return_tensors="np")["audio_input_features"][0]
         return Features(heard, len(heard), len(wave) / rate, len(wave) > window)
 
     def frames(self, extractor: Any, audio: AudioRef) -> int:

@@ -20,6 +20,9 @@ class RowwiseLongRope(nn.Module):
     on, whereas transformers would compute the whole sequence anew.
     """
 
+    short: torch.Tensor
+    long: torch.Tensor
+
     def __init__(self, theirs: Any) -> None:
         super().__init__()
         self._limit = theirs.config.rope_parameters["original_max_position_embeddings"]
