@@ -7,9 +7,11 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
+from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook, TemplateLM
 from lm_eval.api.registry import model_registry
@@ -87,7 +89,7 @@ class PolicyLM(TemplateLM):
         self.policy: Policy = chosen.load(Limits(self._batch_size, MAX_TOKENS, device, long_audio))
         self._told = {
             "name": self.policy.info.name, "revision": self.policy.info.revision, "files": chosen.digests(),
-            "settings": settings, "long_audio": long_audio,
+            "settings": settings, "long_audio": long_audio, "max_length": max_length,
         }  # fmt: skip
         self._failed: dict[str, str] = {}  # by item, why it has no answer
         self._truncated: set[str] = set()
@@ -149,11 +151,16 @@ class PolicyLM(TemplateLM):
         """The conversation in the model's chat template; a server has a template of its own."""
         if self._reader is None:
             return Chat(json.dumps(chat_history, ensure_ascii=False), chat_history)
-        text = self._reader.tokenizer.apply_chat_template(
-            chat_history, tokenize=False, add_generation_prompt=add_generation_prompt,
+        render = partial(
+            self._reader.tokenizer.apply_chat_template, tokenize=False, add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
         )  # fmt: skip
-        return Chat(text, chat_history)
+        try:
+            return Chat(render(chat_history), chat_history)
+        except TemplateError:  # as lm-eval's hf model does
+            log.warning("the chat template fails, perhaps at the system text: that is left out.")
+            rest = [message for message in chat_history if message["role"] != "system"]
+            return Chat(render(rest), rest)
 
     # --- generating ------------------------------------------------------------------------------------------------
 

@@ -96,3 +96,11 @@ def test_repeats_are_samples_of_one_question(ours: PolicyLM, monkeypatch: pytest
     assert drawn == [(1, 4), (1, 2)]
     assert len({said[0], said[2], said[3], said[5]}) > 1
     assert ours.generate_until([one] * 4, True) == [said[0], said[2], said[3], said[5]], "by lm-eval's seed"
+
+
+def test_a_template_without_a_system_turn(ours: PolicyLM, theirs: HFLM, monkeypatch: pytest.MonkeyPatch) -> None:
+    template = "{% if messages[0].role == 'system' %}{{ raise_exception('no') }}{% endif %}U: {{ messages[0].content }}"
+    history = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which?"}]
+    for lm in (ours, theirs):
+        monkeypatch.setattr(lm.tokenizer, "chat_template", template)
+        assert lm.apply_chat_template(history) == "U: Which?"
