@@ -39,8 +39,8 @@ class Backend(Protocol):
     """The registered class is instantiated without arguments. Importing it loads nothing heavy.
 
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
-    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio = True``, if its policies know
-    their window and heed ``limits.long_audio``; and ``digests(entry)``, the sha256 by name of the files that decide
+    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio``, where its policies know their
+    window, the ``limits.long_audio`` that they heed besides "cut"; and ``digests(entry)``, the sha256 by name of the files that decide
     what the model says, which tell a run of these weights from one of others (``NotHere`` as for ``locate``), or, where
     no file can be read, ``identity(entry, config)``, what else is known of them. Without either the policy's
     ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself, and the catalog
@@ -81,6 +81,7 @@ class Chosen:
 
     def load(self, limits: Limits) -> Policy:
         """``Backend.load`` of the model."""
+        check_long_audio(self.backend, limits.long_audio)
         return self.backend.load(self.entry, self.config, limits)
 
 
@@ -116,6 +117,16 @@ def choose(
             raise UserError(f"backend '{found.name}' takes no --adapter.")
         entry = entry.model_copy(update={"adapter": adapter})
     return Chosen(entry, found, config)
+
+
+def check_long_audio(backend: Backend, how: str) -> None:
+    """``UserError`` if ``backend`` does not heed ``--long-audio how``."""
+    known = getattr(backend, "takes_long_audio", ())
+    if how == "cut" or how in known:
+        return
+    if not known:
+        raise UserError(f"backend '{backend.name}' does not know its models' windows: leave --long-audio out.")
+    raise UserError(f"backend '{backend.name}' does not take --long-audio {how}: give {' or '.join(('cut', *known))}.")
 
 
 def configure(backend: Backend, model_args: Mapping[str, Any]) -> BackendConfig:

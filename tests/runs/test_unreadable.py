@@ -128,7 +128,10 @@ def test_recordings_beyond_the_window(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_backend_that_knows_no_window_is_not_asked_to_skip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HF, "takes_long_audio", False)
+    monkeypatch.setattr(HF, "takes_long_audio", ())
     assert make_spec("direct", "", long_audio="cut")
     with pytest.raises(UserError, match="backend 'hf' does not know its models' windows: leave --long-audio out"):
         make_spec("direct", "", long_audio="skip")
+    monkeypatch.setattr(HF, "takes_long_audio", ("skip",))
+    with pytest.raises(UserError, match="backend 'hf' does not take --long-audio chunk: give cut or skip"):
+        make_spec("direct", "", long_audio="chunk")

@@ -37,7 +37,7 @@ class Mellow:
     name = "mellow"
     Config = MellowSettings
     can_train = False
-    takes_long_audio = True
+    takes_long_audio = ("skip",)
 
     def locate(self, entry: ModelEntry) -> str:
         """The weights in the hub's cache, where the package puts them."""

@@ -50,23 +50,26 @@ class MellowPolicy:
         return [self._answer(question, sampling) for question in questions]
 
     def _answer(self, question: Question, sampling: Sampling) -> Group:
-        if question.audio is None:
-            return Group(question, (), (), error="Mellow answers about recordings, and the question has none.")
+        if not 1 <= len(question.audios) <= 2:
+            has = f"{len(question.audios)}" if question.audios else "none"
+            return Group(question, (), (), error=f"Mellow takes one recording or two, and the question has {has}.")
         with tempfile.TemporaryDirectory() as folder:
             try:
-                clip, seconds = self._write(question.audio, Path(folder) / "clip.wav")
+                written = [self._write(audio, Path(folder) / f"{i}.wav") for i, audio in enumerate(question.audios)]
             except AudioError as error:
                 return Group(question, (), (), error=str(error))
             # the model takes two recordings; that of a question with one is given twice
-            found = self._process.ask([clip, clip], question.prompt, sampling.max_tokens or self._limits.max_tokens)
+            clips = [written[0][0], written[-1][0]]
+            found = self._process.ask(clips, question.prompt, sampling.max_tokens or self._limits.max_tokens)
         if "error" in found:
             return Group(question, (), (), error=found["error"])
         text, finished = found["text"], found["finished"]
         if ends := [text.index(stop) for stop in sampling.stop if stop in text]:
             text, finished = text[: min(ends)], True
         return Group(
-            question, (Completion(text.strip(), None, finished),), (sampling.n,), truncated=seconds > WINDOW,
-            audio_seconds=min(seconds, WINDOW),
+            question, (Completion(text.strip(), None, finished),), (sampling.n,),
+            truncated=any(seconds > WINDOW for _, seconds in written),
+            audio_seconds=sum(min(seconds, WINDOW) for _, seconds in written),
         )  # fmt: skip
 
     def _write(self, audio: AudioRef, path: Path) -> tuple[str, float]:

@@ -88,6 +88,12 @@ def test_a_recording_is_given_twice_as_the_model_wants_it(settings: dict[str, ob
     assert short.counts == (3,) and not short.truncated and short.completions[0].finished
     assert "(320000, 1)" in long.best() and long.truncated and long.audio_seconds == 10
     assert none.completions == () and none.error is not None and "recording" in none.error
+    first, second, third = (clip(seconds, seed) for seed, seconds in enumerate((1.0, 11.0, 2.0)))
+    [two, three] = model.generate(
+        [asked(None).hearing([first, second]), asked(None).hearing([first, second, third])], Sampling()
+    )
+    assert "same=False" in two.best() and two.truncated and two.audio_seconds == 11
+    assert three.error == "Mellow takes one recording or two, and the question has 3."
     [cut] = model.generate([asked(clip(1.0))], Sampling(max_tokens=3, stop=("same",)))
     assert cut.best() == "v0 v0 cpu False" and cut.completions[0].finished
     [limited] = model.generate([asked(clip(1.0))], Sampling(max_tokens=3))
