@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AudioFlamingo3ForConditionalGeneration
+from transformers import AudioFlamingo3ForConditionalGeneration, MossTranscribeDiarizeForConditionalGeneration
 from transformers.models.auto import modeling_auto
 
 from audio_eval.errors import UserError
@@ -61,6 +61,19 @@ def test_a_model_that_does_more_than_decoder_and_head_is_refused(
     monkeypatch.setattr(Generic, "embeddings", lambda self, model: lambda ids: 1.1 * model.get_input_embeddings()(ids))
     with pytest.raises(UserError, match="does not follow from embeddings, decoder and head alone"):
         load_policy(str(tmp_path / "more"))
+
+
+def test_a_model_that_fails_in_its_own_way_is_refused_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(tmp_path / "odd")
+
+    def fail(*_: object, **__: object) -> None:
+        raise IndexError("of\nits own")
+
+    monkeypatch.setattr(MossTranscribeDiarizeForConditionalGeneration, "forward", fail)
+    with pytest.raises(UserError, match=r"it cannot be treated like others \(IndexError: of its own\)\."):
+        load_policy(str(tmp_path / "odd"))
 
 
 def test_a_model_that_hears_nothing_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +15,14 @@ from transformers import AutoTokenizer, WhisperFeatureExtractor
 
 from audio_eval.audio import RATE, AudioError, AudioRef
 from audio_eval.models.hf.features import Features, features_of, promised_frames
+
+
+@lru_cache(maxsize=8)
+def _special(tokenizer: Any, audio_token: str) -> re.Pattern[str]:
+    """Any special token of the tokenizer, the longest first; a single character is left alone."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    special = {token for token in (audio_token, *tokenizer.all_special_tokens, *added) if len(token) > 1}
+    return re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
 
 
 class Family(ABC):
@@ -109,11 +118,8 @@ class Family(ABC):
 
     def escape(self, text: str, tokenizer: Any) -> str:
         """A question's text with the special tokens that it spells out taken apart, so that they stay text."""
-        text = text.replace("<|", "< |")
-        added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
-        special = {token for token in (self.audio_token, *tokenizer.all_special_tokens, *added) if len(token) > 1}
-        longest_first = "|".join(map(re.escape, sorted(special, key=len, reverse=True)))
-        return re.sub(longest_first, lambda found: f"{found[0][0]} {found[0][1:]}", text)
+        special = _special(tokenizer, self.audio_token)
+        return special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text.replace("<|", "< |"))
 
     def messages(self, text: str, clips: int) -> list[dict[str, Any]]:
         """The chat of a question with so many clips, for the template."""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -61,6 +61,17 @@ class Generic(Family):
             f"{self._where} holds a model of type '{self.name}', which has no family of its own, and {why}."
         )
 
+    @contextmanager
+    def _tried(self) -> Iterator[None]:
+        """What an unknown processor or model may fail with, of any class, in one line."""
+        try:
+            yield
+        except UserError:
+            raise
+        except Exception as error:
+            said = " ".join(str(error).split())[:200]
+            raise self._no(f"it cannot be treated like others ({type(error).__name__}: {said})") from error
+
     # --- parts -----------------------------------------------------------------------------------------------------
 
     def model_class(self) -> Any:
@@ -76,7 +87,8 @@ class Generic(Family):
         self.audio_token = self.processor.tokenizer.convert_ids_to_tokens(self._placeholder)
         # the window: a length from which on the processor makes no more tokens of a recording
         whole = int(getattr(self._extractor, "n_samples", 0) or 0)
-        cut = whole and self._counted(whole) == self._counted(whole + self.rate)
+        with self._tried():
+            cut = whole and self._counted(whole) == self._counted(whole + self.rate)
         self.max_seconds = whole / self.rate if cut else float(MAX_SECONDS)
         return raw
 
@@ -205,11 +217,10 @@ class Generic(Family):
         ):
             raise self._no("its chat template drops the text of a question: it transcribes, and answers nothing")
         for clips in (0, 1):
-            if self._placeholders(tokenizer, clips) != clips:
-                raise self._no(
-                    f"its chat template writes {self._placeholders(tokenizer, clips)} for {clips} recordings"
-                )
-            self._compare(model, tokenizer, clips)
+            with self._tried():
+                if (written := self._placeholders(tokenizer, clips)) != clips:
+                    raise self._no(f"its chat template writes {written} placeholders for {clips} recordings")
+                self._compare(model, tokenizer, clips)
         try:
             self.max_clips = None if self._placeholders(tokenizer, 2) == 2 else 1
         except ValueError:  # a processor that takes one recording for each text
