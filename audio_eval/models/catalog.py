@@ -54,11 +54,12 @@ QWEN2_AUDIO = ModelEntry(
     source="Qwen/Qwen2-Audio-7B-Instruct", summary="Qwen2-Audio-7B-Instruct (hub)", parameters="7 B", window=30
 )
 MELLOW = ModelEntry(
-    source="v0", summary="Mellow v0, through its own package", parameters="167 M", window=10, backend="mellow"
-)
-MELLOW_V0_S = ModelEntry(
-    source="v0_s", summary="Mellow v0_s (more audio), through its own package", parameters="167 M", window=10,
+    source="soham97/mellow/v0.ckpt", summary="Mellow v0, through its own package", parameters="167 M", window=10,
     backend="mellow",
+)  # fmt: skip
+MELLOW_V0_S = ModelEntry(
+    source="soham97/mellow/v0_s.ckpt", summary="Mellow v0_s (more audio), through its own package", parameters="167 M",
+    window=10, backend="mellow",
 )  # fmt: skip
 
 

@@ -50,23 +50,26 @@ class MellowPolicy:
         return [self._answer(question, sampling) for question in questions]
 
     def _answer(self, question: Question, sampling: Sampling) -> Group:
-        if question.audio is None:
-            return Group(question, (), (), error="Mellow answers about recordings, and the question has none.")
+        recordings = _recordings(question)
+        if len(recordings) not in (1, 2):
+            return Group(question, (), (), error=f"Mellow hears one recording or two; here are {len(recordings)}.")
         with tempfile.TemporaryDirectory() as folder:
             try:
-                clip, seconds = self._write(question.audio, Path(folder) / "clip.wav")
+                written = [self._write(audio, Path(folder) / f"{k}.wav") for k, audio in enumerate(recordings)]
             except AudioError as error:
                 return Group(question, (), (), error=str(error))
+            paths, seconds = zip(*written, strict=True)
             # the model takes two recordings; that of a question with one is given twice
-            found = self._process.ask([clip, clip], question.prompt, sampling.max_tokens or self._limits.max_tokens)
+            clips = [paths[0], paths[-1]]
+            found = self._process.ask(clips, question.prompt, sampling.max_tokens or self._limits.max_tokens)
         if "error" in found:
             return Group(question, (), (), error=found["error"])
         text, finished = found["text"], found["finished"]
         if ends := [text.index(stop) for stop in sampling.stop if stop in text]:
             text, finished = text[: min(ends)], True
         return Group(
-            question, (Completion(text.strip(), None, finished),), (sampling.n,), truncated=seconds > WINDOW,
-            audio_seconds=min(seconds, WINDOW),
+            question, (Completion(text.strip(), None, finished),), (sampling.n,), truncated=max(seconds) > WINDOW,
+            audio_seconds=sum(min(each, WINDOW) for each in seconds),
         )  # fmt: skip
 
     def _write(self, audio: AudioRef, path: Path) -> tuple[str, float]:
@@ -80,3 +83,7 @@ class MellowPolicy:
                              "about the beginning.")  # fmt: skip
         soundfile.write(path, wave[: WINDOW * RATE], RATE, subtype="FLOAT")
         return str(path), seconds
+
+
+def _recordings(question: Question) -> tuple[AudioRef, ...]:
+    return () if question.audio is None else (question.audio,)

@@ -81,13 +81,19 @@ def asked(audio: AudioRef | None, prompt: str = "what?") -> Question:
     return Question("q", audio, prompt, (), prompt)
 
 
-def test_a_recording_is_given_twice_as_the_model_wants_it(settings: dict[str, object]) -> None:
+def test_a_recording_is_given_twice_as_the_model_wants_it(
+    settings: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
     model = policy(settings, Limits(max_tokens=7))
     [short, long, none] = model.generate([asked(clip(2.0)), asked(clip(12.0)), asked(None)], Sampling(n=3))
     assert short.best() == "v0 v0 cpu False same=True (64000, 1) 32000 what? 7"
     assert short.counts == (3,) and not short.truncated and short.completions[0].finished
     assert "(320000, 1)" in long.best() and long.truncated and long.audio_seconds == 10
     assert none.completions == () and none.error is not None and "recording" in none.error
+    monkeypatch.setattr("audio_eval.models.mellow.policy._recordings", lambda asked: (clip(1.0), clip(1.0, 1)))
+    [two] = model.generate([asked(None)], Sampling())
+    assert "same=False" in two.best() and two.audio_seconds == 2
+    monkeypatch.undo()
     [cut] = model.generate([asked(clip(1.0))], Sampling(max_tokens=3, stop=("same",)))
     assert cut.best() == "v0 v0 cpu False" and cut.completions[0].finished
     [limited] = model.generate([asked(clip(1.0))], Sampling(max_tokens=3))
