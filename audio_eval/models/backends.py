@@ -40,11 +40,11 @@ class Backend(Protocol):
 
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
     ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio``, where its policies know their
-    window, the ``limits.long_audio`` that they heed besides "cut"; and ``digests(entry)``, the sha256 by name of the files that decide
-    what the model says, which tell a run of these weights from one of others (``NotHere`` as for ``locate``), or, where
-    no file can be read, ``identity(entry, config)``, what else is known of them. Without either the policy's
-    ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself, and the catalog
-    is not asked.
+    window, the ``limits.long_audio`` that they heed besides "cut"; and ``digests(entry)``, the sha256 by name of the
+    files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as for
+    ``locate``), or, where no file can be read, ``identity(entry, config)``, what else is known of them. Without either
+    the policy's ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself,
+    and the catalog is not asked.
     """
 
     name: str

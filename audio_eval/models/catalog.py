@@ -115,11 +115,12 @@ QWEN3_OMNI_THINKING = ModelEntry(
 AUDIO_FLAMINGO_3 = ModelEntry(source="nvidia/audio-flamingo-3-hf", summary="Audio Flamingo 3 (hub)", window=600)
 MUSIC_FLAMINGO = ModelEntry(source="nvidia/music-flamingo-2601-hf", summary="Music Flamingo (hub)", window=1200)
 MELLOW = ModelEntry(
-    source="v0", summary="Mellow v0, through its own package", parameters="167 M", window=10, backend="mellow"
-)
-MELLOW_V0_S = ModelEntry(
-    source="v0_s", summary="Mellow v0_s (more audio), through its own package", parameters="167 M", window=10,
+    source="soham97/mellow/v0.ckpt", summary="Mellow v0, through its own package", parameters="167 M", window=10,
     backend="mellow",
+)  # fmt: skip
+MELLOW_V0_S = ModelEntry(
+    source="soham97/mellow/v0_s.ckpt", summary="Mellow v0_s (more audio), through its own package", parameters="167 M",
+    window=10, backend="mellow",
 )  # fmt: skip
 
 

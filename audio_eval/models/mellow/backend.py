@@ -45,7 +45,7 @@ class Mellow:
 
         found = try_to_load_from_cache(REPOSITORY, f"{_version(entry)}.ckpt")
         if not isinstance(found, str):
-            raise NotHere(f"{entry.source}.ckpt of {REPOSITORY} is not on this machine: the package downloads it")
+            raise NotHere(f"{entry.source} is not on this machine: the package downloads it")
         return found
 
     def identity(self, entry: ModelEntry, config: MellowSettings) -> dict[str, str]:
@@ -67,16 +67,20 @@ class Mellow:
                 "backend 'mellow': the package unpickles its weights, which can run any code: "
                 "--model-args unpickle=true allows it."
             )
+        if limits.long_audio not in ("cut", "skip"):
+            raise UserError(f"backend 'mellow' knows no --long-audio {limits.long_audio}: it has cut and skip.")
         process = MellowProcess(str(python), str(checkout), version, device)
         return MellowPolicy(entry.name, kept_digest(Path(self.locate(entry)))[:12], device, process, limits)
 
 
 def _version(entry: ModelEntry) -> str:
-    if entry.source not in ("v0", "v0_s"):
+    """What the package calls the weights: v0, v0_s."""
+    repository, _, file = entry.source.rpartition("/")
+    if repository != REPOSITORY or file not in ("v0.ckpt", "v0_s.ckpt"):
         raise UserError(f"backend 'mellow' has no model '{entry.name}'. Available: mellow, mellow-v0_s.")
     if entry.revision:
         raise UserError(f"model '{entry.name}': the package takes the latest weights, so no revision can be named.")
-    return entry.source
+    return file.removesuffix(".ckpt")
 
 
 def _installed(config: MellowSettings) -> tuple[Path, Path]:

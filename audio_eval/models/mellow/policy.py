@@ -50,16 +50,17 @@ class MellowPolicy:
         return [self._answer(question, sampling) for question in questions]
 
     def _answer(self, question: Question, sampling: Sampling) -> Group:
-        if not 1 <= len(question.audios) <= 2:
-            has = f"{len(question.audios)}" if question.audios else "none"
-            return Group(question, (), (), error=f"Mellow takes one recording or two, and the question has {has}.")
+        if len(question.audios) not in (1, 2):
+            reason = f"Mellow hears one recording or two; the question has {len(question.audios)}."
+            return Group(question, (), (), error=reason)
         with tempfile.TemporaryDirectory() as folder:
             try:
-                written = [self._write(audio, Path(folder) / f"{i}.wav") for i, audio in enumerate(question.audios)]
+                written = [self._write(audio, Path(folder) / f"{k}.wav") for k, audio in enumerate(question.audios)]
             except AudioError as error:
                 return Group(question, (), (), error=str(error))
+            paths, seconds = zip(*written, strict=True)
             # the model takes two recordings; that of a question with one is given twice
-            clips = [written[0][0], written[-1][0]]
+            clips = [paths[0], paths[-1]]
             found = self._process.ask(clips, question.prompt, sampling.max_tokens or self._limits.max_tokens)
         if "error" in found:
             return Group(question, (), (), error=found["error"])
@@ -67,9 +68,8 @@ class MellowPolicy:
         if ends := [text.index(stop) for stop in sampling.stop if stop in text]:
             text, finished = text[: min(ends)], True
         return Group(
-            question, (Completion(text.strip(), None, finished),), (sampling.n,),
-            truncated=any(seconds > WINDOW for _, seconds in written),
-            audio_seconds=sum(min(seconds, WINDOW) for _, seconds in written),
+            question, (Completion(text.strip(), None, finished),), (sampling.n,), truncated=max(seconds) > WINDOW,
+            audio_seconds=sum(min(each, WINDOW) for each in seconds),
         )  # fmt: skip
 
     def _write(self, audio: AudioRef, path: Path) -> tuple[str, float]:

@@ -93,7 +93,7 @@ def test_a_recording_is_given_twice_as_the_model_wants_it(settings: dict[str, ob
         [asked(None).hearing([first, second]), asked(None).hearing([first, second, third])], Sampling()
     )
     assert "same=False" in two.best() and two.truncated and two.audio_seconds == 11
-    assert three.error == "Mellow takes one recording or two, and the question has 3."
+    assert three.error == "Mellow hears one recording or two; the question has 3."
     [cut] = model.generate([asked(clip(1.0))], Sampling(max_tokens=3, stop=("same",)))
     assert cut.best() == "v0 v0 cpu False" and cut.completions[0].finished
     [limited] = model.generate([asked(clip(1.0))], Sampling(max_tokens=3))
