@@ -54,7 +54,9 @@ def test_the_command_line_gives_what_direct_gives(
         assert main([*command, "--output_path", str(out)]) == 0
         (file,), (samples,) = out.rglob("results_*.json"), out.rglob("samples_mmar_*.jsonl")
         found = json.loads(file.read_text())
-        assert found["results"]["mmar"]["acc,none"] == pytest.approx(row["accuracy"] / 100, abs=1e-6)  # rows are rounded
+        assert found["results"]["mmar"]["acc,none"] == pytest.approx(
+            row["accuracy"] / 100, abs=1e-6
+        )  # rows are rounded
         assert row["accuracy"] > 0
         assert found["results"]["mmar"]["unparsable,none"] == row["unparsable"] / 100
         lines = sorted(map(json.loads, samples.read_text().splitlines()), key=lambda one: one["doc_id"])
