@@ -7,7 +7,7 @@ RUNS ?= runs/demo
 # each test process has one thread (tests/conftest.py), so they share the cores
 WORKERS ?= -n auto --maxprocesses 4
 
-.PHONY: demo labelled test test-shuffled lint wheel clean
+.PHONY: demo labelled models test test-shuffled lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -17,6 +17,10 @@ labelled: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method grpo,sft --method-args labels=gold --train-task synth_aqa:train \
 	  --tasks synth_aqa --output $(RUNS)
 	$(BIN)/audio-eval leaderboard $(RUNS) -o $(RUNS)/leaderboard
+
+# docs/models.md from the checks of every model family
+models: $(STAMP)
+	$(BIN)/python -m tests.models.families.page
 
 test: $(STAMP) lint
 	$(BIN)/python -m pytest $(WORKERS) -p no:randomly

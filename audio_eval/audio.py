@@ -51,13 +51,14 @@ class AudioRef:
     """A recording: either a ``path`` or ``data`` (the bytes of an encoded file), and its sha256 if it is known.
 
     Loading fails if the bytes do not have this ``sha256``. ``edit`` is applied to the samples, for a view of the same
-    recording.
+    recording. Of ``part``, (start, stop) in seconds, only what is between is heard.
     """
 
     path: str | None = None
     data: bytes | None = field(default=None, repr=False)
     sha256: str | None = None
     edit: AudioEdit | None = None
+    part: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if (self.path is None) == (self.data is None):
@@ -92,9 +93,18 @@ class AudioRef:
         return replace(self, edit=replace(edit, gain=0.0) if silent else edit)
 
     def digest(self) -> str:
-        """A fingerprint: sha256 of the bytes of the encoded file, in hex; with an edit, of both."""
+        """A fingerprint: sha256 of the bytes of the encoded file, in hex; with an edit or a part, of all of these."""
         whole = self.sha256 or self._digest
-        return whole if self.edit is None else hashlib.sha256(f"{whole} {self.edit}".encode()).hexdigest()
+        changes = [str(change) for change in (self.edit, self.part) if change is not None]
+        return hashlib.sha256(" ".join([whole, *changes]).encode()).hexdigest() if changes else whole
+
+    def parts(self, seconds: float) -> list[AudioRef]:
+        """Consecutive parts of at most ``seconds``; itself if no longer. Raises ``AudioError`` as ``length`` does."""
+        length = self.length(RATE) / RATE
+        if length <= seconds:
+            return [self]
+        count = math.ceil(length / seconds)
+        return [replace(self, part=(i * seconds, min((i + 1) * seconds, length))) for i in range(count)]
 
     @cached_property
     def _digest(self) -> str:
@@ -111,7 +121,9 @@ class AudioRef:
         sound = self.decode()
         with self._refusals():
             wave = _resample(sound.samples, sound.rate, rate)
-        return wave if self.edit is None else self.edit.apply(wave, rate)
+        if self.edit is not None:
+            wave = self.edit.apply(wave, rate)
+        return wave if self.part is None else wave[slice(*self._cut(rate))]
 
     def decode(self) -> Sound:
         """The whole recording at its own rate, without ``edit``. Raises ``AudioError`` as ``load`` does."""
@@ -136,7 +148,13 @@ class AudioRef:
         """
         samples, native = self._extent
         # in librosa's own arithmetic
-        return samples if native == rate else math.ceil(samples * (float(rate) / native))
+        whole = samples if native == rate else math.ceil(samples * (float(rate) / native))
+        return len(range(whole)[slice(*self._cut(rate))]) if self.part else whole
+
+    def _cut(self, rate: int) -> tuple[int, int]:
+        """The samples at which ``part`` starts and stops."""
+        start, stop = self.part or (0.0, 0.0)
+        return round(start * rate), round(stop * rate)
 
     @cached_property
     def _extent(self) -> tuple[int, int]:

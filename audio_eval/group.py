@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -17,13 +17,15 @@ class Completion:
     """One unique completion.
 
     ``tokens`` are its token ids, with the end token unless the completion was cut (``finished`` is False then). They
-    are None where a policy returns text only, such as one behind a server; ``logprobs`` (T,) where it gives them.
+    are None where a policy returns text only, such as one behind a server; ``logprobs`` (T,) where it gives them, with
+    ``greedy``, whether each token is the most probable one at its place; it is not written down.
     """
 
     text: str
     tokens: tuple[int, ...] | None = None
     finished: bool = True
     logprobs: tuple[float, ...] | None = None
+    greedy: bool | None = field(default=None, compare=False)
 
     @property
     def token_ids(self) -> tuple[int, ...]:
@@ -120,7 +122,7 @@ class Group:
         return Group(
             question,
             tuple(
-                Completion(text, _tuple(tokens), finished, *map(_tuple, more))
+                Completion(text, _tuple(tokens), finished, _tuple(more[0]) if more else None)
                 for text, tokens, finished, _, *more in rows
             ),
             tuple(row[3] for row in rows),

@@ -28,6 +28,8 @@ class Question:
     ``prompt`` is the full user turn. ``choices`` are the options in the order shown; an open question has none.
     ``groups`` are the categories for breakdowns of accuracy, such as {"task": "music", "difficulty": "easy"}.
     ``paraphrases`` are other wordings of ``question``, if the task has any. ``template`` made the prompt.
+    ``more_audio`` are the recordings after the first one, where the question is about several.
+    ``tokens``, if given, are the whole input as token ids, without a chat template, for ``ReadsTokens`` policies.
     """
 
     id: str
@@ -38,6 +40,17 @@ class Question:
     groups: dict[str, str] = field(default_factory=dict, compare=False)
     paraphrases: tuple[str, ...] = field(default=(), compare=False)
     template: Template | None = field(default=None, compare=False, repr=False)
+    more_audio: tuple[AudioRef, ...] = ()
+    tokens: tuple[int, ...] | None = None
+
+    @property
+    def audios(self) -> tuple[AudioRef, ...]:
+        """All recordings, in the order in which they are heard; most questions have one."""
+        return () if self.audio is None else (self.audio, *self.more_audio)
+
+    def hearing(self, audios: Sequence[AudioRef]) -> Question:
+        """The same question about these recordings."""
+        return replace(self, audio=audios[0] if audios else None, more_audio=tuple(audios[1:]))
 
     def worded(self, question: str, choices: Sequence[str]) -> Question:
         """The same item in other words or with its options in another order, with a prompt from the same template."""

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from audio_eval import prompts
 from audio_eval.audio import AudioRef
 from audio_eval.data import Provenance
-from audio_eval.data.records import slots
+from audio_eval.data.records import ClipRef, slots
 from audio_eval.errors import UserError, unknown
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
@@ -233,11 +233,16 @@ def _question(doc: dict[str, Any], options: Slots, prompt: PromptTemplate) -> Qu
     choices = tuple(slot or "" for slot in options if slot is not None or prompt.slotted)
     return Question(
         id=doc["id"],
-        audio=AudioRef(path=audio["path"], sha256=audio["sha256"] or None) if audio["path"] else None,
+        audio=_recording(audio) if audio["path"] else None,
         question=doc["question"],
         choices=choices,
         prompt=prompt.render(doc["question"], choices),
         groups=doc["groups"],
         paraphrases=tuple(doc["meta"].get("paraphrases", ())),
         template=prompt,
+        more_audio=tuple(_recording(clip) for clip in doc["more_audio"]),
     )
+
+
+def _recording(clip: ClipRef) -> AudioRef:
+    return AudioRef(path=clip["path"], sha256=clip["sha256"] or None)

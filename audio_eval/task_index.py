@@ -14,6 +14,7 @@ import yaml
 from audio_eval.errors import UserError, unknown
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
+KEYED = "audio_eval.tasks.keyed.KeyedTask"  # how lm-eval names cached requests: nothing that is scored
 
 
 @dataclass
@@ -89,8 +90,10 @@ def _read(path: Path) -> Any:
 
 
 def _with_included(path: Path) -> Iterator[Any]:
-    """What a YAML file holds, and then what it includes, as lm-eval's ``include`` has it."""
+    """What a YAML file holds, and then what it includes, as lm-eval's ``include`` has it; without our own ``class``."""
     content = _read(path)
+    if isinstance(content, dict) and content.get("class") == KEYED:
+        del content["class"]
     yield content
     included = content.get("include") or [] if isinstance(content, dict) else []
     for name in [included] if isinstance(included, str) else included:

@@ -62,6 +62,13 @@ Neither {L} nor {M}. | Anything but option {L}. | Every option except {L} | Rath
 Both {L} and {M} are wrong.
 It can't be {L}. | I cannot tell whether it is {L}. | I'm not sure the answer is {L}. | Could the answer be {L}?
 The answer is unlikely to be {L}. | If the answer were {L}, I would hear more. | The answer is not \\boxed{{L}}
+It may seem like {x}, but it isn't. | It sounds like {x}; however, it is not. | {x}, which is wrong.
+At first I thought {x}, but that is wrong. | Some might say {x}, but I disagree. | {x}? That can't be right.
+One might expect {x}; that is not the case.
+{x} was my first guess, but it turned out to be wrong. | Initially it resembles {x}, yet it is something different.
+You could take it for {x}, though it is something else. | {x} (wrong) | {x} is a distractor.
+A different sound from {x}. | {x} is the worst option. | I decline to choose {x}. | It is louder than {x}.
+It may seem to be {L}, but it isn't. | {L}, which is wrong. | I considered {L}, but that is unlikely.
 不是{x} | 这不是{x}。 | 没有{x} | 没有听到{x}。 | 并非{x}
 不可能是{x}。 | 不像是{x}。 | 不应该是{x} | 排除{x}。 | 除了{x}。
 无法确定是不是{x}。 | 无法判断是否为{x}。 | 不确定是{x}。 | 很难说是{x}。 | 如果是{x},声音会更大。 | 这是{x}吗?
@@ -84,6 +91,10 @@ I hear {x}. | The sound is {x}. | It sounds like {x}. | It is most likely {x}. |
 The answer is {L}, not {M}. | The answer is not {M} but {L}. | Option {M} is wrong; option {L} is right. | {L}, not {M}
 Not {M}. The answer is {L}. | Option {L} rather than option {M}. | I would not choose {M}; I choose {L}. | {L}. Not {M}.
 Option {M} is ruled out, so it is {L}. | I'm not sure, but the answer is {L}. | Since it isn't {M}, the answer is {L}.
+First I thought {y}, but it isn't. It is {x}. | At first it sounded like {y}, but it turned out to be {x}.
+It might seem like {y}, but that's wrong: it is {x}. | It's more like {x} than {y}. | It is {x}, but it isn't loud.
+I considered {y}, but {x} fits better. | It is {x}, but that is only a guess. | {x}. It isn't very clear.
+The sound is louder than {y}; it is {x}. | It could be {y}, but that is unlikely. It is {x}. | {x}. Others may disagree.
 不是{y},而是{x} | 没有{y},所以答案是{x}。 | 答案是{x},不是{y}。
 答案是{L},不是{M} | 不选{M},选{L} | 选项{M}不对,选项{L}正确
 """

@@ -1,13 +1,25 @@
-"""Omni thinkers with random weights, also as plain Qwen2 text models: for measuring speed only."""
+"""Omni thinkers and Qwen2-Audio with random weights, the former also as text models: for measuring speed only."""
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoTokenizer, Qwen2_5OmniThinkerForConditionalGeneration, Qwen2Config, Qwen2ForCausalLM
+from transformers import (
+    AutoTokenizer,
+    GenerationConfig,
+    Qwen2_5OmniThinkerForConditionalGeneration,
+    Qwen2AudioConfig,
+    Qwen2AudioForConditionalGeneration,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+    WhisperFeatureExtractor,
+)
 
+from audio_eval.models.hf.families.qwen2_audio import CHAT_TEMPLATE as QWEN2_AUDIO_TEMPLATE
 from audio_eval.models.tiny_omni import architecture
 
 # "3b" and "7b" have the text and audio dimensions of the configurations on the hub; the others fit two CPU cores.
@@ -85,3 +97,47 @@ def text_model(omni: Any) -> Qwen2ForCausalLM:
     model.model.load_state_dict(omni.model.language_model.state_dict())
     model.lm_head.load_state_dict(omni.lm_head.state_dict())
     return model.eval()
+
+
+def build_qwen2_audio(dims: str, seed: int = 0) -> Any:
+    """Qwen2-Audio with the text and audio widths of a row of ``DIMENSIONS`` that fits a CPU, in float32.
+
+    The weights are larger than the initial ones, so that answers depend on the recording.
+    """
+    sizes, words = DIMENSIONS[dims], tokenizer()
+    text = {key: value for key, value in sizes["text"].items() if key != "mrope"}
+    config = Qwen2AudioConfig(
+        text_config=dict(
+            model_type="qwen2", vocab_size=len(words), max_position_embeddings=8192, tie_word_embeddings=False,
+            rope_parameters={"rope_type": "default", "rope_theta": 1e6}, **text,
+        ),
+        audio_config=dict(
+            model_type="qwen2_audio_encoder", num_mel_bins=128, max_source_positions=1500, **sizes["audio"]
+        ),
+        audio_token_index=words.convert_tokens_to_ids("<|AUDIO|>"),
+        architectures=["Qwen2AudioForConditionalGeneration"],
+    )  # fmt: skip
+    model = Qwen2AudioForConditionalGeneration(config).eval()
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.dim() > 1 and "embed_positions" not in name:
+                std = 0.3 if "embed_tokens" in name or "lm_head" in name else 1 / math.sqrt(parameter[0].numel())
+                parameter.copy_(torch.randn(parameter.shape, generator=generator) * std)
+    return model
+
+
+def save_qwen2_audio(model: Any, folder: Path) -> Path:
+    """Write the layout of Qwen2-Audio-7B-Instruct's repository, which transformers' own processor opens too."""
+    words = tokenizer()
+    words.chat_template = None
+    ends = [words.pad_token_id, words.eos_token_id]  # <|endoftext|> and <|im_end|>, as on the hub
+    model.generation_config = GenerationConfig(eos_token_id=ends, pad_token_id=words.pad_token_id)
+    model.save_pretrained(folder)
+    words.save_pretrained(folder)
+    WhisperFeatureExtractor(feature_size=128, return_attention_mask=True).save_pretrained(folder)
+    settings = folder / "preprocessor_config.json"
+    named = json.loads(settings.read_text()) | {"processor_class": "Qwen2AudioProcessor"}
+    settings.write_text(json.dumps(named, indent=2))
+    (folder / "chat_template.json").write_text(json.dumps({"chat_template": QWEN2_AUDIO_TEMPLATE}, indent=2))
+    return folder

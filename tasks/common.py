@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from audio_eval import prompts
+from audio_eval.audio import AudioError, AudioRef
 from audio_eval.data import Record
 from audio_eval.scoring import parse_choice, score
 
@@ -37,8 +38,19 @@ def doc_to_plain_text(doc: Record) -> str:
 
 
 def doc_to_audio(doc: Record) -> list[dict[str, str]]:
-    """lm-eval's audio, as a reference: arrays would break its request cache."""
-    return [dict(doc["audio"])]
+    """lm-eval's audio, as references: its cache of responses cannot take arrays.
+
+    They always have the sha256 of the recording, so that no response is taken for another one; "" if it cannot be read.
+    """
+    clips = (doc["audio"], *doc["more_audio"])
+    return [{"path": clip["path"], "sha256": clip["sha256"] or _digest(clip["path"])} for clip in clips]
+
+
+def _digest(path: str) -> str:
+    try:
+        return AudioRef(path=path).digest() if path else ""
+    except AudioError:
+        return ""
 
 
 def process_results(doc: Record, results: list[str]) -> dict[str, int]:

@@ -135,3 +135,16 @@ def test_importing_is_light() -> None:
     code = "import sys, audio_eval.audio; print([m for m in ('torch', 'librosa', 'soundfile') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("native", [16_000, 22_050, 44_100])
+@pytest.mark.parametrize("seconds", [0.2, 0.3, 0.07])
+def test_parts_are_the_whole(native: int, seconds: float) -> None:
+    """Put together again they are the recording, each as long as ``length`` says and with a digest of its own."""
+    whole = AudioRef(data=encode(tone(native, 0.55), native, subtype="FLOAT"))
+    parts = whole.parts(seconds)
+    assert np.array_equal(np.concatenate([part.load() for part in parts]), whole.load())
+    assert [part.length() for part in parts] == [len(part.load()) for part in parts]
+    assert max(part.length() for part in parts) <= round(seconds * 16_000)
+    assert len({whole.digest(), *(part.digest() for part in parts)}) == 1 + len(parts)
+    assert whole.parts(0.55) == [whole]

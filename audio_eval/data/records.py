@@ -18,6 +18,7 @@ FEATURES = Features(
     {
         "id": Value("string"),
         "audio": {"path": Value("string"), "sha256": Value("string")},
+        "more_audio": [{"path": Value("string"), "sha256": Value("string")}],
         "question": Value("string"),
         "choices": [Value("string")],
         "answer": Value("string"),
@@ -34,6 +35,12 @@ class ClipRef(TypedDict):
 
     path: str
     sha256: str
+
+
+class Clips(ClipRef, total=False):
+    """The recordings of a record: the first one and, where there are several, those after it."""
+
+    more: list[ClipRef]
 
 
 class Place(NamedTuple):
@@ -56,12 +63,17 @@ def record(
     groups: Mapping[str, str] | None = None,
     path: str = "",
     sha256: str = "",
+    more: Sequence[ClipRef] = (),
     meta: Mapping[str, Any] | None = None,
 ) -> Record:
-    """One item. Without ``choices`` it is open-ended, without ``answer`` hidden, without ``path`` text only."""
+    """One item. Without ``choices`` it is open-ended, without ``answer`` hidden, without ``path`` text only.
+
+    ``more`` are the recordings after the first one.
+    """
     return {
         "id": id,
         "audio": {"path": path, "sha256": sha256},
+        "more_audio": [dict(clip) for clip in more],
         "question": question,
         "choices": list(choices),
         "answer": answer,
@@ -129,15 +141,24 @@ class SourceRow:
         gold = lettered_gold(given, slots) if given and slots else ""
         return self.problem(f"'{key}' is {given!r}, the letter of no option") if gold is None else gold
 
-    def audio(self, key: str) -> ClipRef:
+    def audio(self, key: str) -> Clips:
         """The recording: a path below ``root``, or what a hub reader put there. Whether it exists is not checked here.
 
-        A path with a leading slash ("/audio/x.wav" in MMSU) is below ``root`` too.
+        A path with a leading slash ("/audio/x.wav" in MMSU) is below ``root`` too. A list holds several recordings
+        (MMAU-Pro), in the order in which they are heard.
         """
         value = self.values.get(key)
         if isinstance(value, dict):
             return {"path": value["path"], "sha256": value["sha256"]}
-        relative = self.text(key).lstrip("/")
+        if isinstance(value, list):
+            if not value or not all(isinstance(path, str) and path.strip() for path in value):
+                return {"path": self.problem(f"'{key}' is {value!r:.60}, not a list of paths"), "sha256": ""}
+            first, *more = (self._below(key, path) for path in value)
+            return {**first, "more": more} if more else {**first}
+        return {**self._below(key, self.text(key))}
+
+    def _below(self, key: str, path: str) -> ClipRef:
+        relative = path.lstrip("/")
         try:
             return {"path": str(resolve_under(self.root, relative)) if relative else "", "sha256": ""}
         except AudioError as error:

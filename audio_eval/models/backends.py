@@ -13,8 +13,9 @@ from audio_eval.models.catalog import ModelEntry, find_model
 from audio_eval.models.policy import Policy
 from audio_eval.plugins import named
 
-# What becomes of a recording that is longer than the model's window: its beginning is heard, or the item fails.
-LongAudio = Literal["cut", "skip"]
+# What becomes of a recording that is longer than the model's window: its beginning is heard, it is heard in parts one
+# after another, or the item fails.
+LongAudio = Literal["cut", "chunk", "skip"]
 
 
 class BackendConfig(BaseModel):
@@ -30,7 +31,7 @@ class Limits:
     batch_size: int = 32  # questions that are sampled together
     max_tokens: int = 64  # longest completion, where the sampling does not say
     device: str | None = None  # "cpu", "cuda"; None: the backend chooses
-    long_audio: LongAudio = "cut"  # skip: a recording longer than the model's window fails with the reason
+    long_audio: LongAudio = "cut"  # of a recording longer than the model's window; skip: it fails with the reason
 
 
 @runtime_checkable
@@ -38,12 +39,12 @@ class Backend(Protocol):
     """The registered class is instantiated without arguments. Importing it loads nothing heavy.
 
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
-    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio = True``, if its policies know
-    their window and heed ``limits.long_audio``; and ``digests(entry)``, the sha256 by name of the files that decide
-    what the model says, which tell a run of these weights from one of others (``NotHere`` as for ``locate``), or, where
-    no file can be read, ``identity(entry, config)``, what else is known of them. Without either the policy's
-    ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself, and the catalog
-    is not asked.
+    ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio``, where its policies know their
+    window, the ``limits.long_audio`` that they heed besides "cut"; and ``digests(entry)``, the sha256 by name of the
+    files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as for
+    ``locate``), or, where no file can be read, ``identity(entry, config)``, what else is known of them. Without either
+    the policy's ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself,
+    and the catalog is not asked.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Chosen:
 
     def load(self, limits: Limits) -> Policy:
         """``Backend.load`` of the model."""
+        check_long_audio(self.backend, limits.long_audio)
         return self.backend.load(self.entry, self.config, limits)
 
 
@@ -115,6 +117,16 @@ def choose(
             raise UserError(f"backend '{found.name}' takes no --adapter.")
         entry = entry.model_copy(update={"adapter": adapter})
     return Chosen(entry, found, config)
+
+
+def check_long_audio(backend: Backend, how: str) -> None:
+    """``UserError`` if ``backend`` does not heed ``--long-audio how``."""
+    known = getattr(backend, "takes_long_audio", ())
+    if how == "cut" or how in known:
+        return
+    if not known:
+        raise UserError(f"backend '{backend.name}' does not know its models' windows: leave --long-audio out.")
+    raise UserError(f"backend '{backend.name}' does not take --long-audio {how}: give {' or '.join(('cut', *known))}.")
 
 
 def configure(backend: Backend, model_args: Mapping[str, Any]) -> BackendConfig:

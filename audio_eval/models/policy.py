@@ -144,11 +144,27 @@ class ScoresCompletions(Policy, Protocol):
         ...
 
     def logprobs(self, groups: Sequence[Group]) -> list[Group]:
-        """The groups, each completion with the ``logprobs`` (T,) of its tokens under the current weights, in nats.
+        """The groups, each completion with the ``logprobs`` (T,) of its tokens under the current weights, in nats, and
+        with ``greedy``.
 
         Without gradient; they do not depend on counts or on what else is scored. For a question that fails, an empty
         group with ``error``.
         """
+        ...
+
+
+@runtime_checkable
+class ReadsTokens(ScoresCompletions, Protocol):
+    """A model that also takes ``Question.tokens``: any text, with no chat template around it."""
+
+    @property
+    def tokenizer(self) -> Any:
+        """The tokenizer, as transformers has it, with a chat template."""
+        ...
+
+    @property
+    def max_length(self) -> int:
+        """How many tokens a prompt and its completion may have together."""
         ...
 
 

@@ -7,7 +7,7 @@ keyed by (seed, question id, name of the view), so that votes and rollouts can u
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -85,7 +85,7 @@ def draw_view(question: Question, kinds: Sequence[str], seed: int, name: str) ->
         wording = str(rng.choice([question.question, *question.paraphrases]))
     viewed = question.worded(wording, [question.choices[i] for i in order])
     if question.audio is not None and (edit := _edit(kinds, rng)) != AudioEdit():
-        viewed = replace(viewed, audio=question.audio.edited(edit))
+        viewed = viewed.hearing([recording.edited(edit) for recording in question.audios])
     return View(viewed, tuple(int(i) for i in order))
 
 

@@ -29,7 +29,7 @@ class Environment(Record):
 
 
 class QuestionRecord(Record):
-    """questions.jsonl: what was asked, without the answer. ``audio`` is the item's own recording.
+    """questions.jsonl: what was asked, without the answer. ``audio`` is the item's own recording, the first of several.
 
     ``heard`` says what the model heard instead in an audio ablation: "silence", "none", or the id of another item.
     """
@@ -42,6 +42,7 @@ class QuestionRecord(Record):
     prompt: str
     groups: dict[str, str]
     heard: str | None = None
+    more_audio: tuple[str | None, ...] = ()
 
 
 class ResponseRecord(Record):

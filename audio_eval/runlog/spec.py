@@ -53,7 +53,7 @@ class RunSpec(BaseModel):
     long_audio: LongAudio = Field(
         "cut",
         description="recordings longer than the model's window: cut (it hears the beginning, and the item is named; "
-        "default) or skip (not asked, counted as wrong)",
+        "default), chunk (it hears all, in parts one after another) or skip (not asked, counted as wrong)",
     )
     device: str | None = Field(None, description="cpu or cuda; default: cuda where there is one")
     save_every: int = Field(1, ge=1, description="steps between checkpoints; the last step always has one")

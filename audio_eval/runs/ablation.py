@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from hashlib import sha256
 
 from audio_eval.audio import AudioError, AudioRef
 from audio_eval.edits import AudioEdit
@@ -29,16 +30,16 @@ def through(task: Task, audio: AudioAblation, seed: int) -> Task:
     ``UserError`` where recordings are to be shuffled and no shuffle gives every item another one's recording.
     """
     donors = _donors(task, seed) if audio == "shuffled" else {}
-    recordings = {question.id: question.audio for question in task.questions}
+    recordings = {question.id: question.audios for question in task.questions}
 
-    def heard_by(question: Question) -> AudioRef | None:
+    def heard_by(question: Question) -> Sequence[AudioRef]:
         if question.audio is None or audio == "none":
-            return None
+            return ()
         if audio == "silence":
-            return question.audio.edited(AudioEdit(gain=0.0))
+            return [recording.edited(AudioEdit(gain=0.0)) for recording in question.audios]
         return recordings[donors[question.id]]
 
-    return replace(task, questions=[replace(question, audio=heard_by(question)) for question in task.questions])
+    return replace(task, questions=[question.hearing(heard_by(question)) for question in task.questions])
 
 
 def heard(task: Task, audio: AudioAblation, seed: int) -> dict[str, str]:
@@ -53,16 +54,17 @@ def heard(task: Task, audio: AudioAblation, seed: int) -> dict[str, str]:
 
 
 def digests(questions: Sequence[Question]) -> list[str | None]:
-    """The sha256 of each question's recording; None where it has none, or where it cannot be read."""
+    """The sha256 of each question's recording, or that of several; None where it has none, or one cannot be read."""
     with ThreadPoolExecutor() as pool:  # hashing releases the interpreter lock
         return list(pool.map(_digest, questions))
 
 
 def _digest(question: Question) -> str | None:
     try:
-        return question.audio.digest() if question.audio else None
+        found = [recording.digest() for recording in question.audios]
     except AudioError:
         return None
+    return sha256(" ".join(found).encode()).hexdigest() if len(found) > 1 else next(iter(found), None)
 
 
 def _donors(task: Task, seed: int) -> dict[str, str]:

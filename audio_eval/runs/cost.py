@@ -139,7 +139,7 @@ class Counter:
         """Set the hours of ``part``."""
         if part.questions is None:
             return
-        recordings = {question.audio for question in part.questions if question.audio is not None}
+        recordings = {recording for question in part.questions for recording in question.audios}
         for audio in recordings - self._seconds.keys():
             self._seconds[audio] = seconds_of(audio)
         read = [s for audio in recordings if (s := self._seconds[audio]) is not None]

@@ -198,6 +198,7 @@ def question_records(task: Task, audio: AudioAblation | None = None, seed: int =
         QuestionRecord(
             id=question.id,
             audio=question.audio.path if question.audio else None,
+            more_audio=tuple(recording.path for recording in question.more_audio),
             audio_sha256=digest,
             question=question.question,
             choices=question.choices,
@@ -233,7 +234,7 @@ def check_learned_from(spec: RunSpec, method: Method, questions: Sequence[Questi
 
 
 def _check_audio(task: Task) -> None:
-    paths = [Path(q.audio.path) for q in task.questions if q.audio and q.audio.path]
+    paths = [Path(recording.path) for q in task.questions for recording in q.audios if recording.path]
     if paths and not any(path.is_file() for path in paths):
         raise NotHere(
             f"none of the {len(paths)} recordings of task '{task.name}' is there ({paths[0]}): "

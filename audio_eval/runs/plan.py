@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from audio_eval import prompts
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.method import Method
-from audio_eval.models.backends import choose
+from audio_eval.models.backends import check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
@@ -44,8 +44,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
                   **parse_args(flags.get("model_args") or "", "--model-args")}  # fmt: skip
     chosen_model = choose(model, merged.get("backend"), model_args, merged.get("adapter"))
     entry, backend = chosen_model.entry, chosen_model.backend
-    if merged.get("long_audio", "cut") != "cut" and not getattr(backend, "takes_long_audio", False):
-        raise UserError(f"backend '{backend.name}' does not know its models' windows: leave --long-audio out.")
+    check_long_audio(backend, merged.get("long_audio", "cut"))
     classes = {name: method_class(name) for name in methods}
     typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
     own, asked = per_method(typed, {name: cls.name for name, cls in classes.items()}, classes)

@@ -1,8 +1,9 @@
 """Denied and uncertain clauses: what is mentioned in one ("there is no dog", "not sure whether it is B") names nothing.
 
 A text is cut into clauses. A mention is denied by a negation, an exclusion or a doubt before it in its clause ("rather
-than a dog"), by a predicate that follows it ("a dog can be ruled out"), and by a question mark at the end of its
-sentence. Mentions are masked while this is decided: an option such as "No music" denies nothing by its own words.
+than a dog"), by a predicate that follows it ("a dog can be ruled out"), by a next clause that takes its own back ("it
+seems to be a dog, but it isn't"), and by a question mark at the end of its sentence. Mentions are masked while this is
+decided: an option such as "No music" denies nothing by its own words.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ def denied(text: str, spans: Sequence[Span], masked: Sequence[Span] = ()) -> lis
     found = []
     for start, stop in spans:
         before = hidden[max(begins[bisect_right(begins, start) - 1], start - _REACH) : start]
-        after = hidden[stop : min(ends[bisect_left(ends, stop)], stop + _REACH)]
+        end = ends[bisect_left(ends, stop)]
+        after = hidden[stop : min(end, stop + _REACH)]
         sentence = max((mark.end() for mark in sentences if mark.end() <= start), default=0)
         closing = next((mark["end"] for mark in sentences if mark.start() >= stop), "")
         found.append(
@@ -44,6 +46,7 @@ def denied(text: str, spans: Sequence[Span], masked: Sequence[Span] = ()) -> lis
             or words.BEFORE.search(before, _main(before)) is not None
             or words.CONTRARY.search(hidden[max(sentence, start - _REACH) : start]) is not None
             or words.AFTER.match(after) is not None
+            or words.RETRACTED.match(hidden[end : end + _REACH]) is not None
             or (_UNSPACED.search(after) is not None and words.AFTER_UNSPACED.match(after) is not None)
         )
     for place in range(len(spans) - 2, -1, -1):  # what is said of the last of a list is said of all

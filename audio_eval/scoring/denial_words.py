@@ -40,6 +40,7 @@ HARMLESS = re.compile(
 # and these are as good as "not".
 AS_NOT = re.compile(r"\b(?:any|every|all)(?:thing|one|body)?\s+(?:\w+\s+){0,2}?(?:but|except)\b")
 
+_RIGHT = _any("right correct true accurate so it the_case the_answer quite_right quite_it likely possible")
 _SUBJECT = rf"""(?:{_any("it this that there he she they we i you these those which")}
     |{_any("the my our your a an its their his her this that")}\s+(?:[\w{MASK}'-]+\s+){{0,3}}?[\w{MASK}'-]+
     |(?:option\s+|choice\s+)?(?:[a-z]|{MASK}+))"""
@@ -79,20 +80,28 @@ CONTRARY = re.compile(
     re.VERBOSE,
 )
 
+# What may stand between a word and the mention that it is about.
+_LEAD = rf"""(?:{_any("a an the option choice like")}\s+)*["'(\[\uff08\u300c]*"""
 # What denies or doubts the rest of its clause.
 BEFORE = re.compile(
     rf"""\b(?:{
         _any('''not no nor neither nothing nobody none nowhere nope without cannot few little zero cant dont doesnt
         isnt whether if unless lest except* rule_out rules_out ruled_out ruling_out deny denies denied denying lack*
         absen* devoid free_of free_from misses is_missing are_missing was_missing instead_of in_place_of rather_than
-        other_than apart_from aside_from save_for opposed_to opposite_of contrary_to unlike unlikely improbable
-        implausible impossible doubt* unsure uncertain* unclear unknown unable wonder* unconvinced undecided fail_to
-        fails_to failed_to refus* avoid* disagree* disbeliev* mistak* less_likely least_likely differ_from differs_from
+        other_than apart_from aside_from save_for opposed_to opposite_of contrary_to unlike unlikely improbable declin*
+        less_like implausible impossible doubt* unsure uncertain* unclear unknown unable wonder* unconvinced undecided
+        fail_to fails_to failed_to refus* avoid* disagree* disbeliev* mistak* less_likely least_likely differ_from
+        differs_from
         different_from distinct_from far_from difficult_to hard_to need_more insufficient inadequate suppose supposing
         imagine imagining sans minus''')
     }
+    |different\s+(?:\w+\s+){{1,2}}from
     |{_NEVER}|{_NOT_VERB}|{_EXCLUDED}|{_WRONG}(?:\s+(?:answers?|options?|choices?|to|that)|ly)|too\s+\w+\s+to\s+be
     |(?:would|might|could)(?:'ve|\s+have))\b(?!-)
+    |\bconsidered\s+{_LEAD}$
+    |\bfirst\s+{_any("thought guess* impression")}|\b(?:at\s+first|initially)\s*,?\s+(?:(?:it|this|that|i)\s+)?
+        {_any("thought sounded sounds seemed seems resembled resembles appeared appears suspected guessed assumed")}\b
+    |^(?!.*\bless\b).*\bthan\s+{_LEAD}$
     |^\W*were\s+(?:it|this|that|there)\b|\b{_WRONG}\s*:|\w+n't\b|\bnon-$
     |不|没|無|无|未|非|否|别|勿|排除|除|难|缺少|缺乏|如果|若|假如|假设|要是|怀疑|错误|代替""",
     re.VERBOSE,
@@ -110,7 +119,7 @@ _REFUSED = rf"""(?:{
     _any('''not no neither nothing nowhere unlikely improbable implausible impossible doubtful questionable
     dubious uncertain unclear unsupported unfounded absent missing lacking inaudible unheard inconsistent incompatible
     unsuitable inappropriate irrelevant denied unlike crossed_out ruled_out less_likely least_likely far_from hard_to
-    difficult_to mistake error''')
+    difficult_to mistake error distractor worst''')
 }|{_NEVER}|{_EXCLUDED}|{_WRONG}|ruled\s+\w+\s+out
     |out(?=\s*(?:$|of\s+the\s+question)))\b"""
 _JUDGED = rf"""(?:no|nope|{_WRONG}|absent|excluded|eliminated|rejected|ruled\s+out|impossible|unlikely|inaudible
@@ -118,15 +127,15 @@ _JUDGED = rf"""(?:no|nope|{_WRONG}|absent|excluded|eliminated|rejected|ruled\s+o
       |(?:(?:the|a)\s+)?(?:(?:right|correct)\s+)?(?:answer|option|choice)))\b"""
 # What denies the mention that it follows: a predicate ("is ruled out", "doesn't fit") or a bare judgement (": wrong").
 AFTER = re.compile(
-    rf"""["')\]\s{MASK}]*(?:'s\b)?\s*
-    (?:\([^)]*\)\s*|,\s*["']*{MASK}+["']*\s*,\s*|,\s*(?={_BE}\b|{_NOT_VERB}|can))?
+    rf"""["')\]~\s{MASK}]*(?:'s\b)?\s*
+    (?:\((?!{_WRONG}\))[^)]*\)\s*|,\s*["']*{MASK}+["']*\s*,\s*|,\s*(?={_BE}\b|{_NOT_VERB}|can))?
     (?: (?:(?!{_any("and but because that which who or rather instead not no without so as")}\b)
             [\w'{MASK}-]+\s+){{0,6}}?
         (?: {_BE}\s+(?:{_HOW}\s+){{0,4}}{_REFUSED} | {_NOT_VERB}\b | can(?:not|'?t)\b | \w+n't\b
           | {_NEVER}\b(?!\s+(?:an?\s+|the\s+)?{MASK}) | lacks?\b | fails?\s+to\b | (?:contradict|conflict|disagree)s?\b
           | {_BE}\s+(?:what|something|the\s+one|the\s+option|one)\b
             .*\b{_any("not never *n't cannot exclud* rule_out ruled_out reject*")} )
-    | [:,=>-]*\s*(?:{_any("definitely clearly certainly surely")}\s+)?{_JUDGED}\s*[.!,)]*\s*$
+    | [:,=>(-]*\s*(?:{_any("definitely clearly certainly surely")}\s+)?{_JUDGED}\s*[.!,)]*\s*$
     | -free\b | out\s*$ )""",
     re.VERBOSE,
 )
@@ -134,6 +143,22 @@ AFTER_UNSPACED = re.compile(
     rf"""["')\]\s]*
     (?:的|声音|叫声|声|选项|乐器|音乐|这个|一项|项|答案|人|也|都|是|并|被|可以|应该|应当|可|显然|肯定|则|已经|已|就|和|与|或|(?<![a-z])[a-z](?![a-z])|,|、|\s)*
     (?:不|没有?|未|非|错|排除|缺席|无关)(?!(?:是|像)?[一个只条位]*\s*{MASK})(?!过)""",
+    re.VERBOSE,
+)
+# What takes the whole clause before it back: "it may seem like a dog, but it isn't", "a dog. No, that is wrong".
+RETRACTED = re.compile(
+    rf"""[\s,.;:()\]"'-]*(?:{_any("but however yet though although while and")}\b[\s,]*)*
+    (?:{_any("actually really clearly instead in_fact of_course no upon_reflection on_reflection after_all")}\b[\s,]*)*
+    (?: (?:it|that|this|which|they|he|she)\b
+        (?: (?:'s|\s+(?:is|was|are|were|would\s+be|turn(?:s|ed)\s+out\s+to\s+be|proved\s+to\s+be|must\s+be|seems))\s+
+            (?:{_any("clearly actually really definitely probably simply just also likely quite in_fact")}\s+)*
+            (?:not(?:\s+{_RIGHT})? | {_WRONG} | {_any("ruled_out impossible unlikely a_mistake an_error")}
+              | (?:something|someone)\s+{_any("else different other")}
+              | an?\s+different\s+{_any("sound thing one option answer instrument source")})
+          | (?:\s+{_NOT_VERB}|\s+(?:can|could|do|does|did)\s*not)(?:\s+be)?(?:\s+{_RIGHT})?
+          | \s+(?:doesn't|didn't|does\s+not|did\s+not)\s+{_any("fit match add_up hold work")} )
+      | i\s+(?:strongly\s+|would\s+|must\s+)?disagree | i\s+was\s+{_WRONG} | (?:not\s+{_RIGHT} | {_WRONG})\b )
+    (?:\s+{_any("at_all either though anymore here then after_all")})*\s*(?=[.,:;!)\n]|$)""",
     re.VERBOSE,
 )
 # What joins mentions of which the same is said: "a cat and a dog are not heard".
@@ -149,7 +174,8 @@ WORDS = frozenset(
         "scarcely", "rarely", "seldom", "denies", "denied", "deny", "denying", "rule", "free", "instead", "place",
         "rather", "other", "apart", "aside", "save", "opposed", "opposite", "were", "have", "ve", "less", "least",
         "far", "difficult", "hard", "need", "too", "would", "but", "out", "dubious", "had", "t", "cant", "dont",
-        "doesnt", "isnt",
+        "doesnt", "isnt", "disagree", "than", "worst", "something", "someone", "some", "first", "initially",
+        "considered",
     }
 )  # fmt: skip
 STEMS = (
@@ -158,6 +184,6 @@ STEMS = (
     "uncert", "unclear", "unknown", "unable", "unconv", "undecid", "unsupp", "unfound", "unheard", "unsuit", "untrue",
     "impossib", "improb", "implaus", "incorr", "inaud", "incons", "incomp", "inapp", "inacc", "invalid", "irrel",
     "doubt", "wonder", "fail", "refus", "avoid", "mistak", "wrong", "false", "differ", "question", "crossed", "insuff",
-    "inadeq", "suppos", "imagin", "error",
+    "inadeq", "suppos", "imagin", "error", "declin", "distract",
 )  # fmt: skip
 CHARACTERS = re.compile(r"[?\uff1f不没無无未非否别勿除难缺若如假要怀错]")

@@ -57,15 +57,15 @@ class Found:
 
 def check_recordings(task: Task, progress: Progress) -> Found:
     """Read every recording of the task; one that several items share once."""
-    refs = {q.id: q.audio for q in task.questions if q.audio}
-    paths = [ref.path for ref in refs.values() if ref.path]
+    refs = [(q.id, ref) for q in task.questions for ref in q.audios]
+    paths = [ref.path for _, ref in refs if ref.path]
     if paths and not any(Path(path).is_file() for path in paths):
         wanted = f"--data-dir must hold {task.metadata['reads']}" if "reads" in task.metadata else "see --data-dir"
         said = f"none of the {len(paths)} recordings is there (first: {paths[0]}); {wanted}"
         return Found([Finding(MISSING, "", said)])
-    results = _read_all(list(dict.fromkeys(refs.values())), progress)
+    results = _read_all(list(dict.fromkeys(ref for _, ref in refs)), progress)
     found = Found()
-    for id_, ref in refs.items():
+    for id_, ref in refs:
         result = results[ref]
         if isinstance(result, Finding):
             found.errors.append(result._replace(id=id_))
@@ -74,10 +74,11 @@ def check_recordings(task: Task, progress: Progress) -> Found:
             found.notes.append(Finding(SILENT, id_, f"{ref.name}: {level}"))
     heard = {ref: result for ref, result in results.items() if isinstance(result, Heard)}
     if heard:
-        found.figures = figures = _figures(heard, len(refs))
-        for family in FAMILIES:
-            if cut := figures.longer_than[family.model_types[0]]:
-                heard_s = f"{family.model_types[0]} hears the first {family.max_seconds:g} s"
+        found.figures = figures = _figures(heard, len({id_ for id_, _ in refs}))
+        for window in sorted({family.max_seconds for family in FAMILIES}):
+            types = [family.model_types[0] for family in FAMILIES if family.max_seconds == window]
+            if cut := figures.longer_than[types[0]]:
+                heard_s = f"{', '.join(types)} hear{'s' * (len(types) == 1)} the first {window:g} s"
                 found.notes.append(Finding(LONG, "", f"{cut} of {figures.recordings}; {heard_s}"))
     return found
 

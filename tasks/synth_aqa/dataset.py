@@ -54,6 +54,8 @@ def build(seed: int = 0, splits: list[str] | None = None, limit: int | None = No
 
     The splits that are not in ``splits``, if given, have only their first item: lm-eval looks into every split.
     """
+    if isinstance(seed, bool):  # lm-eval hands over the model's settings as well, and the api backend has a `seed`
+        seed = 0
 
     def size(split: str) -> int:
         return min(SIZES[split], limit or SIZES[split]) if not splits or split in splits else 1

@@ -16,6 +16,8 @@ from audio_eval.errors import UserError
 from audio_eval.models.backends import Limits, choose, load_policy
 from audio_eval.models.catalog import ModelEntry, find_model
 from audio_eval.models.hf.families import FAMILIES, family_of
+from audio_eval.models.hf.families.qwen2_audio import Qwen2Audio
+from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import Sampling
 from audio_eval.plugins import named, registered
 from audio_eval.questions import Question
@@ -89,22 +91,35 @@ def test_a_revision_reaches_the_hub(monkeypatch: pytest.MonkeyPatch, built: Buil
 
 
 def test_the_windows_of_the_catalog_are_the_families() -> None:
-    types = {"Qwen/Qwen2-Audio-7B-Instruct": "qwen2_audio"}
-    for name in registered("models"):
+    """Each named checkpoint's model type is that of its family's; where nothing is published, none is named."""
+    types = {
+        "tiny-omni": "qwen2_5_omni_thinker", "qwen2.5-omni-3b": "qwen2_5_omni", "qwen2.5-omni-7b": "qwen2_5_omni",
+        "qwen2-audio-7b-instruct": "qwen2_audio", "audio-flamingo-3": "audioflamingo3",
+        "music-flamingo": "musicflamingo", "voxtral-mini-3b": "voxtral", "granite-speech-3.3-2b": "granite_speech",
+        "granite-speech-3.3-8b": "granite_speech", "granite-speech-4.1-2b-plus": "granite_speech_plus",
+        "phi-4-multimodal-instruct": "phi4_multimodal",
+        "gemma-3n-e2b-it": "gemma3n", "gemma-3n-e4b-it": "gemma3n",
+        "gemma-4-e2b-it": "gemma4", "gemma-4-e4b-it": "gemma4", "glm-asr-nano-2512": "glmasr",
+    }  # fmt: skip
+    for name in set(types) & set(registered("models")):
         entry = named("models", "model", name)
         assert isinstance(entry, ModelEntry)
-        if entry.source.startswith("Qwen/") or name == "tiny-omni":
-            assert entry.window == family_of(types.get(entry.source, "qwen2_5_omni"), name).max_seconds, name
+        assert entry.window == family_of(types[name], name).max_seconds, name
     assert {family.max_seconds for family in FAMILIES} >= {30.0, 300.0}
 
 
 # --- recordings beyond the window ------------------------------------------------------------------------------------
 
 
+def recording(samples: np.ndarray) -> AudioRef:
+    file = io.BytesIO()
+    soundfile.write(file, samples, 16_000, format="WAV", subtype="FLOAT")
+    return AudioRef(data=file.getvalue())
+
+
 def asked(seconds: float) -> Question:
-    file, rate = io.BytesIO(), 16_000
-    soundfile.write(file, np.random.default_rng(0).normal(0, 0.1, int(seconds * rate)), rate, format="WAV")
-    return Question("q", AudioRef(data=file.getvalue()), "What?", ("a dog", "a bell"), "Which sound is heard first?")
+    audio = recording(np.random.default_rng(0).normal(0, 0.1, int(seconds * 16_000)))
+    return Question("q", audio, "What?", ("a dog", "a bell"), "Which sound is heard first?")
 
 
 def test_a_recording_beyond_the_window(qwen2_audio: Built) -> None:
@@ -117,6 +132,29 @@ def test_a_recording_beyond_the_window(qwen2_audio: Built) -> None:
     assert kept == cut[0]
     assert (skipped.size, skipped.truncated) == (0, False)
     assert "30.1 s, and the model hears 30 s; --long-audio cut" in (skipped.error or "")
+
+
+def test_a_recording_heard_in_parts(qwen2_audio: Built) -> None:
+    """chunk is the question about the parts as recordings of their own, in order, and nothing is lost at the cuts."""
+    long, short = asked(75.0), replace(asked(3.0), id="short")
+    policy = load_policy(str(qwen2_audio.folder), Limits(long_audio="chunk"))
+    assert isinstance(policy, HFPolicy)
+    wave, sampling = long.audios[0].load(), Sampling(n=4, max_tokens=3)
+    parts = [wave[at : at + 30 * 16_000] for at in range(0, len(wave), 30 * 16_000)]
+    assert [len(part) for part in parts] == [480_000, 480_000, 240_000]
+    (heard, as_before), alone = policy.generate([long, short], sampling), load_policy(str(qwen2_audio.folder))
+    (whole,) = alone.generate([long.hearing([recording(part) for part in parts])], sampling)
+    assert heard == replace(whole, question=long)
+    assert (heard.truncated, heard.error, round(heard.audio_seconds or 0)) == (False, None, 75)
+    assert as_before == alone.generate([short], sampling)[0]
+    assert policy.prompt_length(long).audio == 750 + 750 + 375
+
+
+def test_a_model_of_one_recording_hears_no_parts(qwen2_audio: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Qwen2Audio, "max_clips", 1)
+    policy = load_policy(str(qwen2_audio.folder), Limits(long_audio="chunk"))
+    long, short = policy.generate([asked(31.0), replace(asked(3.0), id="short")], Sampling(max_tokens=1))
+    assert "2 recordings: Qwen2-Audio takes one recording" in (long.error or "") and not short.error
 
 
 def test_a_clip_in_the_cache_is_skipped_all_the_same(qwen2_audio: Built, tmp_path: Path) -> None:

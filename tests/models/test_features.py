@@ -51,6 +51,13 @@ def test_silence_with_a_click_at_its_end() -> None:
     assert _difference(300, quiet) == 0.0
 
 
+def test_a_model_in_bfloat16_on_a_cpu_hears_the_same() -> None:
+    extractor, samples = WhisperFeatureExtractor(feature_size=128), wave(0.5, seed=3)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        heard = log_mel(extractor, samples)
+    assert np.array_equal(heard, log_mel(extractor, samples))
+
+
 # --- any length ----------------------------------------------------------------------------------------------------
 
 SOUND = wave(40.0, seed=9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -92,12 +93,12 @@ def test_audio_embeddings_are_those_of_the_models_forward(built: Built, policy: 
             [prompt] = policy.encoder.prompts([asked])
     finally:
         hook.remove()
-    assert not isinstance(prompt, str) and prompt.clip is not None
+    assert not isinstance(prompt, str) and prompt.clips
     tokens = int((inputs["input_ids"] == policy.model.config.audio_token_id).sum())
     frames = int(inputs["feature_attention_mask"].sum())
-    assert policy.encoder.checkpoint.family.audio_tokens(policy.model, frames) == tokens == len(prompt.clip.embeds)
+    assert policy.encoder.checkpoint.family.audio_tokens(policy.model, frames) == tokens == len(prompt.clips[0].embeds)
     torch.testing.assert_close(prompt.embeds, seen[0][0], rtol=1e-5, atol=1e-5)
-    assert prompt.clip.seconds == pytest.approx(seconds, abs=1 / RATE) and not prompt.clip.truncated
+    assert prompt.clips[0].seconds == pytest.approx(seconds, abs=1 / RATE) and not prompt.clips[0].truncated
 
 
 def test_a_clip_that_is_too_short_for_the_tower_is_padded(policy: HFPolicy) -> None:
@@ -105,7 +106,7 @@ def test_a_clip_that_is_too_short_for_the_tower_is_padded(policy: HFPolicy) -> N
     [group] = policy.generate([short], Sampling(max_tokens=3))
     assert group.error is None and group.size == 1
     [prompt] = policy.encoder.prompts([short])
-    assert not isinstance(prompt, str) and prompt.clip is not None and len(prompt.clip.embeds) > 0
+    assert not isinstance(prompt, str) and prompt.clips and len(prompt.clips[0].embeds) > 0
 
 
 def test_the_audio_matters(built: Built, policy: HFPolicy) -> None:
@@ -143,7 +144,7 @@ def test_a_question_without_audio(built: Built, policy: HFPolicy) -> None:
     asked = question(3)
     [prompt] = policy.encoder.prompts([asked])
     ids = policy.tokenizer.encode(prompt_text(built.kind, asked, 0), add_special_tokens=False)
-    assert not isinstance(prompt, str) and prompt.clip is None
+    assert not isinstance(prompt, str) and not prompt.clips
     with torch.no_grad():
         assert torch.equal(prompt.embeds, policy.model.get_input_embeddings()(torch.tensor(ids)))
     assert policy.generate([asked], Sampling(max_tokens=4))[0].error is None
@@ -186,13 +187,15 @@ def test_special_tokens_spelled_in_a_question_stay_text(
 def test_qwen2_audios_padding_is_the_extractors(
     qwen2_audio: Built, seconds: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The tower is given the very features that the processor makes, padding too."""
+    """The tower is given the very features that the processor makes, as far behind the clip as its convolutions see."""
     policy, asked = qwen2_audio.policy(), question(3, seconds)
     seen: list[torch.Tensor] = []
     policy.model.model.audio_tower.conv1.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     policy.encoder.prompts([asked])
     want = model_inputs("qwen2_audio", policy.tokenizer, policy.encoder.checkpoint.extractor, asked)
-    assert torch.equal(seen[0], want["input_features"])
+    given, frames = seen[0].shape[-1], int(want["feature_attention_mask"].sum())
+    assert given >= min(frames + 2, want["input_features"].shape[-1])
+    assert torch.equal(seen[0], want["input_features"][..., :given])
 
 
 def test_a_clip_beyond_the_window_is_cut_and_flagged(qwen2_audio: Built) -> None:
@@ -211,8 +214,8 @@ def test_a_clip_beyond_the_window_is_cut_and_flagged(qwen2_audio: Built) -> None
 def test_omni_takes_more_than_thirty_seconds(omni: Built) -> None:
     policy = omni.policy()
     [prompt] = policy.encoder.prompts([question(9, 31.0)])
-    assert not isinstance(prompt, str) and prompt.clip is not None
-    assert not prompt.clip.truncated and len(prompt.clip.embeds) == 775
+    assert not isinstance(prompt, str) and prompt.clips
+    assert not prompt.clips[0].truncated and len(prompt.clips[0].embeds) == 775
 
 
 def test_each_clip_is_encoded_once(built: Built) -> None:
@@ -228,3 +231,36 @@ def test_each_clip_is_encoded_once(built: Built) -> None:
     assert sum(group.size for group in groups) == 2 * 9 + 2 * 9 * 4
     seconds = sum(len(q.audio.load(RATE)) / RATE for q in asked if q.audio is not None)
     assert sum(group.audio_seconds for group in groups) == pytest.approx(4 * seconds)
+
+
+# --- several recordings --------------------------------------------------------------------------------------------
+
+
+def test_several_recordings_are_counted_together(qwen2_audio: Built) -> None:
+    policy = qwen2_audio.policy()
+    two = replace(question(1, 1.0), more_audio=(clip(31.0, 2),))
+    one = question(2, 0.5)
+    [group, other] = policy.generate([two, one], Sampling(max_tokens=3))
+    assert group.audio_seconds == pytest.approx(32.0, abs=1e-3) and group.truncated and not other.truncated
+    length, alone = policy.prompt_length(two), policy.prompt_length(question(1, 1.0))
+    [prompt] = policy.encoder.prompts([two])
+    assert not isinstance(prompt, str) and length.tokens == len(prompt.embeds) == len(prompt.ids)
+    assert length.audio == alone.audio + 750
+    assert policy.encoder.calls == 3, "each is encoded once, whatever question it is of"
+
+
+def test_one_of_several_recordings_that_cannot_be_heard_is_an_error_of_its_question(qwen2_audio: Built) -> None:
+    broken, fine = AudioRef(data=b"no audio"), question(2, 0.5)
+    asked = [
+        replace(question(1, 1.0), more_audio=(broken, clip(0.7, 5))),
+        fine,
+        Question("5", clip(0.7, 5), "?", (), "?"),
+    ]
+    groups = qwen2_audio.policy().generate(asked, Sampling(max_tokens=3))
+    assert [group.error is None for group in groups] == [False, True, True]
+    assert groups[1:] == qwen2_audio.policy().generate(asked[1:], Sampling(max_tokens=3))
+    whole = qwen2_audio.policy()
+    whole.encoder._long_audio = "skip"
+    long = replace(question(1, 1.0), more_audio=(clip(31.0, 2),))
+    [skipped] = whole.generate([long], Sampling(max_tokens=3))
+    assert skipped.error and "hears 30 s" in skipped.error

@@ -33,7 +33,7 @@ def script(question, sampling):
 def test_no_way_to_the_answers() -> None:
     """By type: a Question has no field for an answer, a Session is not given the task."""
     assert {field.name for field in dataclasses.fields(Question)} == {
-        "id", "audio", "question", "choices", "prompt", "groups", "paraphrases", "template",
+        "id", "audio", "more_audio", "question", "choices", "prompt", "tokens", "groups", "paraphrases", "template",
     }  # fmt: skip
     assert {field.name for field in dataclasses.fields(PromptTemplate)} == {"name", "source"}
     assert set(inspect.signature(PromptTemplate.render).parameters) == {"self", "question", "choices"}

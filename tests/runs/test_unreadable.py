@@ -104,11 +104,14 @@ def test_a_training_task_without_answers_is_a_mistake(executor: Executor, tmp_pa
 
 
 def test_recordings_beyond_the_window(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """cut: heard in part, and named; skip: wrong, named, and in a row of its own; nothing is left out of n."""
+    """cut: heard in part, and named; skip: wrong, named, and in a row of its own; nothing is left out of n.
+
+    chunk: heard, and in a row of its own.
+    """
     monkeypatch.setattr(Omni, "max_seconds", 0.9)  # the recordings last a second
     data = str(write_mmar(tmp_path / "data", broken=False))
     executor, rows = Executor(), {}  # of its own: the other tests' has heard these clips with the true window
-    for how in ("cut", "skip"):
+    for how in ("cut", "skip", "chunk"):
         spec = make_spec("direct", "", tasks="mmar", data_dir=data, limit=None, long_audio=how)
         rows[how] = executor.run(spec, tmp_path / how).audio_eval
     cut, skip = rows["cut"], rows["skip"]
@@ -117,12 +120,18 @@ def test_recordings_beyond_the_window(tmp_path: Path, monkeypatch: pytest.Monkey
     assert len(skip.notes["unreadable"]) == ITEMS and "truncated" not in skip.notes
     assert "1.0 s, and the model hears 0.9 s" in skip.notes["unreadable"]["r0"]
     assert (skip.long_audio, skip.tags, skip.n, skip.accuracy) == ("skip", ["long audio: skip"], ITEMS, 0.0)
-    runs, _ = load_runs([tmp_path / "cut", tmp_path / "skip"])
-    assert runs[0].comparable != runs[1].comparable, "a number with skip is no baseline of one without"
+    chunk = rows["chunk"]
+    assert (chunk.long_audio, chunk.tags, chunk.n) == ("chunk", ["long audio: chunk"], ITEMS)
+    assert not {"truncated", "unreadable"} & chunk.notes.keys()
+    runs, _ = load_runs([tmp_path / how for how in rows])
+    assert len({run.comparable for run in runs}) == 3, "a number with skip is no baseline of one without"
 
 
 def test_a_backend_that_knows_no_window_is_not_asked_to_skip(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(HF, "takes_long_audio", False)
+    monkeypatch.setattr(HF, "takes_long_audio", ())
     assert make_spec("direct", "", long_audio="cut")
     with pytest.raises(UserError, match="backend 'hf' does not know its models' windows: leave --long-audio out"):
         make_spec("direct", "", long_audio="skip")
+    monkeypatch.setattr(HF, "takes_long_audio", ("skip",))
+    with pytest.raises(UserError, match="backend 'hf' does not take --long-audio chunk: give cut or skip"):
+        make_spec("direct", "", long_audio="chunk")

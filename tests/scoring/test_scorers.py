@@ -76,7 +76,7 @@ def test_an_open_answer_is_unread_where_nothing_is_said() -> None:
 @pytest.mark.parametrize(
     ("name", "label", "scores", "asks"),
     [
-        ("choice", "choice@3", True, False),
+        ("choice", "choice@4", True, False),
         ("open", "contains_em@2", True, True),
         ("win_rate", "preferred@1", True, True),
         ("none", "none", False, False),

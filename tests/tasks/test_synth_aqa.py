@@ -237,7 +237,7 @@ def test_loads_through_lm_eval_with_audio_as_references() -> None:
     assert task.has_training_docs() and task.has_test_docs()
     for i, doc in enumerate(docs):
         item = make_item(0, "validation", i)
-        assert set(doc) == {"id", "audio", "question", "choices", "answer", "groups", "meta"}
+        assert set(doc) == {"id", "audio", "more_audio", "question", "choices", "answer", "groups", "meta"}
         assert set(doc["audio"]) == {"path", "sha256"}, "a reference, no waveform"
         assert len(json.dumps(doc)) < 2000
         assert sha256(Path(doc["audio"]["path"]).read_bytes()).hexdigest() == doc["audio"]["sha256"]

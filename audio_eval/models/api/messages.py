@@ -1,4 +1,4 @@
-"""From a Question to the messages of a chat request: the recording as ``input_audio``, then the prompt."""
+"""From a Question to the messages of a chat request: each recording as ``input_audio``, then the prompt."""
 
 from __future__ import annotations
 
@@ -23,9 +23,13 @@ def user_turn(question: Question, wav_only: bool = False) -> tuple[list[Message]
     text = {"type": "text", "text": question.prompt.replace("<|", "< |")}
     if question.audio is None:
         return [{"role": "user", "content": text["text"]}], 0.0
-    data, form, seconds = encoded(question.audio, wav_only)
-    heard = {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": form}}
-    return [{"role": "user", "content": [heard, text]}], seconds
+    parts: list[Message] = []
+    total = 0.0
+    for recording in question.audios:
+        data, form, seconds = encoded(recording, wav_only)
+        parts.append({"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": form}})
+        total += seconds
+    return [{"role": "user", "content": [*parts, text]}], total
 
 
 def encoded(audio: AudioRef, wav_only: bool = False) -> tuple[bytes, str, float]:

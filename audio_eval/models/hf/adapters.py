@@ -22,6 +22,7 @@ def attach_lora(checkpoint: Checkpoint, training: Training, seed: int) -> Any:
         r=training.lora_r,
         lora_alpha=training.lora_alpha,
         target_modules=checkpoint.family.lora_targets,
+        exclude_modules=checkpoint.family.lora_excludes,
         lora_dropout=0.0,
         bias="none",
         task_type="CAUSAL_LM",

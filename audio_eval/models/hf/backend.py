@@ -20,7 +20,7 @@ class HF:
     Config = EngineSettings
     can_train = True
     takes_adapter = True
-    takes_long_audio = True
+    takes_long_audio = ("chunk", "skip")
 
     def locate(self, entry: ModelEntry) -> str:
         """The checkpoint's folder: the source itself, or a hub snapshot that is complete in the local cache."""

@@ -22,8 +22,8 @@ _NAME = "audio_eval_branches"
 class Branches:
     """The prompts (Q) of a batch and the rows (R) that grow from them; one row per question at the start."""
 
-    def __init__(self, language_model: Any, prompts: Prefill) -> None:
-        self._model = language_model
+    def __init__(self, language_model: Any, prompts: Prefill, layer_masks: bool = True) -> None:
+        self._model, self._layer_masks = language_model, layer_masks
         self.position_R = prompts.mask_QP.sum(dim=1)  # of the next token
         self.hidden_RH = prompts.hidden_QH
         self._owner_R = torch.arange(len(self.position_R), device=self.position_R.device)
@@ -45,7 +45,8 @@ class Branches:
         with _attention(self._model.config):
             out = self._model(
                 input_ids=torch.tensor(tokens, device=device)[:, None],
-                attention_mask={"full_attention": None},  # every row sees its whole prompt and all its own tokens
+                # every row sees its whole prompt and all its own tokens
+                attention_mask={"full_attention": None} if self._layer_masks else None,
                 position_ids=self.position_R[:, None],
                 past_key_values=self._own,
                 use_cache=True,

@@ -11,24 +11,35 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HTTPError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoTokenizer
+from transformers import AutoConfig
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.families import Family, family_of
-from audio_eval.models.hf.files import PATTERNS, check_files, digests, fingerprint, revision_of
+from audio_eval.models.hf.files import (
+    ADAPTER_CONFIG,
+    LORA,
+    PATTERNS,
+    TWICE,
+    check_files,
+    digests,
+    fingerprint,
+    revision_of,
+)
 
 
 @dataclass
 class Checkpoint:
     """A loaded checkpoint. Its parts are looked up through the family, which alone knows where they are.
 
-    ``weights`` is a fingerprint of the weights alone, the same for a hub snapshot and a copy of it.
+    ``placeholder`` is the id of the token that stands for a clip. ``weights`` is a fingerprint of the weights alone,
+    the same for a hub snapshot and a copy of it.
     """
 
     family: Family
     model: Any
     tokenizer: Any
     extractor: Any
+    placeholder: int
     revision: str
     weights: str
 
@@ -39,7 +50,7 @@ class Checkpoint:
 
     @property
     def head(self) -> Any:
-        """The linear layer from hidden states to logits."""
+        """From hidden states to logits; it has the linear layer's ``weight``."""
         return self.family.head(self.model)
 
     @property
@@ -59,7 +70,7 @@ def fetch(source: str, revision: str | None = None) -> Path:
     if folder.is_dir():
         return folder
     try:
-        return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS))
+        return Path(snapshot_download(source, revision=revision, allow_patterns=PATTERNS, ignore_patterns=TWICE))
     except (OSError, ValueError, HTTPError) as error:  # a failing proxy is the HTTP client's own error
         which = f"'{source}' at revision '{revision}'" if revision else f"'{source}'"
         raise UserError(
@@ -81,31 +92,34 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
 
 def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     raw = json.loads((folder / "config.json").read_text())
-    family = family_of(raw.get("model_type", "?"), f"'{source}'")
+    family = family_of(raw.get("model_type", "?"), f"'{source}'", folder)
+    beside = next((name for name in (ADAPTER_CONFIG, LORA) if (folder / name).is_file()), None)
+    if beside and not family.owns_adapter:
+        raise UserError(
+            f"'{source}' holds an adapter ({beside}) beside the model, and {family.name} has none of its own."
+        )
     config = family.config(AutoConfig.from_pretrained(folder))
-    model, report = family.model_class().from_pretrained(
-        folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
-    )
-    missing = sorted(report["missing_keys"])
+    model, missing = family.load(folder, config, dtype)
     if missing:
         raise UserError(f"'{source}' lacks {len(missing)} weights, {missing[0]} first: the checkpoint is incomplete.")
     model.to(device).eval().requires_grad_(False)
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+    tokenizer = family.tokenizer(folder)
     tokenizer.chat_template = chat_template(folder, tokenizer.chat_template, family)
     if tokenizer.chat_template is None:
         raise UserError(
             f"'{source}' has no chat template that takes audio: chat_template.json or chat_template.jinja is missing."
         )
     # where the tokenizer's files are missing, transformers silently makes an empty one
-    if tokenizer.convert_tokens_to_ids(family.audio_token) != config.audio_token_id:
+    placeholder = family.placeholder(config)
+    if tokenizer.convert_tokens_to_ids(family.audio_token) != placeholder:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
+    family.check(model, tokenizer)
     weights = fingerprint(digests(folder), ".safetensors")
-    return Checkpoint(family, model, tokenizer, family.extractor(folder), revision_of(folder), weights)
+    return Checkpoint(family, model, tokenizer, family.extractor(folder), placeholder, revision_of(folder), weights)
 
 
 def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
-    """The first of these templates that writes the audio placeholder: the processor's, the tokenizer's ``own``, the
-    family's.
+    """The first of these templates that takes audio: the processor's, the tokenizer's ``own``, the family's.
 
     AutoTokenizer reads chat_template.jinja but not the hub's chat_template.json, and tokenizer_config.json may hold the
     language model's template, which drops audio.
@@ -113,4 +127,4 @@ def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
     legacy = folder / "chat_template.json"
     processor = json.loads(legacy.read_text())["chat_template"] if legacy.is_file() else None
     candidates = (processor, own, family.chat_template)
-    return next((t for t in candidates if isinstance(t, str) and family.audio_token in t), None)
+    return next((t for t in candidates if isinstance(t, str) and family.takes_audio(t)), None)

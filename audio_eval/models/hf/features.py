@@ -9,8 +9,10 @@ transform mirrors the signal there, and so does ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import torch
 from transformers import WhisperFeatureExtractor
 
 from audio_eval.audio import AudioError, AudioRef
@@ -20,27 +22,31 @@ MIN_SAMPLES = 1600  # a tenth of a second; the towers pool a shorter clip to not
 
 @dataclass
 class Features:
-    """The input of the audio tower: log-mel features (mels, frames and the family's tail) of a clip."""
+    """The input of the audio tower: log-mel features (mels, frames and the family's tail) of a clip.
 
-    mel: np.ndarray
+    A family with an extractor of its own kind may have another array, or several, in ``mel``.
+    """
+
+    mel: Any
     frames: int
     seconds: float  # of the recording
     truncated: bool  # the recording is longer than the model's window and was cut
 
 
-def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0) -> np.ndarray:
+def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0, windows: int = 1) -> np.ndarray:
     """Features of a mono waveform (samples,) float32: shape (mels, frames), frames = ceil(samples / hop).
 
-    ``tail`` adds as many frames from after the end, within the extractor's window; from the third on they see nothing
-    but zeros.
+    ``tail`` adds as many frames from after the end, within so many of the extractor's windows; from the third on they
+    see nothing but zeros.
     """
     hop = extractor.hop_length
-    frames = min(-(-len(wave) // hop) + tail, extractor.nb_max_frames)
+    frames = min(-(-len(wave) // hop) + tail, windows * extractor.nb_max_frames)
     margin = frames * hop - len(wave) + extractor.n_fft + (-extractor.n_fft) % hop
-    padded = np.pad(wave.astype(np.float32), (0, max(0, min(margin, extractor.n_samples - len(wave)))))
-    features = extractor(
-        padded, sampling_rate=extractor.sampling_rate, padding="longest", truncation=False, return_tensors="np"
-    )["input_features"]
+    padded = np.pad(wave.astype(np.float32), (0, max(0, min(margin, windows * extractor.n_samples - len(wave)))))
+    with torch.autocast("cpu", enabled=False):  # else a model in bfloat16 on a CPU would have its features in it
+        features = extractor(
+            padded, sampling_rate=extractor.sampling_rate, padding="longest", truncation=False, return_tensors="np"
+        )["input_features"]
     return features[0, :, :frames]
 
 

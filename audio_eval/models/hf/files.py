@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,13 +12,15 @@ from audio_eval.errors import UserError
 
 # Fetched from the hub; never *.pt, *.bin: these are pickles, which can run code.
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
+TWICE = "consolidated*"  # the weights once more, in Mistral's own layout
 LORA = "adapter_model.safetensors"  # peft's own name, beside ADAPTER_CONFIG
 FULL = "adapter_full.safetensors"  # fully tuned weights, under the model's own names
 ADAPTER_CONFIG = "adapter_config.json"
 TRAINED_FROM = "trained_from"  # metadata of an adapter: the fingerprint of the weights that it belongs to
 _READ = (
-    "*.safetensors", "config.json", "generation_config.json", "preprocessor_config.json", "chat_template.*",
-    "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "*.model",
+    "*.safetensors", "config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json",
+    "chat_template.*", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
+    "*.model", "tekken.json", ADAPTER_CONFIG, f"*-lora/{ADAPTER_CONFIG}", f"*-lora/{LORA}",
 )  # fmt: skip
 _DIGITS = 16  # hex digits of a fingerprint
 
@@ -26,13 +28,14 @@ _DIGITS = 16  # hex digits of a fingerprint
 def check_files(source: str, folder: Path) -> None:
     """``UserError`` for a folder that is no checkpoint, that has no safetensors, or that holds an adapter as well.
 
-    transformers would attach the adapter unasked, and training would then replace it.
+    transformers would attach the adapter unasked, and training would then replace it. An adapter that belongs to the
+    model stands in its configuration.
     """
     adapters = [name for name in (ADAPTER_CONFIG, LORA, FULL) if (folder / name).is_file()]
     if not (folder / "config.json").is_file():
         hint = f"it holds an adapter: --model BASE --adapter '{source}'" if adapters else "give that of a checkpoint"
         raise UserError(f"'{source}' is a folder without config.json: {hint}.")
-    if adapters:
+    if adapters and not _owns(folder, adapters):
         raise UserError(
             f"'{source}' holds an adapter ({adapters[0]}) beside the model, and which of them is meant is not clear: "
             "move the adapter into a folder of its own; --adapter FOLDER then evaluates the model with it."
@@ -46,9 +49,19 @@ def check_files(source: str, folder: Path) -> None:
         )
 
 
+def _owns(folder: Path, adapters: Sequence[str]) -> bool:
+    """Whether the configuration announces a LoRA adapter beside the weights, as Granite Speech's does."""
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except ValueError:
+        return False  # loading will report what is wrong
+    return FULL not in adapters and isinstance(config, dict) and config.get("has_lora_adapter") is True
+
+
 def digests(folder: Path) -> dict[str, str]:
     """The sha256 of each file of a checkpoint that decides what the model says, by name."""
-    names = {path.name for pattern in _READ for path in folder.glob(pattern) if path.is_file()}
+    found = {path for pattern in _READ for path in folder.glob(pattern) if path.is_file() and not path.match(TWICE)}
+    names = {path.relative_to(folder).as_posix() for path in found}
     return {name: kept_digest(folder / name) for name in sorted(names)}
 
 

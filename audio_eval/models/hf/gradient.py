@@ -18,7 +18,8 @@ FULL_ATTENTION = "full_attention"  # transformers' name for the layer type; a la
 
 @dataclass
 class Scored:
-    """Token log-probabilities (U, T), the mask of real tokens (U, T), the entropy (U, T) of their distributions.
+    """Token log-probabilities (U, T), the mask of real tokens (U, T), the entropy (U, T) of their distributions; and,
+    without gradient, whether each token is the most probable one (U, T).
 
     The distributions are those at the temperature of each row. U counts the completions of all rows in order. Padding
     holds zeros.
@@ -27,6 +28,7 @@ class Scored:
     logprobs_UT: torch.Tensor
     mask_UT: torch.Tensor
     entropy_UT: torch.Tensor
+    greedy_UT: torch.Tensor
 
 
 def score_rows(
@@ -42,13 +44,16 @@ def score_rows(
     language model's ``activation_checkpointing_enable`` first. ``entropy_gradient``: the entropy carries a gradient.
     """
     packed, predicting_NH = _forward(checkpoint, rows, checkpointing)
-    logprobs_N, entropy_N = token_logprobs(
+    found_N = token_logprobs(
         checkpoint.head, predicting_NH, packed.targets_N, packed.temperatures_N, chunk, entropy_gradient
     )
-    longest = torch.arange(int(packed.lengths_U.max()), device=logprobs_N.device)
+    longest = torch.arange(int(packed.lengths_U.max()), device=predicting_NH.device)
     mask_UT = longest[None, :] < packed.lengths_U[:, None]
-    zeros_UT = torch.zeros(mask_UT.shape, device=logprobs_N.device, dtype=logprobs_N.dtype)
-    return Scored(zeros_UT.masked_scatter(mask_UT, logprobs_N), mask_UT, zeros_UT.masked_scatter(mask_UT, entropy_N))
+    logprobs_UT, entropy_UT, greedy_UT = (
+        torch.zeros(mask_UT.shape, device=of_N.device, dtype=of_N.dtype).masked_scatter(mask_UT, of_N)
+        for of_N in found_N
+    )
+    return Scored(logprobs_UT, mask_UT, entropy_UT, greedy_UT)
 
 
 @torch.no_grad()
@@ -61,14 +66,22 @@ def certainty_rows(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], chunk: 
 
 def _forward(checkpoint: Checkpoint, rows: Sequence[SharedPrefix], checkpointing: bool) -> tuple[Packed, torch.Tensor]:
     """The rows' layout, and the hidden states (N, hidden) that predict their N completion tokens."""
-    language_model = checkpoint.language_model
+    language_model, family = checkpoint.language_model, checkpoint.family
     packed = pack(rows, checkpoint.embed)
+    more: dict[str, torch.Tensor] = {}
+    mask: Any
+    if family.engine == "plain":
+        assert packed.ids_RL is not None, "rows carry the ids of their prompts"
+        mask, more = packed.mask_RL, family.language_inputs(checkpoint.model, packed.ids_RL)
+    else:
+        mask = {FULL_ATTENTION: packed.bias_R1LL} if family.layer_masks else packed.bias_R1LL
     with _checkpointed(language_model, checkpointing and torch.is_grad_enabled()):
         hidden_RLH = language_model(
             inputs_embeds=packed.embeds_RLH,
-            attention_mask={FULL_ATTENTION: packed.bias_R1LL},
+            attention_mask=mask,
             position_ids=packed.positions_RL,
             use_cache=False,
+            **more,
         ).last_hidden_state
     return packed, hidden_RLH[packed.rows_N, packed.columns_N]
 

@@ -13,8 +13,9 @@ from torch.utils.checkpoint import checkpoint
 def token_logprobs(
     head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperatures_N: torch.Tensor, chunk: int,
     entropy_gradient: bool = False,
-) -> tuple[torch.Tensor, torch.Tensor]:  # fmt: skip
-    """Log-probability (N,) of each target and the entropy (N,) in nats of its distribution, softmax(logits / T).
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:  # fmt: skip
+    """Log-probability (N,) of each target and the entropy (N,) in nats of its distribution, softmax(logits / T); and
+    whether the target is the most probable token (N,), which is not looked for where gradients are enabled: False.
 
     Logits are float32. At most ``chunk`` of the N positions have their logits (chunk, vocabulary) in memory: where N is
     larger, the backward pass computes each chunk's again. ``entropy_gradient``: the entropy carries a gradient, which
@@ -27,19 +28,22 @@ def token_logprobs(
         checkpoint(score, head, *part, use_reentrant=False, preserve_rng_state=False)
         for part in zip(*(of_all.split(chunk) for of_all in (hidden_NH, targets_N, temperatures_N)), strict=True)
     ]
-    logprobs, entropies = zip(*parts, strict=True)
-    return torch.cat(logprobs), torch.cat(entropies)
+    logprobs, entropies, greedy = zip(*parts, strict=True)
+    return torch.cat(logprobs), torch.cat(entropies), torch.cat(greedy)
 
 
 def _score(
     head: Any, hidden_NH: torch.Tensor, targets_N: torch.Tensor, temperatures_N: torch.Tensor, entropy_gradient: bool
-) -> tuple[torch.Tensor, torch.Tensor]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     logits_NV = head(hidden_NH).float().div_(temperatures_N[:, None])  # in place: they are the largest tensor here
     norm_N = logits_NV.logsumexp(dim=-1)
     chosen_N = logits_NV.gather(1, targets_N[:, None])[:, 0] - norm_N
+    greedy_N = torch.zeros_like(targets_N, dtype=torch.bool)
+    if not torch.is_grad_enabled():
+        greedy_N = logits_NV.argmax(dim=-1) == targets_N
     with torch.set_grad_enabled(entropy_gradient and torch.is_grad_enabled()):
         entropy_N = norm_N - (torch.softmax(logits_NV, dim=-1) * logits_NV).sum(dim=-1)
-    return chosen_N, entropy_N
+    return chosen_N, entropy_N, greedy_N
 
 
 @torch.no_grad()

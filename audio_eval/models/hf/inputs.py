@@ -1,4 +1,4 @@
-"""From a Question to embeddings: the chat template, the audio placeholder, and clips that are encoded once."""
+"""From a Question to embeddings: the family's prompt, audio placeholders, and clips that are encoded once."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from audio_eval.audio import AudioError, AudioRef
+from audio_eval.audio import RATE, AudioError, AudioRef
 from audio_eval.models.backends import LongAudio
 from audio_eval.models.hf.cache import ClipCache, EncodedClip
 from audio_eval.models.hf.checkpoint import Checkpoint
@@ -24,11 +23,25 @@ from audio_eval.questions import Question
 
 @dataclass
 class EmbeddedPrompt:
-    """A question ready for the language model: input embeddings (P, hidden)."""
+    """A question ready for the language model: input embeddings (P, hidden), and the ids (P,) that they stand for.
+
+    The placeholder's id stands for every embedding of a clip.
+    """
 
     question: Question
     embeds: torch.Tensor
-    clip: EncodedClip | None = None
+    ids: torch.Tensor
+    clips: tuple[EncodedClip, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of its recordings together."""
+        return sum(clip.seconds for clip in self.clips)
+
+    @property
+    def truncated(self) -> bool:
+        """Whether any of its recordings was cut to the model's window."""
+        return any(clip.truncated for clip in self.clips)
 
 
 Stream = Generator[list[EmbeddedPrompt | str], None, None]
@@ -36,15 +49,20 @@ Stream = Generator[list[EmbeddedPrompt | str], None, None]
 
 @dataclass
 class TokenizedPrompt:
-    """A question as token ids, in which one placeholder stands for the clip.
+    """A question as token ids, in which one placeholder stands for each of ``clips``.
 
-    ``tokens`` is the length with the clip and ``seconds`` the clip's, both found without decoding it.
+    The clips are the question's recordings, or parts of them. ``tokens`` is the length with the clips, ``audio_tokens``
+    theirs alone and ``seconds`` their lengths, all found without decoding them. ``refused``: why the model cannot be
+    asked it.
     """
 
     question: Question
+    clips: tuple[AudioRef, ...]
     ids: list[int]
     tokens: int = 0
-    seconds: float = 0.0
+    audio_tokens: int = 0
+    seconds: tuple[float, ...] = ()
+    refused: str | None = None
 
 
 @dataclass
@@ -78,18 +96,17 @@ class QuestionEncoder:
 
     def ask(self, question: Question) -> TokenizedPrompt:
         """Ids and lengths. They depend on the question only, not on the cache."""
-        ids = self._ids(question)
-        if question.audio is None:
-            return TokenizedPrompt(question, ids, len(ids))
-        family = self.checkpoint.family
-        frames = family.frames(self.checkpoint.extractor, question.audio)
-        tokens = family.audio_tokens(self.checkpoint.model, frames) if frames else 0
-        seconds = frames * self.checkpoint.extractor.hop_length / self.checkpoint.extractor.sampling_rate
-        return TokenizedPrompt(question, ids, len(ids) + tokens, seconds)
+        asked, family = self._tokenized(question), self.checkpoint.family
+        if asked.refused is None:
+            frames = [family.frames(self.checkpoint.extractor, clip) for clip in asked.clips]
+            asked.audio_tokens = sum(family.audio_tokens(self.checkpoint.model, n) for n in frames if n)
+            asked.tokens = len(asked.ids) + asked.audio_tokens
+            asked.seconds = tuple(_seconds(clip) for clip in asked.clips)
+        return asked
 
     def prompts(self, questions: Sequence[Question]) -> list[EmbeddedPrompt | str]:
         """For each question an EmbeddedPrompt, or the reason why there is none (a text)."""
-        [prompts] = self.stream([[TokenizedPrompt(question, self._ids(question)) for question in questions]], threads=0)
+        [prompts] = self.stream([[self._tokenized(question) for question in questions]], threads=0)
         return prompts
 
     def stream(self, batches: Sequence[Sequence[TokenizedPrompt]], threads: int | None = None) -> Stream:
@@ -100,7 +117,10 @@ class QuestionEncoder:
         """
         keep = self.frozen or not torch.is_grad_enabled()  # a clip that carries a graph belongs to one step
         tower = self._tower.of(self.checkpoint, self.frozen)
-        seconds = {a.question.audio: a.seconds for batch in batches for a in batch if a.question.audio is not None}
+        seconds: dict[AudioRef, float] = {}
+        for asked in (asked for batch in batches for asked in batch if asked.refused is None):
+            lengths = asked.seconds or [0.0] * len(asked.clips)
+            seconds |= zip(asked.clips, lengths, strict=True)
         heard: dict[AudioRef, DecodedClip | str] = {}
         threads = self._threads if threads is None else threads
         hear = partial(self._hear, tower=tower if keep else None)
@@ -134,14 +154,10 @@ class QuestionEncoder:
     ) -> list[EmbeddedPrompt | str]:
         """Encode each clip as soon as its features are there, while threads prepare the next ones."""
         clips: dict[str, EncodedClip] = {}
-        prompts: list[EmbeddedPrompt | str] = []
-        for asked in batch:
-            audio = asked.question.audio
-            if audio is None:
-                prompts.append(self._prompt(asked, None))
-                continue
+
+        def listen(audio: AudioRef, question: Question) -> EncodedClip | str:
             if audio not in heard:
-                heard[audio] = _next(coming, asked.question)
+                heard[audio] = _next(coming, question)
             found = heard[audio]
             if isinstance(found, DecodedClip) and found.digest not in clips:
                 clip = self.cache.get((found.digest, tower)) if keep else None
@@ -154,7 +170,16 @@ class QuestionEncoder:
                         self.cache.put((found.digest, tower), clips[found.digest])
                     found = DecodedClip(found.digest, None)
                 heard[audio] = found  # frees the features
-            prompts.append(found if isinstance(found, str) else self._prompt(asked, clips[found.digest]))
+            return found if isinstance(found, str) else clips[found.digest]
+
+        prompts: list[EmbeddedPrompt | str] = []
+        for asked in batch:
+            if asked.refused is not None:
+                prompts.append(asked.refused)
+                continue
+            all_heard = [listen(clip, asked.question) for clip in asked.clips]
+            failed = next((found for found in all_heard if isinstance(found, str)), None)
+            prompts.append(failed or self._prompt(asked, [clip for clip in all_heard if isinstance(clip, EncodedClip)]))
         return prompts
 
     def _encode(self, features: Features) -> EncodedClip:
@@ -166,23 +191,54 @@ class QuestionEncoder:
             embeds = embeds.clone()  # a view would keep the tower's whole output
         return EncodedClip(embeds, features.seconds, features.truncated)
 
-    def _ids(self, question: Question) -> list[int]:
-        tokenizer = self.checkpoint.tokenizer
-        parts: list[dict[str, Any]] = [{"type": "audio", "audio_url": ""}] if question.audio is not None else []
-        # special tokens written out in a question must stay text
-        parts.append({"type": "text", "text": question.prompt.replace("<|", "< |")})
-        text = tokenizer.apply_chat_template(
-            [{"role": "user", "content": parts}], tokenize=False, add_generation_prompt=True
-        )
-        return tokenizer.encode(text, add_special_tokens=False)
+    def _tokenized(self, question: Question) -> TokenizedPrompt:
+        """The question as ids, without the lengths of its clips."""
+        family, clips = self.checkpoint.family, self._clips(question)
+        if refused := family.refuses(self.checkpoint.model, len(clips)):
+            parts = " Parts count (--long-audio chunk)." if len(clips) > len(question.audios) else ""
+            return TokenizedPrompt(question, clips, [], refused=refused + parts)
+        if question.tokens is not None:
+            return TokenizedPrompt(question, clips, list(question.tokens))
+        ids = family.token_ids(self.checkpoint.tokenizer, question.prompt, len(clips))
+        return TokenizedPrompt(question, clips, ids)
 
-    def _prompt(self, asked: TokenizedPrompt, clip: EncodedClip | None) -> EmbeddedPrompt:
-        ids, embed, device = asked.ids, self.checkpoint.embed, self.checkpoint.device
-        if clip is None:
-            return EmbeddedPrompt(asked.question, embed(torch.tensor(ids, device=device)))
-        at = ids.index(self.checkpoint.tokenizer.convert_tokens_to_ids(self.checkpoint.family.audio_token))
-        before, after = (embed(torch.tensor(part, device=device)) for part in (ids[:at], ids[at + 1 :]))
-        return EmbeddedPrompt(asked.question, torch.cat([before, clip.embeds.to(before.dtype), after]), clip)
+    def _clips(self, question: Question) -> tuple[AudioRef, ...]:
+        """What the model hears one after another: the recordings, or their parts that fit its window."""
+        if self._long_audio != "chunk":
+            return question.audios
+        seconds = self.checkpoint.family.max_seconds
+        return tuple(part for audio in question.audios for part in _parts(audio, seconds))
+
+    def _prompt(self, asked: TokenizedPrompt, clips: Sequence[EncodedClip]) -> EmbeddedPrompt:
+        checkpoint, device = self.checkpoint, self.checkpoint.device
+        ids = torch.tensor(asked.ids, device=device)
+        # the ids of a plain text may be any
+        places = (ids == checkpoint.placeholder).nonzero()[:, 0].tolist() if clips else []
+        if len(places) != len(clips):
+            raise ValueError(f"question '{asked.question.id}': {len(places)} placeholders for {len(clips)} recordings")
+        embeds, spelled, start = [], [], 0
+        for at, clip in zip(places, clips, strict=True):
+            embeds += [checkpoint.embed(ids[start:at]), clip.embeds]
+            spelled += [ids[start:at], ids[at].expand(len(clip.embeds))]
+            start = at + 1
+        rest = checkpoint.embed(ids[start:])
+        embeds = [part.to(rest.dtype) for part in (*embeds, rest)]
+        return EmbeddedPrompt(asked.question, torch.cat(embeds), torch.cat([*spelled, ids[start:]]), tuple(clips))
+
+
+def _parts(audio: AudioRef, seconds: float) -> list[AudioRef]:
+    try:
+        return audio.parts(seconds)
+    except AudioError:
+        return [audio]  # decoding will report what is wrong
+
+
+def _seconds(audio: AudioRef) -> float:
+    """The length of a recording; 0 where it cannot be read."""
+    try:
+        return audio.length(RATE) / RATE
+    except AudioError:
+        return 0.0  # decoding will report what is wrong
 
 
 def _next(coming: Coming, question: Question) -> DecodedClip | str:

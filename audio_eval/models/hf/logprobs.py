@@ -68,18 +68,24 @@ class LogprobEngine:
             batch.tokens += [groups[g].completions[u].token_ids for u in kept[g]]
             batch.questions.append(question)
             batch.prompts.append(len(prompt.embeds))
-            if prompt.clip is not None:
-                batch.heard[g] = prompt.clip.seconds, prompt.clip.truncated
+            if prompt.clips:
+                batch.heard[g] = prompt.seconds, prompt.truncated
             batch.temperatures.append(groups[g].temperature)
         return batch
 
     def logprobs(self, batch: Batch) -> list[torch.Tensor]:
         """Token log-probabilities (T,) of every completion, without gradient."""
+        return [logprobs for logprobs, _ in self.scores(batch)]
 
-        def score(pieces: list[Piece]) -> list[torch.Tensor]:
-            index = [u for piece in pieces for u in piece.completions]
-            rows_UT = self.forward(batch, pieces).logprobs_UT
-            return [row[: len(batch.tokens[u])] for u, row in zip(index, rows_UT, strict=True)]
+    def scores(self, batch: Batch) -> list[tuple[torch.Tensor, bool]]:
+        """As ``logprobs``, with whether each token of the completion is the most probable one at its place."""
+
+        def score(pieces: list[Piece]) -> list[tuple[torch.Tensor, bool]]:
+            scored, rows = self.forward(batch, pieces), []
+            for row, u in enumerate(u for piece in pieces for u in piece.completions):
+                length = len(batch.tokens[u])
+                rows.append((scored.logprobs_UT[row, :length], bool(scored.greedy_UT[row, :length].all())))
+            return rows
 
         return self._each(batch, score)
 
@@ -101,8 +107,8 @@ class LogprobEngine:
 
     def in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
         """Run ``work`` on the batch's micro-batches, and again on smaller ones where memory runs out."""
-        lengths = [len(tokens) for tokens in batch.tokens]
-        return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget), work)
+        lengths, shared = [len(tokens) for tokens in batch.tokens], self.checkpoint.family.engine == "shared"
+        return self.budget.run(lambda budget: micro_batches(batch.prompts, batch.owners, lengths, budget, shared), work)
 
     def _rows(self, batch: Batch, pieces: list[Piece]) -> list[SharedPrefix]:
         """A micro-batch's prompts are embedded here, so that their graph, if they have one, is used once."""
@@ -112,14 +118,14 @@ class LogprobEngine:
             if not isinstance(prompt, EmbeddedPrompt):
                 raise UserError(f"a recording became unreadable while it was scored: {prompt}")
             completions = [batch.tokens[u] for u in piece.completions]
-            rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question]))
+            rows.append(SharedPrefix(prompt.embeds, completions, batch.temperatures[piece.question], prompt.ids))
         return rows
 
-    def _each(self, batch: Batch, score: Callable[[list[Piece]], list[torch.Tensor]]) -> list[torch.Tensor]:
+    def _each(self, batch: Batch, score: Callable[[list[Piece]], list[T]]) -> list[T]:
         """The results of ``score`` for all completions, in the order of the batch."""
 
-        def work(micro: list[list[Piece]]) -> list[torch.Tensor]:
-            found: dict[int, torch.Tensor] = {}
+        def work(micro: list[list[Piece]]) -> list[T]:
+            found: dict[int, T] = {}
             for pieces in micro:
                 found |= zip((u for piece in pieces for u in piece.completions), score(pieces), strict=True)
             return [found[u] for u in range(len(batch.tokens))]

@@ -24,13 +24,13 @@ class Piece:
 
 
 def micro_batches(
-    prompts_Q: Sequence[int], owners_U: Sequence[int], lengths_U: Sequence[int], budget: int
+    prompts_Q: Sequence[int], owners_U: Sequence[int], lengths_U: Sequence[int], budget: int, shared: bool = True
 ) -> list[list[Piece]]:
     """Micro-batches of at most ``budget`` tokens with padding, longest rows first.
 
     ``prompts_Q`` are the lengths of the prompts, ``owners_U`` and ``lengths_U`` the question and the length of each
-    completion. A question stays in one piece unless it is longer than the budget by itself. A single completion is
-    never split.
+    completion. A question stays in one piece unless it is longer than the budget by itself, or prompts are not
+    ``shared``: each completion then has a row of its own. A single completion is never split.
     """
     owned: list[list[int]] = [[] for _ in prompts_Q]
     for u, owner in enumerate(owners_U):
@@ -39,7 +39,7 @@ def micro_batches(
     for question, prompt in enumerate(prompts_Q):
         held: list[int] = []
         for u in owned[question]:
-            if held and _piece(question, [*held, u], prompt, lengths_U).length > budget:
+            if held and (not shared or _piece(question, [*held, u], prompt, lengths_U).length > budget):
                 pieces.append(_piece(question, held, prompt, lengths_U))
                 held = []
             held.append(u)

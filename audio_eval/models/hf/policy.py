@@ -93,11 +93,16 @@ class HFPolicy:
         """How many parameters are trained; 0 before ``begin_training``."""
         return sum(parameter.numel() for parameter in self._names)
 
+    @property
+    def max_length(self) -> int:
+        """How many tokens a prompt and its completion may have together."""
+        return int(self.checkpoint.language_model.config.max_position_embeddings)
+
     def prompt_length(self, question: Question) -> PromptLength:
         """Length of the prompt by the tokenizer and, from the recording's header, the family's formula."""
         asked = self.encoder.ask(question)
-        audio = asked.tokens - len(asked.ids)
-        return PromptLength(asked.tokens - (1 if audio else 0), audio)  # the clip replaces its placeholder
+        clips = len(asked.clips) if asked.audio_tokens else 0
+        return PromptLength(asked.tokens - clips, asked.audio_tokens)  # a clip replaces its placeholder
 
     # --- generation ------------------------------------------------------------------------------------------------
 
@@ -139,11 +144,14 @@ class HFPolicy:
         ``token_budget`` and ``logits_chunk`` are those of the training, or the default ones before it begins.
         """
         batch = self._scorer.batch(groups, [range(len(group.completions)) for group in groups])
-        scored = dict(zip(batch.places, self._scorer.logprobs(batch), strict=True))
+        scored = dict(zip(batch.places, self._scorer.scores(batch), strict=True))
         found = []
         for g, group in enumerate(groups):
-            rows = [scored.get((g, u), torch.zeros(0)).tolist() for u in range(len(group.completions))]
-            completions = tuple(replace(c, logprobs=tuple(r)) for c, r in zip(group.completions, rows, strict=True))
+            rows = [scored.get((g, u), (torch.zeros(0), True)) for u in range(len(group.completions))]
+            completions = tuple(
+                replace(completion, logprobs=tuple(row.tolist()), greedy=greedy)
+                for completion, (row, greedy) in zip(group.completions, rows, strict=True)
+            )
             seconds, truncated = batch.heard.get(g, (0.0, False))
             whole = replace(group, completions=completions, audio_seconds=seconds, truncated=truncated)
             error = batch.failed.get(group.question.id)
@@ -256,8 +264,7 @@ class HFPolicy:
 
 def _heard(group: Group, prompt: EmbeddedPrompt) -> Group:
     """The group with what the model was given to hear."""
-    clip = prompt.clip
-    return group if clip is None else replace(group, truncated=clip.truncated, audio_seconds=clip.seconds)
+    return replace(group, truncated=prompt.truncated, audio_seconds=prompt.seconds) if prompt.clips else group
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:

@@ -14,6 +14,7 @@ from transformers import DynamicCache
 
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.inputs import EmbeddedPrompt, right_pad
+from audio_eval.models.hf.repeats import Repeated, repeat_prompts
 from audio_eval.models.hf.tower import writes
 from audio_eval.questions import Question
 
@@ -39,7 +40,7 @@ class Prefill:
 def prefill(language_model: Any, prompts: Sequence[torch.Tensor]) -> Prefill:
     """Forward the prompts' embeddings, Q tensors (P_i, hidden)."""
     embeds_QPH, mask_QP = right_pad(prompts)
-    positions_QP = torch.arange(mask_QP.shape[1], device=mask_QP.device).expand_as(mask_QP)
+    positions_QP = mask_QP.cumsum(dim=1) - 1  # that of the last token in the padding: no row looks longer than it is
     cache: Any = DynamicCache(config=language_model.config)
     out = language_model(
         inputs_embeds=embeds_QPH, attention_mask=mask_QP, position_ids=positions_QP, past_key_values=cache,
@@ -61,16 +62,20 @@ class Prefills:
         """Free what is kept: before an update, which makes it stale and needs the memory."""
         self._of: dict[Question, int] = {}
         self._weights: tuple[tuple[int, int], ...] = ()
-        self._kept: Prefill | None = None
+        self._kept: Prefill | Repeated | None = None
 
-    def of(self, checkpoint: Checkpoint, prompts: Sequence[EmbeddedPrompt]) -> Prefill:
+    def of(self, checkpoint: Checkpoint, prompts: Sequence[EmbeddedPrompt]) -> Prefill | Repeated:
         """The prefill of ``prompts``: the kept one where it has all of them and no weight has changed."""
         weights = writes(checkpoint.model.parameters())
         if self._kept is not None and weights == self._weights and all(p.question in self._of for p in prompts):
             return self._kept.select([self._of[p.question] for p in prompts])
         self.drop()  # before the forward pass: there may not be memory for two
         self.computed += len(prompts)
-        fresh = prefill(checkpoint.language_model, [prompt.embeds for prompt in prompts])
+        fresh: Prefill | Repeated
+        if checkpoint.family.engine == "plain":
+            fresh = repeat_prompts(checkpoint, prompts)
+        else:
+            fresh = prefill(checkpoint.language_model, [prompt.embeds for prompt in prompts])
         if fresh.mask_QP.numel() <= self.tokens:
             self._kept, self._weights = fresh, weights
             self._of = {prompt.question: place for place, prompt in enumerate(prompts)}

@@ -17,6 +17,7 @@ from audio_eval.models.hf.branches import Branches
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.draws import draw
 from audio_eval.models.hf.prefill import Prefill
+from audio_eval.models.hf.repeats import Repeated, Repeats
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.seeding import stream
@@ -26,8 +27,8 @@ Counted = list[tuple[Completion, int]]
 
 @torch.no_grad()
 def sample(
-    checkpoint: Checkpoint, end_ids: frozenset[int], questions: Sequence[Question], prompts: Prefill,
-    sampling: Sampling,
+    checkpoint: Checkpoint, end_ids: frozenset[int], questions: Sequence[Question],
+    prompts: Prefill | Repeated, sampling: Sampling,
 ) -> list[Group]:  # fmt: skip
     """Draw ``sampling.n`` completions of each question (Q), whose ``prompts`` were forwarded, as one Group each.
 
@@ -43,7 +44,11 @@ def sample(
     # a sample (S): whose it is, which of the question's, and the row it stands in, rising
     owner_S, number_S = np.arange(len(questions)).repeat(drawn), np.tile(np.arange(drawn), len(questions))
     row_S, rows = owner_S, [()] * len(questions)
-    branches = Branches(checkpoint.language_model, prompts)
+    branches: Branches | Repeats
+    if isinstance(prompts, Repeated):
+        branches = Repeats(checkpoint, prompts)
+    else:
+        branches = Branches(checkpoint.language_model, prompts, checkpoint.family.layer_masks)
     for left in range(limit, 0, -1):
         point_S = np.stack([s.random(drawn) for s in streams])[owner_S, number_S]
         token_S = draw(head, branches.hidden_RH, row_S, point_S, sampling)

@@ -12,7 +12,7 @@ from audio_eval.scoring.scores import Score, Unread
 class Choice(Scorer):
     """The ``choice`` rule; beside it the official rule, which is given the response without its <answer> tags."""
 
-    name, version = "choice", "3"
+    name, version = "choice", "4"
     closed = True
     unscored = "answers are hidden: see submission.json"
 

@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from transformers import WhisperFeatureExtractor
+from transformers import AutoTokenizer, WhisperFeatureExtractor
 
-from audio_eval.audio import AudioError, AudioRef
+from audio_eval.audio import RATE, AudioError, AudioRef
 from audio_eval.models.hf.features import Features, features_of, promised_frames
+
+
+@lru_cache(maxsize=8)
+def _special(tokenizer: Any, audio_token: str) -> re.Pattern[str]:
+    """Any special token of the tokenizer, the longest first; a single character is left alone."""
+    added = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+    special = {token for token in (audio_token, *tokenizer.all_special_tokens, *added) if len(token) > 1}
+    return re.compile("|".join(map(re.escape, sorted(special, key=len, reverse=True))))
 
 
 class Family(ABC):
@@ -24,12 +34,23 @@ class Family(ABC):
 
     name: str  # as its makers write it
     model_types: tuple[str, ...]  # of config.json
+    # types of config.json in which the same model is published but not read, and what to do instead
+    elsewhere: Mapping[str, str] = MappingProxyType({})
     max_seconds: float  # the window: longer audio is cut, flagged and counted
+    max_clips: int | None = None  # recordings that a question may have; None: any number
+    owns_adapter: bool = False  # ``load`` merges an adapter that lies beside the weights
     tail: int = 0  # mel frames after a clip's end that ``encode`` needs
     audio_token: str = "<|AUDIO|>"  # the placeholder that the chat template writes for each clip
+    clip_text: str | None = None  # what the processor makes of a placeholder that it puts other tokens around
     chat_template: str | None = None  # for a checkpoint that brings none
     lora_targets: str = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
+    lora_excludes: str | None = None  # of a mixture of experts peft takes the targets by their last names, anywhere
     never_trained: str | None = None  # regular expression of parameters that no audio or text ever reaches
+    # How prompts are forwarded. "shared": once for all completions, which read the keys in place (branches, layout);
+    # for a language model whose layers all have keys of their own and see everything before them. "plain": repeated
+    # for each completion with an ordinary cache and mask (repeats); for any other.
+    engine: Literal["shared", "plain"] = "shared"
+    layer_masks: bool = True  # shared: its forward takes a dict of masks by layer type (Qwen2), or only a mask (Llama)
 
     @abstractmethod
     def model_class(self) -> Any:
@@ -39,18 +60,43 @@ class Family(ABC):
         """The configuration of ``model_class``, which may be a part of the checkpoint's."""
         return raw
 
+    def load(self, folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
+        """The model, and the names of the weights that the checkpoint lacks."""
+        model, report = self.model_class().from_pretrained(
+            folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
+        )
+        return model, sorted(report["missing_keys"])
+
+    def refuses(self, model: Any, clips: int) -> str | None:
+        """Why the model cannot be asked a question with so many recordings; None: it can."""
+        if self.max_clips is None or clips <= self.max_clips:
+            return None
+        most = "one recording" if self.max_clips == 1 else f"{self.max_clips} recordings"
+        return f"{clips} recordings: {self.name} takes {most} in a question."
+
+    def check(self, model: Any, tokenizer: Any) -> None:
+        """``UserError`` for a loaded model that cannot be treated as the family treats it."""
+        return
+
     # --- parts of the model ----------------------------------------------------------------------------------------
 
     def language_model(self, model: Any) -> Any:
         """The decoder without its head: takes ``inputs_embeds``, returns ``last_hidden_state``."""
         return model.model.language_model
 
+    def language_inputs(self, model: Any, ids_RL: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What the language model's forward needs besides embeddings, by the rows' token ids; ``plain`` alone asks.
+
+        The placeholder's id stands for each embedding of a clip, and any id for padding.
+        """
+        return {}
+
     def head(self, model: Any) -> Any:
-        """The linear layer from hidden states to logits."""
+        """From hidden states to logits: the linear layer, or a module that has its ``weight``."""
         return model.lm_head
 
     def embeddings(self, model: Any) -> Any:
-        """The embedding of token ids."""
+        """The embedding of token ids, a function of a tensor of them."""
         return model.get_input_embeddings()
 
     def audio_modules(self, model: Any) -> tuple[Any, ...]:
@@ -66,6 +112,39 @@ class Family(ABC):
     def vllm_name(self, name: str) -> str:
         """A parameter's peft name ("model.language_model.layers") as vLLM has it ("language_model.model.layers")."""
         return name.replace("model.language_model.", "language_model.model.")
+
+    # --- prompt ----------------------------------------------------------------------------------------------------
+
+    def tokenizer(self, folder: Path) -> Any:
+        """The tokenizer of a checkpoint."""
+        return AutoTokenizer.from_pretrained(folder)
+
+    def placeholder(self, config: Any) -> int:
+        """The id of ``audio_token`` by the configuration."""
+        return config.audio_token_id
+
+    def takes_audio(self, template: str) -> bool:
+        """Whether a chat template is one for prompts with audio; a checkpoint may bring one that drops it as well."""
+        return self.audio_token in template
+
+    def escape(self, text: str, tokenizer: Any) -> str:
+        """A question's text with the special tokens that it spells out taken apart, so that they stay text."""
+        special = _special(tokenizer, self.audio_token)
+        return special.sub(lambda found: f"{found[0][0]} {found[0][1:]}", text.replace("<|", "< |"))
+
+    def messages(self, text: str, clips: int) -> list[dict[str, Any]]:
+        """The chat of a question with so many clips, for the template."""
+        parts: list[dict[str, Any]] = [{"type": "audio", "audio_url": ""} for _ in range(clips)]
+        return [{"role": "user", "content": [*parts, {"type": "text", "text": text}]}]
+
+    def token_ids(self, tokenizer: Any, prompt: str, clips: int) -> list[int]:
+        """The whole prompt, in which one placeholder stands for each clip."""
+        text = tokenizer.apply_chat_template(
+            self.messages(self.escape(prompt, tokenizer), clips), tokenize=False, add_generation_prompt=True
+        )
+        if self.clip_text is not None:
+            text = text.replace(self.audio_token, self.clip_text)
+        return tokenizer.encode(text, add_special_tokens=False)
 
     # --- audio -----------------------------------------------------------------------------------------------------
 
@@ -83,7 +162,7 @@ class Family(ABC):
 
     def check_whole(self, extractor: Any, audio: AudioRef) -> None:
         """``AudioError`` for a clip that is longer than the window, found without decoding it, or cannot be read."""
-        seconds = audio.length(extractor.sampling_rate) / extractor.sampling_rate
+        seconds = audio.length(RATE) / RATE
         if seconds > self.max_seconds:
             raise AudioError(
                 f"{audio.name}: {seconds:.1f} s, and the model hears {self.max_seconds:g} s; --long-audio cut asks it "
@@ -98,4 +177,6 @@ class Family(ABC):
 
     @abstractmethod
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
-        """Audio embeddings (tokens, hidden) of each clip's features (mels, frames and ``tail``)."""
+        """Audio embeddings (tokens, hidden) of each clip's features, which are (mels, frames and ``tail``) or what else
+        ``features`` makes; as many tokens as ``audio_tokens`` says.
+        """

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from audio_eval.models.hf.families.base import Family
 
@@ -42,22 +43,20 @@ class Qwen2Audio(Family):
         return model.model.audio_tower, model.model.multi_modal_projector
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
-        """Every clip is padded to the tower's window, and the padding is masked in the attention.
+        """Every clip by itself and at its own length, where the model's forward pads it to the tower's 30 s.
 
-        The convolutions look past the clip's end, so the padding is not zeros but the extractor's features of silence:
-        the last frame of the tail.
+        What comes out is the same: the attention sees no position behind the clip's end. Only the convolutions look
+        past it, at features of silence, which are the frames of the tail.
         """
+        return [self._encode(model, mel, count) for mel, count in zip(mels, frames, strict=True)]
+
+    def _encode(self, model: Any, mel: np.ndarray, frames: int) -> torch.Tensor:
         tower, projector = self.audio_modules(model)
-        device, dtype = tower.conv1.weight.device, tower.conv1.weight.dtype
-        window = tower.config.max_source_positions * tower.conv1.stride[0] * tower.conv2.stride[0]
-        lens = torch.tensor(frames, device=device)
-        batch = np.stack([np.pad(mel, ((0, 0), (0, window - mel.shape[1])), mode="edge") for mel in mels])
-        after_cnn, tokens = tower._get_feat_extract_output_lengths(lens)
-        positions = tower.config.max_source_positions
-        visible = torch.arange(positions, device=device)[None, :] < after_cnn[:, None]
-        # (clips, 1, query, key): no query sees a key past the clip's end
-        mask = visible[:, None, None, :].expand(-1, 1, positions, -1)
-        bias = torch.zeros(mask.shape, device=device, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)
-        out = tower(torch.from_numpy(batch).to(device), attention_mask=bias).last_hidden_state
-        embeds = projector(out)
-        return [embeds[i, :n] for i, n in enumerate(tokens.tolist())]
+        positions, tokens = (int(n) for n in tower._get_feat_extract_output_lengths(torch.tensor(frames)))
+        heard = torch.from_numpy(mel[None]).to(tower.conv1.weight.device, tower.conv1.weight.dtype)
+        hidden = F.gelu(tower.conv2(F.gelu(tower.conv1(heard)))).transpose(1, 2)[:, :positions]
+        hidden = hidden + tower.embed_positions.weight[:positions]
+        for layer in tower.layers:
+            hidden = layer(hidden, None)
+        pooled = tower.avg_pooler(hidden.transpose(1, 2)).transpose(1, 2)
+        return projector(tower.layer_norm(pooled))[0, :tokens]

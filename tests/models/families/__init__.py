@@ -1,0 +1,1 @@
+"""All families, each checked in the same way on a tiny checkpoint of its true class."""
