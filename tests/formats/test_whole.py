@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audio_eval.audio import AudioError, AudioRef
 from audio_eval.models.hf.families import FAMILIES
-from audio_eval.models.hf.features import features_of, promised_frames
+from audio_eval.models.hf.features import features_of
 from tests.formats.recordings import CODED, DECLARING, OPEN_SIZES, RATE, SECONDS, encode, heard, noise, whole, with_size
 from tests.shared_data import shared_path
 
@@ -200,7 +200,7 @@ def test_lengths_agree_with_what_is_decoded(rate: int, seconds: float) -> None:
         assert audio.length() == len(audio.load())
         for family in FAMILIES[:2]:
             made = features_of(audio, extractor, family.max_seconds, family.tail).frames
-            assert promised_frames(audio, extractor, family.max_seconds) == made
+            assert family.frames(extractor, audio) == made
 
 
 def test_a_path_is_read_as_bytes_are(tmp_path: Path) -> None:

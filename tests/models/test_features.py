@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers import WhisperFeatureExtractor
 
 from audio_eval.audio import AudioRef
-from audio_eval.models.hf.features import features_of, log_mel, promised_frames
+from audio_eval.models.hf.features import features_of, log_mel
 from tests.models.checkpoints import RATE, clip, model_inputs, question, wave
 from tests.models.conftest import Built
 
@@ -101,7 +101,7 @@ def test_the_number_of_frames_is_known_without_decoding(built: Built) -> None:
     for seconds in (0.004, 0.5, 1.234, 31.0):
         audio = clip(seconds, 3)
         heard = features_of(audio, checkpoint.extractor, checkpoint.family.max_seconds, checkpoint.family.tail)
-        promised = promised_frames(audio, checkpoint.extractor, checkpoint.family.max_seconds)
+        promised = checkpoint.family.frames(checkpoint.extractor, audio)
         assert promised == heard.frames
-    assert promised_frames(AudioRef(data=b"no audio"), checkpoint.extractor, 300.0) == 0
-    assert promised_frames(AudioRef(path="/no/such.wav"), checkpoint.extractor, 300.0) == 0
+    assert checkpoint.family.frames(checkpoint.extractor, AudioRef(data=b"no audio")) == 0
+    assert checkpoint.family.frames(checkpoint.extractor, AudioRef(path="/no/such.wav")) == 0

@@ -50,24 +50,53 @@ def log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int = 0,
     return features[0, :, :frames]
 
 
-def features_of(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float, tail: int) -> Features:
-    """Decode ``audio`` and compute its features. A longer clip is cut at ``max_seconds`` and marked ``truncated``.
+def windowed_log_mel(extractor: WhisperFeatureExtractor, wave: np.ndarray, tail: int) -> np.ndarray:
+    """``log_mel`` of each of the extractor's windows by itself, laid end to end; all but the last are whole."""
+    size = extractor.n_samples
+    return np.concatenate([log_mel(extractor, wave[at : at + size], tail) for at in range(0, len(wave), size)], axis=1)
 
-    Raises ``AudioError`` as ``AudioRef.load`` does.
+
+def in_windows(mel: np.ndarray, frames: int, window: int) -> tuple[np.ndarray, np.ndarray]:
+    """Such features as a batch (windows, mels, window), and which frames are the clip's, (windows, window).
+
+    The last window is filled with the last frame of the tail, which are the extractor's features of silence.
     """
-    rate = extractor.sampling_rate
+    count = -(-frames // window)
+    filled = np.pad(mel, ((0, 0), (0, max(0, count * window - mel.shape[1]))), mode="edge")[:, : count * window]
+    return np.stack(np.split(filled, count, axis=1)), np.arange(count * window).reshape(count, window) < frames
+
+
+@dataclass
+class Heard:
+    """What a model hears of a recording: mono samples (n,), at least ``MIN_SAMPLES`` and at most its window."""
+
+    clip: np.ndarray
+    seconds: float  # of the recording
+    truncated: bool
+
+    def features(self, mel: Any, frames: int) -> Features:
+        """With the features of ``clip``."""
+        return Features(mel, frames, self.seconds, self.truncated)
+
+
+def heard(audio: AudioRef, rate: int, max_seconds: float) -> Heard:
+    """Decode ``audio`` at ``rate`` Hz, cut at ``max_seconds``. Raises ``AudioError`` as ``AudioRef.load`` does."""
     wave = audio.load(rate)
     window = int(max_seconds * rate)
     clip = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
-    frames = -(-len(clip) // extractor.hop_length)
-    return Features(log_mel(extractor, clip, tail), frames, len(wave) / rate, len(wave) > window)
+    return Heard(clip, len(wave) / rate, len(wave) > window)
 
 
-def promised_frames(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float) -> int:
-    """The number of mel frames that ``features_of`` makes, without decoding; 0 where it would fail."""
+def promised_samples(audio: AudioRef, rate: int, max_seconds: float) -> int:
+    """The length of the clip that ``heard`` makes, without decoding; 0 where it would fail."""
     try:
-        samples = audio.length(extractor.sampling_rate)
+        samples = audio.length(rate)
     except AudioError:
         return 0  # decoding will report what is wrong
-    window = int(max_seconds * extractor.sampling_rate)
-    return -(-max(min(samples, window), MIN_SAMPLES) // extractor.hop_length)
+    return max(min(samples, int(max_seconds * rate)), MIN_SAMPLES)
+
+
+def features_of(audio: AudioRef, extractor: WhisperFeatureExtractor, max_seconds: float, tail: int) -> Features:
+    """Decode ``audio`` and compute its log-mel features. Raises ``AudioError`` as ``AudioRef.load`` does."""
+    found = heard(audio, extractor.sampling_rate, max_seconds)
+    return found.features(log_mel(extractor, found.clip, tail), -(-len(found.clip) // extractor.hop_length))

@@ -67,8 +67,6 @@ class Mellow:
                 "backend 'mellow': the package unpickles its weights, which can run any code: "
                 "--model-args unpickle=true allows it."
             )
-        if limits.long_audio not in ("cut", "skip"):
-            raise UserError(f"backend 'mellow' knows no --long-audio {limits.long_audio}: it has cut and skip.")
         process = MellowProcess(str(python), str(checkout), version, device)
         return MellowPolicy(entry.name, kept_digest(Path(self.locate(entry)))[:12], device, process, limits)
 

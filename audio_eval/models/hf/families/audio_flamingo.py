@@ -10,7 +10,7 @@ import torch
 
 from audio_eval.audio import AudioRef
 from audio_eval.models.hf.families.base import Family
-from audio_eval.models.hf.features import MIN_SAMPLES, Features, log_mel
+from audio_eval.models.hf.features import Features, in_windows, windowed_log_mel
 
 
 class AudioFlamingo3(Family):
@@ -34,17 +34,10 @@ class AudioFlamingo3(Family):
         return model.model.audio_tower, model.model.multi_modal_projector
 
     def features(self, extractor: Any, audio: AudioRef) -> Features:
-        """Each window has features of its own, as the processor makes them; they are laid end to end.
-
-        All windows but the last are whole, so that they are told apart by their length.
-        """
-        rate, window = extractor.sampling_rate, extractor.n_samples
-        wave = audio.load(rate)
-        longest = int(self.max_seconds * rate)
-        clip = np.pad(wave[:longest], (0, max(0, MIN_SAMPLES - len(wave))))
-        mels = [log_mel(extractor, clip[at : at + window], self.tail) for at in range(0, len(clip), window)]
-        frames = -(-len(clip) // extractor.hop_length)
-        return Features(np.concatenate(mels, axis=1), frames, len(wave) / rate, len(wave) > longest)
+        """Each window has features of its own, as the processor makes them."""
+        heard = self.hear(extractor, audio)
+        mel = windowed_log_mel(extractor, heard.clip, self.tail)
+        return heard.features(mel, self.frames_of(extractor, len(heard.clip)))
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """The windows of a clip are a batch; the last is filled with the extractor's features of silence."""
@@ -54,10 +47,7 @@ class AudioFlamingo3(Family):
         tower = self.audio_modules(model)[0]
         device = tower.conv1.weight.device
         window = tower.config.max_source_positions * tower.conv1.stride[0] * tower.conv2.stride[0]
-        count = -(-frames // window)
-        padded = np.pad(mel, ((0, 0), (0, count * window - mel.shape[1])), mode="edge")
-        windows_WMF = torch.from_numpy(np.stack(np.split(padded, count, axis=1))).to(device)
-        heard_WF = torch.arange(count * window, device=device).view(count, window) < frames
+        windows_WMF, heard_WF = (torch.from_numpy(made).to(device) for made in in_windows(mel, frames, window))
         return self._embed(model, windows_WMF, heard_WF, self.audio_tokens(model, frames))
 
     def _embed(self, model: Any, windows_WMF: torch.Tensor, heard_WF: torch.Tensor, tokens: int) -> torch.Tensor:

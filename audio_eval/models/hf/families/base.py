@@ -15,7 +15,7 @@ import torch
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
 from audio_eval.audio import RATE, AudioError, AudioRef
-from audio_eval.models.hf.features import Features, features_of, promised_frames
+from audio_eval.models.hf.features import Features, Heard, features_of, heard, promised_samples
 
 
 @lru_cache(maxsize=8)
@@ -158,7 +158,20 @@ class Family(ABC):
 
     def frames(self, extractor: Any, audio: AudioRef) -> int:
         """How many feature frames a clip has, found without decoding it; 0 where it cannot be read."""
-        return promised_frames(audio, extractor, self.max_seconds)
+        samples = promised_samples(audio, self.sampling_rate(extractor), self.max_seconds)
+        return self.frames_of(extractor, samples) if samples else 0
+
+    def frames_of(self, extractor: Any, samples: int) -> int:
+        """The number of feature frames of so many samples."""
+        return -(-samples // extractor.hop_length)
+
+    def sampling_rate(self, extractor: Any) -> int:
+        """Hz, of the samples that the extractor takes."""
+        return int(extractor.sampling_rate)
+
+    def hear(self, extractor: Any, audio: AudioRef) -> Heard:
+        """Decode a clip as far as the window goes. Raises ``AudioError``."""
+        return heard(audio, self.sampling_rate(extractor), self.max_seconds)
 
     def check_whole(self, extractor: Any, audio: AudioRef) -> None:
         """``AudioError`` for a clip that is longer than the window, found without decoding it, or cannot be read."""

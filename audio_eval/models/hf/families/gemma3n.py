@@ -57,7 +57,7 @@ class Gemma3n(Gemma):
         """The same for every clip."""
         return int(model.config.audio_soft_tokens_per_image)
 
-    def hear(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
+    def embed(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
         """What the clip does not fill has the embedding of the last id of the audio vocabulary."""
         parts = model.model
         padding = torch.zeros_like(features_1FM[..., 0], dtype=torch.bool)

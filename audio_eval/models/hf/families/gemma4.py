@@ -49,7 +49,7 @@ class Gemma4(Gemma):
         """Every fourth frame: two convolutions of stride 2."""
         return -(-frames // 4)
 
-    def hear(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
+    def embed(self, model: Any, features_1FM: torch.Tensor) -> torch.Tensor:
         """Through the conformer, or for 12B through the projection alone; no frame is padding."""
         heard = torch.ones_like(features_1FM[..., 0], dtype=torch.bool)
         return model.model.get_audio_features(features_1FM, heard).pooler_output[0]

@@ -149,22 +149,21 @@ class Generic(Family):
 
     def features(self, extractor: Any, audio: AudioRef) -> Features:
         """What the processor makes of a clip besides ids."""
-        wave = audio.load(self.rate)
-        window = int(self.max_seconds * self.rate)
-        found, ids = self._clip(np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave)))))
+        heard = self.hear(extractor, audio)
+        found, ids = self._clip(heard.clip)
         if set(ids) != {self._placeholder}:
             raise AudioError(
                 f"{audio.name}: the processor of {self.name} writes other tokens between those of the clip."
             )
-        return Features(found, len(ids), len(wave) / self.rate, len(wave) > window)
+        return heard.features(found, len(ids))
 
-    def frames(self, extractor: Any, audio: AudioRef) -> int:
+    def frames_of(self, extractor: Any, samples: int) -> int:
         """The placeholders of a clip: as many as of silence of its length."""
-        try:
-            samples = audio.length(self.rate)
-        except AudioError:
-            return 0
-        return self._counted(max(min(samples, int(self.max_seconds * self.rate)), MIN_SAMPLES))
+        return self._counted(samples)
+
+    def sampling_rate(self, extractor: Any) -> int:
+        """The extractor's, where it has one."""
+        return self.rate
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """They are counted in placeholders already."""

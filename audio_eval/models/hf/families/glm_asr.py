@@ -10,7 +10,7 @@ import torch
 
 from audio_eval.audio import AudioRef
 from audio_eval.models.hf.families.base import Family
-from audio_eval.models.hf.features import MIN_SAMPLES, Features, log_mel
+from audio_eval.models.hf.features import Features, in_windows, windowed_log_mel
 
 MERGED = 4  # outputs of the tower that make one token
 
@@ -38,33 +38,21 @@ class GlmAsr(Family):
 
     def features(self, extractor: Any, audio: AudioRef) -> Features:
         """Decode a clip and compute the features of each window, whose loudest frame sets a floor for it alone."""
-        rate = extractor.sampling_rate
-        wave = audio.load(rate)
-        clip = wave[: int(self.max_seconds * rate)]
-        clip = np.pad(clip, (0, max(0, MIN_SAMPLES - len(clip))))
-        windows = [clip[start : start + extractor.n_samples] for start in range(0, len(clip), extractor.n_samples)]
-        mel = np.concatenate([log_mel(extractor, window, self.tail) for window in windows], axis=1)
-        frames = -(-len(clip) // extractor.hop_length)
-        return Features(mel, frames, len(wave) / rate, len(wave) > len(clip))
+        heard = self.hear(extractor, audio)
+        mel = windowed_log_mel(extractor, heard.clip, self.tail)
+        return heard.features(mel, self.frames_of(extractor, len(heard.clip)))
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """12.5 per second."""
         return -(-frames // 2) // MERGED
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
-        """The tower sees each window whole, and its padding like the recording.
-
-        The padding is the extractor's features of silence: the last frame of the tail.
-        """
+        """The tower sees each window whole, and its padding like the recording."""
         tower, _ = self.audio_modules(model)
         window = tower.config.max_position_embeddings * tower.conv1.stride[0] * tower.conv2.stride[0]
         device, dtype = tower.conv1.weight.device, tower.conv1.weight.dtype
         encoded = []
         for mel, length in zip(mels, frames, strict=True):
-            count = -(-length // window)
-            padded = np.pad(mel, ((0, 0), (0, max(0, count * window - mel.shape[1]))), mode="edge")[:, : count * window]
-            batch = torch.from_numpy(padded.reshape(len(mel), count, window).swapaxes(0, 1).copy()).to(device, dtype)
-            valid = length - window * torch.arange(count, device=device)[:, None]
-            heard = (torch.arange(window, device=device) < valid).long()
-            encoded.append(model.model.get_audio_features(batch, heard).pooler_output)
+            batch, heard = (torch.from_numpy(made).to(device) for made in in_windows(mel, length, window))
+            encoded.append(model.model.get_audio_features(batch.to(dtype), heard.long()).pooler_output)
         return encoded

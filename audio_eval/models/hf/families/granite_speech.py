@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_eval.audio import AudioError, AudioRef
+from audio_eval.audio import AudioRef
 from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.granite_mel import GraniteMel
+from audio_eval.models.hf.families.head import Head
 from audio_eval.models.hf.families.own_adapter import merge_own_adapter, without_audio
-from audio_eval.models.hf.features import MIN_SAMPLES, Features
+from audio_eval.models.hf.features import Features
 from audio_eval.models.hf.files import LORA
 
 # The model cards'. Where none is given, the template of Granite 3.3 writes today's date into the prompt.
@@ -71,7 +72,8 @@ class GraniteSpeech(Family):
         transformers' own class leaves that out since it no longer wraps ``GraniteForCausalLM``: its most probable token
         is the same, and its distribution much too sharp.
         """
-        return _ScaledHead(model.lm_head, model.config.text_config.logits_scaling)
+        scaling = model.config.text_config.logits_scaling
+        return Head(model.lm_head, lambda logits: logits / scaling)
 
     def audio_modules(self, model: Any) -> tuple[Any, ...]:
         """The conformer, and the Q-Former with its layer to the language model's width."""
@@ -96,19 +98,12 @@ class GraniteSpeech(Family):
 
     def features(self, extractor: GraniteMel, audio: AudioRef) -> Features:
         """Features (frames // 2, 2 * mels) of the recording at its true length."""
-        rate = extractor.sampling_rate
-        wave = audio.load(rate)
-        window = int(self.max_seconds * rate)
-        clip = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
-        return Features(extractor(clip), extractor.frames(len(clip)), len(wave) / rate, len(wave) > window)
+        heard = self.hear(extractor, audio)
+        return heard.features(extractor(heard.clip), extractor.frames(len(heard.clip)))
 
-    def frames(self, extractor: GraniteMel, audio: AudioRef) -> int:
+    def frames_of(self, extractor: GraniteMel, samples: int) -> int:
         """One each hop of the recording, and one at its start."""
-        try:
-            samples = audio.length(extractor.sampling_rate)
-        except AudioError:
-            return 0  # decoding will report what is wrong
-        return extractor.frames(max(min(samples, int(self.max_seconds * extractor.sampling_rate)), MIN_SAMPLES))
+        return extractor.frames(samples)
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """As many as the Q-Former has queries for each block of the encoder's frames that is begun: 10 per second."""
@@ -135,19 +130,3 @@ class GraniteSpeechPlus(GraniteSpeech):
         from transformers import GraniteSpeechPlusForConditionalGeneration
 
         return GraniteSpeechPlusForConditionalGeneration
-
-
-class _ScaledHead:
-    """A head whose logits are divided by ``scaling``."""
-
-    def __init__(self, linear: torch.nn.Linear, scaling: float) -> None:
-        self._linear, self._scaling = linear, scaling
-
-    @property
-    def weight(self) -> torch.Tensor:
-        """The linear layer's (vocabulary, hidden)."""
-        return self._linear.weight
-
-    def __call__(self, hidden: torch.Tensor) -> torch.Tensor:
-        """Logits (.., vocabulary)."""
-        return self._linear(hidden) / self._scaling

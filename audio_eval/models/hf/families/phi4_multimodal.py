@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from transformers import Phi4MultimodalFeatureExtractor
 
-from audio_eval.audio import AudioError, AudioRef
+from audio_eval.audio import AudioRef
 from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.own_adapter import merge_own_adapter, without_audio
 from audio_eval.models.hf.families.phi4_rope import RowwiseLongRope
-from audio_eval.models.hf.features import MIN_SAMPLES, Features
+from audio_eval.models.hf.features import Features
 
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|{{ message['role'] }}|>{% if message['content'] is string %}"
@@ -107,21 +107,13 @@ class Phi4Multimodal(Family):
 
     def features(self, extractor: Any, audio: AudioRef) -> Features:
         """Features (frames, mels) of the recording at its true length."""
-        rate = extractor.sampling_rate
-        wave = audio.load(rate)
-        window = int(self.max_seconds * rate)
-        clip = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
+        heard, rate = self.hear(extractor, audio), extractor.sampling_rate
         with torch.autocast("cpu", enabled=False):  # else a model in bfloat16 on a CPU would have its features in it
-            heard = extractor(clip, sampling_rate=rate, return_tensors="np")["audio_input_features"][0]
-        return Features(heard, len(heard), len(wave) / rate, len(wave) > window)
+            made = extractor(heard.clip, sampling_rate=rate, return_tensors="np")["audio_input_features"][0]
+        return heard.features(made, len(made))
 
-    def frames(self, extractor: Any, audio: AudioRef) -> int:
+    def frames_of(self, extractor: Any, samples: int) -> int:
         """As many as whole frames fit in the recording."""
-        try:
-            samples = audio.length(extractor.sampling_rate)
-        except AudioError:
-            return 0  # decoding will report what is wrong
-        samples = max(min(samples, int(self.max_seconds * extractor.sampling_rate)), MIN_SAMPLES)
         return (samples - extractor.win_length) // extractor.hop_length + 1
 
     def audio_tokens(self, model: Any, frames: int) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_eval.audio import MAX_SECONDS, AudioError, AudioRef
+from audio_eval.audio import MAX_SECONDS, AudioRef
 from audio_eval.models.hf.families.base import Family
-from audio_eval.models.hf.features import MIN_SAMPLES, Features
+from audio_eval.models.hf.features import Features
 
 CHUNK = 100  # frames of a second, which the tower's convolutions see by themselves
 
@@ -45,22 +45,14 @@ class Qwen3Omni(Family):
 
         Of several clips it would pad the shorter ones to the longest; here each has the features that it has alone.
         """
-        rate = extractor.sampling_rate
-        wave = audio.load(rate)
-        longest = int(self.max_seconds * rate)
-        clip = np.pad(wave[:longest], (0, max(0, MIN_SAMPLES - len(wave))))
-        mel = extractor(clip, sampling_rate=rate, padding=True, truncation=False, return_tensors="np")
-        frames = len(clip) // extractor.hop_length
-        return Features(mel["input_features"][0][:, :frames], frames, len(wave) / rate, len(wave) > longest)
+        heard, rate = self.hear(extractor, audio), extractor.sampling_rate
+        mel = extractor(heard.clip, sampling_rate=rate, padding=True, truncation=False, return_tensors="np")
+        frames = self.frames_of(extractor, len(heard.clip))
+        return heard.features(mel["input_features"][0][:, :frames], frames)
 
-    def frames(self, extractor: Any, audio: AudioRef) -> int:
-        """Whole hops of the clip; 0 where it cannot be read."""
-        try:
-            samples = audio.length(extractor.sampling_rate)
-        except AudioError:
-            return 0
-        longest = int(self.max_seconds * extractor.sampling_rate)
-        return max(min(samples, longest), MIN_SAMPLES) // extractor.hop_length
+    def frames_of(self, extractor: Any, samples: int) -> int:
+        """Whole hops of the clip."""
+        return samples // extractor.hop_length
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """13 for each second, and an eighth of the frames of the rest, rounded up."""

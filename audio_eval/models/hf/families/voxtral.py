@@ -11,7 +11,7 @@ import torch
 
 from audio_eval.audio import AudioRef
 from audio_eval.models.hf.families.base import Family
-from audio_eval.models.hf.features import MIN_SAMPLES, Features, log_mel
+from audio_eval.models.hf.features import Features, log_mel
 
 # What mistral-common writes for a user turn; its tokenizer has no Jinja template.
 CHAT_TEMPLATE = (
@@ -62,15 +62,12 @@ class Voxtral(Family):
 
         The floor of the features is that of the whole recording, not of a chunk, as in ``VoxtralProcessor``.
         """
-        rate = extractor.sampling_rate
-        wave = audio.load(rate)
-        window = int(self.max_seconds * rate)
-        clip = np.pad(wave[:window], (0, max(0, MIN_SAMPLES - len(wave))))
-        chunks = -(-len(clip) // extractor.n_samples)
-        mel = log_mel(extractor, clip, self.tail, chunks)
+        heard = self.hear(extractor, audio)
+        chunks = -(-len(heard.clip) // extractor.n_samples)
+        mel = log_mel(extractor, heard.clip, self.tail, chunks)
         silence = chunks * extractor.nb_max_frames - mel.shape[1]
         mel = np.pad(mel, ((0, 0), (0, silence)), mode="edge")  # the last frame of the tail hears nothing but zeros
-        return Features(mel, -(-len(clip) // extractor.hop_length), len(wave) / rate, len(wave) > window)
+        return heard.features(mel, self.frames_of(extractor, len(heard.clip)))
 
     def audio_tokens(self, model: Any, frames: int) -> int:
         """375 for each chunk that the clip begins."""
