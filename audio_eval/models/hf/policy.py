@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
@@ -15,7 +16,7 @@ import torch
 from audio_eval.group import Completion, Group
 from audio_eval.models.backends import LongAudio
 from audio_eval.models.hf.batches import cut_batches
-from audio_eval.models.hf.checkpoint import load_checkpoint
+from audio_eval.models.hf.checkpoint import Checkpoint, load_checkpoint
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.logprobs import LogprobEngine
 from audio_eval.models.hf.merge import merge_adapter
@@ -53,16 +54,17 @@ class HFPolicy:
         self._dtype = _dtype(self._engine.dtype, self.device)
         # no bound method: without a reference cycle an unused model is freed at once
         self._precision = partial(_precision, self.device, self._dtype)
-        self._load()
+        self._start(self._load())
 
-    def _load(self, encoder: QuestionEncoder | None = None) -> None:
-        """The unadapted model; ``encoder`` keeps the clips it has."""
-        self.checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
-        if self._adapter:
-            self.checkpoint = merge_adapter(self.checkpoint, self._adapter, self._source)
-        self.model, self.tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
-        self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine, self._long_audio)
-        self.encoder.checkpoint = self.checkpoint
+    def _load(self) -> Checkpoint:
+        checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
+        return merge_adapter(checkpoint, self._adapter, self._source) if self._adapter else checkpoint
+
+    def _start(self, checkpoint: Checkpoint, encoder: QuestionEncoder | None = None) -> None:
+        """With the unadapted model; ``encoder`` keeps the clips it has."""
+        self.checkpoint, self.model, self.tokenizer = checkpoint, checkpoint.model, checkpoint.tokenizer
+        self.encoder = encoder or QuestionEncoder(checkpoint, self._engine, self._long_audio)
+        self.encoder.checkpoint = checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
         self._end_ids = self._find_end_ids()
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
@@ -192,10 +194,21 @@ class HFPolicy:
         self._in_training.load(folder)
 
     def reset(self) -> None:
-        """Load the unadapted model again; encoded clips are kept where the tower did not change."""
-        if self._trainer is None:
+        """Take adapters off, or load the unadapted model again once the trained one is gone: there are never two.
+
+        Encoded clips are kept where the tower did not change.
+        """
+        if self._trainer is None and hasattr(self, "model"):
             return
-        self._load(self.encoder if self.encoder.frozen else None)
+        encoder = self.encoder if self.encoder.frozen else None
+        if self._trainer is not None and self._trainer.take_off():
+            self._start(self.checkpoint, encoder)
+            return
+        self.encoder.checkpoint = self._trainer = None  # type: ignore[assignment]
+        for name in ("checkpoint", "model", "_scorer", "_prefills"):  # absent where a load failed
+            self.__dict__.pop(name, None)
+        gc.collect()  # modules refer to each other in circles
+        self._start(self._load(), encoder)
 
     @property
     def _in_training(self) -> Trainer:

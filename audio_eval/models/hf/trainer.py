@@ -98,6 +98,13 @@ class Trainer:
             for parameter, name in self.names.items():
                 parameter.copy_(tensors[name])
 
+    def take_off(self) -> bool:
+        """Take adapters off, under which the weights are as they were; False where the weights themselves changed."""
+        if self._peft is None:
+            return False
+        self._peft.unload()
+        return True
+
     def save(self, folder: Path) -> None:
         """Trained weights (``adapter*.safetensors``) and ``optimizer.safetensors``."""
         folder.mkdir(parents=True, exist_ok=True)
