@@ -77,8 +77,9 @@ def add_fields(parser: argparse._ActionsContainer, *names: str, **changed: str) 
 
 
 def add_run_fields(parser: argparse.ArgumentParser) -> None:
-    """Every field of RunSpec, in groups; one that no group names stands in the last. And ``--dtype``, which is short for
-    a setting of the backend.
+    """Every field of RunSpec, in groups; one that no group names stands in the last.
+
+    And ``--dtype``, short for a setting of the backend.
     """
     grouped = {*NO_FLAG, *(name for names in GROUPS.values() for name in names)}
     others = [name for name in RunSpec.model_fields if name not in grouped]

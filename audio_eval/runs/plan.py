@@ -17,7 +17,7 @@ from audio_eval.models.backends import check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
-from audio_eval.runlog.spec import NO_TRAIN_TASK
+from audio_eval.runlog.spec import NO_TRAIN_TASK, same_run
 from audio_eval.runs.recipe import Recipe
 from audio_eval.task_index import listing
 
@@ -177,9 +177,9 @@ def usual_settings(cls: type[Method], model: str, backend: str | None = None) ->
 def _model_args(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The backend's settings of a run file or of flags, ``dtype`` among them."""
     found = dict(_mapping(settings.get("model_args") or {}, "--model-args"))
-    if dtype := settings.get("dtype"):
-        if found.setdefault("dtype", dtype) != dtype:
-            raise UserError(f"--dtype {dtype} and --model-args dtype={found['dtype']} contradict each other: give one.")
+    dtype = settings.get("dtype")
+    if dtype and found.setdefault("dtype", dtype) != dtype:
+        raise UserError(f"--dtype {dtype} and --model-args dtype={found['dtype']} contradict each other: give one.")
     return found
 
 
@@ -226,9 +226,9 @@ def _place(source: str) -> str:
 
 
 def _holds(folder: Path, spec: RunSpec | ResponsesSpec) -> bool:
-    """Whether a run directory is of this spec; one that cannot be read, or is of another version, is not."""
+    """Whether a run directory is of this run; one that cannot be read, or is of another version, is not."""
     try:
-        return RunLog(folder).spec() == spec
+        return same_run(RunLog(folder).spec(), spec)
     except UserError:
         return False
 

@@ -189,6 +189,14 @@ class HFPolicy:
         """Trained weights (``adapter*.safetensors``) and ``optimizer.safetensors``."""
         self._in_training.save(folder)
 
+    def save_weights(self, folder: Path) -> None:
+        """The trained weights alone."""
+        self._in_training.save(folder, weights_only=True)
+
+    def checkpoint_bytes(self, weights_only: bool) -> int:
+        """Bytes of what ``save`` writes, or ``save_weights``."""
+        return self._in_training.bytes(weights_only)
+
     def load(self, folder: Path) -> None:
         """Read back what ``save`` wrote, after ``begin_training`` with the same settings."""
         self._in_training.load(folder)

@@ -38,7 +38,7 @@ def write_tensors(path: Path, tensors: Mapping[str, torch.Tensor], metadata: Map
         file.write(text)
         for name in names:
             host = tensors[name].detach().cpu().contiguous()
-            file.write(memoryview(host.reshape(-1).view(torch.uint8).numpy()))
+            file.write(host.reshape(-1).view(torch.uint8).numpy().data)
 
 
 def read_tensors(path: Path, into: Mapping[str, torch.Tensor]) -> None:

@@ -15,7 +15,19 @@ from audio_eval.models.hf import adapters
 from audio_eval.models.hf.inputs import QuestionEncoder
 from audio_eval.models.hf.learner import METRICS, Learner, Step, mini_batches
 from audio_eval.models.hf.logprobs import LogprobEngine
+from audio_eval.models.hf.optimizer import (
+    OffloadedAdamW,
+    load_optimizer,
+    make_optimizer,
+    save_optimizer,
+    state_tensors,
+    update,
+)
+from audio_eval.models.hf.reference import Reference
+from audio_eval.models.hf.tensors import size_of
 from audio_eval.models.policy import Training, Update
+
+OPTIMIZER = "optimizer.safetensors"
 
 
 class Trainer:
@@ -37,17 +49,15 @@ class Trainer:
         self._before_updates = before_updates
         self.training, self.checkpoint = training, encoder.checkpoint
         model = self.checkpoint.model
-        self._peft: Any | None = None
-        self._reference: dict[str, torch.Tensor] = {}
+        self._peft: Any = None
         if training.tune == "lora":
             self._peft = adapters.attach_lora(self.checkpoint, training, seed)
         else:
             adapters.unfreeze(self.checkpoint, training)
             encoder.frozen = not training.train_tower
-            if training.beta > 0:
-                self._reference = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
         self.names: dict[torch.nn.Parameter, str] = {p: n for n, p in model.named_parameters() if p.requires_grad}
-        self.optimizer = torch.optim.AdamW(list(self.names), lr=training.lr, weight_decay=training.weight_decay)
+        self._reference = Reference(self.names) if training.beta > 0 and self._peft is None else None
+        self.optimizer = make_optimizer(training, list(self.names))
         self.scorer = LogprobEngine(encoder, training, precision)
         self.learner = Learner(self.scorer, training, list(self.names), max_tokens)
 
@@ -74,29 +84,20 @@ class Trainer:
             for part, old, reference in zip(parts, olds, references, strict=True):
                 found.append(self.learner.backward(part, old, reference))
                 norm = torch.nn.utils.clip_grad_norm_(list(self.names), training.max_grad_norm)
-                self.optimizer.step()
+                self.optimizer = update(self.optimizer)
                 self.optimizer.zero_grad(set_to_none=True)
                 found[-1]["grad_norm"] = float(norm)
         stats |= {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+        if training.optimizer == "adamw" and isinstance(self.optimizer, OffloadedAdamW):
+            stats["moments_on_host"] = 1.0  # the device has no room for them
         stats |= {"updates": float(updates), "oom_retries": float(self.scorer.budget.retries - retries)}
         return Update(stats, failed)
 
     def _score_references(self, parts: Sequence[Step]) -> list[list[torch.Tensor]]:
         """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""
-        if self._peft is not None:
-            with self._peft.disable_adapter():
-                return [self.scorer.logprobs(part.batch) for part in parts]
-        own = {n: p.detach().clone() for p, n in self.names.items()}
-        self._assign(self._reference)
-        try:
+        unadapted = self._reference.in_place() if self._reference else self._peft.disable_adapter()
+        with unadapted:
             return [self.scorer.logprobs(part.batch) for part in parts]
-        finally:
-            self._assign(own)
-
-    def _assign(self, tensors: dict[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            for parameter, name in self.names.items():
-                parameter.copy_(tensors[name])
 
     def take_off(self) -> bool:
         """Take adapters off, under which the weights are as they were; False where the weights themselves changed."""
@@ -105,13 +106,20 @@ class Trainer:
         self._peft.unload()
         return True
 
-    def save(self, folder: Path) -> None:
-        """Trained weights (``adapter*.safetensors``) and ``optimizer.safetensors``."""
+    def save(self, folder: Path, weights_only: bool = False) -> None:
+        """Trained weights (``adapter*.safetensors``) and, unless ``weights_only``, ``optimizer.safetensors``."""
         folder.mkdir(parents=True, exist_ok=True)
         adapters.save_adapter(folder, self.checkpoint, self._peft)
-        adapters.save_optimizer(folder / "optimizer.safetensors", self.optimizer, self.names)
+        if not weights_only:
+            save_optimizer(folder / OPTIMIZER, self.optimizer, self.names)
+
+    def bytes(self, weights_only: bool) -> int:
+        """Size of what ``save`` writes; adapters are written twice."""
+        weights = size_of(adapters.trained_tensors(self.checkpoint, self._peft)) * (1 if self._peft is None else 2)
+        return weights if weights_only else weights + size_of(state_tensors(self.optimizer, self.names))
 
     def load(self, folder: Path) -> None:
         """Read back what ``save`` wrote, with the same settings."""
         adapters.load_adapter(folder, self.checkpoint.model, self._peft)
-        adapters.load_optimizer(folder / "optimizer.safetensors", self.optimizer, self.names)
+        if (folder / OPTIMIZER).is_file():  # the last checkpoint of a training has none
+            load_optimizer(folder / OPTIMIZER, self.optimizer, self.names)
