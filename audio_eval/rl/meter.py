@@ -19,6 +19,7 @@ from audio_eval.models.policy import (
     Update,
 )
 from audio_eval.questions import Question
+from audio_eval.rl.checkpoints import Sized
 from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.usage import Usage
 
@@ -103,7 +104,7 @@ class _MeteredScorer(_Metered):
 
 
 class _MeteredTrainable(_MeteredScorer):
-    """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
+    """A TrainablePolicy, and Sized. Every method is written out: a runtime check of a protocol sees no __getattr__."""
 
     def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
         super().__init__(policy, meter, seed, shared)
@@ -127,6 +128,12 @@ class _MeteredTrainable(_MeteredScorer):
 
     def save(self, folder: Path) -> None:
         self._policy.save(folder)
+
+    def checkpoint_bytes(self, weights_only: bool) -> int:
+        return self._policy.checkpoint_bytes(weights_only) if isinstance(self._policy, Sized) else 0
+
+    def save_weights(self, folder: Path) -> None:
+        (self._policy.save_weights if isinstance(self._policy, Sized) else self._policy.save)(folder)
 
     def load(self, folder: Path) -> None:
         self._policy.load(folder)
