@@ -15,6 +15,7 @@ from transformers import AutoConfig
 from audio_eval.errors import NotHere
 from audio_eval.models.hf.disk import Shapes
 from audio_eval.models.hf.families import Family, family_of
+from audio_eval.models.hf.families.unused import without
 from audio_eval.models.hf.published import PUBLISHED
 from audio_eval.models.policy import Training
 
@@ -126,7 +127,7 @@ def of_source(source: str) -> Dimensions:
     else:
         raise NotHere(f"the dimensions of {source} are not known")
     with torch.device("meta"):
-        return of_model(family, family.model_class()(family.config(raw)))
+        return of_model(family, without(family.model_class(), family.unused)(family.config(raw)))
 
 
 def _linear(family: Family, model: Any) -> Iterator[tuple[str, Shape]]:

@@ -11,6 +11,7 @@ from audio_eval.models.hf.files import TRAINED_FROM
 Shapes = Mapping[str, Sequence[int]]  # of tensors, by name
 
 _SIZES = {"F64": 8, "I64": 8, "F32": 4, "BF16": 2, "F16": 2, "I8": 1, "U8": 1}  # safetensors' names of dtypes
+EIGHT_BITS_FROM, BLOCK = 4096, 256  # bitsandbytes' own: elements of a parameter, numbers that share a scale
 _FINGERPRINT = "0" * 16  # as long as that of any weights
 
 
@@ -42,18 +43,27 @@ def weights_bytes(trained: Shapes, tune: str, vllm_name: Callable[[str], str] = 
     return file_bytes(names, metadata) + file_bytes({vllm_name(n): kind for n, kind in names.items()}, metadata)
 
 
-def moments_bytes(trained: Shapes) -> int:
-    """The file of AdamW's state: two moments and a step count for each parameter, float32."""
+def moments_bytes(trained: Shapes, optimizer: str = "adamw") -> int:
+    """The file of AdamW's state: two moments for each parameter, which are float32, and a step count.
+
+    In eight bits (``adamw_8bit``) each block of 256 numbers has a scale; parameters of few elements stay float32.
+    """
     state: dict[str, tuple[str, Sequence[int]]] = {}
     for name, shape in trained.items():
-        state |= {f"{name}|{part}": ("F32", shape) for part in ("exp_avg", "exp_avg_sq")}
+        eight = optimizer == "adamw_8bit" and prod(shape) >= EIGHT_BITS_FROM
+        for part in ("exp_avg", "exp_avg_sq"):
+            state[f"{name}|{part}"] = ("U8" if eight else "F32", shape)
+            if eight:
+                state[f"{name}|{part}_scale"] = ("F32", (-(-prod(shape) // BLOCK),))
         state[f"{name}|step"] = ("F32", ())
     return file_bytes(state)
 
 
-def checkpoint_bytes(trained: Shapes, tune: str, moments: bool = True, vllm_name: Callable[[str], str] = str) -> int:
+def checkpoint_bytes(
+    trained: Shapes, tune: str, moments: bool = True, vllm_name: Callable[[str], str] = str, optimizer: str = "adamw"
+) -> int:
     """The large files of a checkpoint folder; without ``moments`` those of one that training cannot go on from.
 
     Settings and states (*.json) add a few kB. While a checkpoint replaces the one before, both are on the disk.
     """
-    return weights_bytes(trained, tune, vllm_name) + (moments_bytes(trained) if moments else 0)
+    return weights_bytes(trained, tune, vllm_name) + (moments_bytes(trained, optimizer) if moments else 0)

@@ -9,11 +9,12 @@ fragments, for which a device should have 5 to 10 % more.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from math import prod
 
 from audio_eval.models.hf import activations
 from audio_eval.models.hf.dimensions import Dimensions, count
-from audio_eval.models.hf.disk import checkpoint_bytes, moments_bytes, weights_bytes
+from audio_eval.models.hf.disk import BLOCK, EIGHT_BITS_FROM, Shapes, checkpoint_bytes
 from audio_eval.models.hf.draws import _CELLS
 from audio_eval.models.hf.layout import ALIGN, row_length
 from audio_eval.models.hf.settings import EngineSettings
@@ -38,7 +39,6 @@ class Sampled:
 class Work:
     """What a run asks of the engine. ``prompt`` and ``answer`` are the most tokens of either, ``seconds`` those of the
     longest recording, ``clips`` how many there are. An update takes ``step`` questions with ``group`` completions each.
-    ``saves`` is the number of checkpoints that are written.
     """
 
     sampled: Sequence[Sampled]
@@ -48,22 +48,21 @@ class Work:
     clips: int
     step: int = 0
     group: int = 0
-    saves: int = 0
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Bytes: of the device, the parts of each moment; of host memory; of the disk while checkpoints are written."""
+    """Bytes: of the device, the parts of each moment; of host memory; of a checkpoint with the moments, and without."""
 
     moments: dict[str, Parts]
     host: int
-    disk: int
-    checkpoint: int = 0  # one, with the optimizer's state
-    weights: int = 0  # one without
-    largest: str = field(init=False)
+    checkpoint: int
+    weights: int
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "largest", max(self.moments, key=lambda name: sum(self.moments[name].values())))
+    @property
+    def largest(self) -> str:
+        """The moment that needs most."""
+        return max(self.moments, key=lambda name: sum(self.moments[name].values()))
 
     @property
     def device(self) -> int:
@@ -76,38 +75,70 @@ def needs(d: Dimensions, work: Work, engine: EngineSettings, training: Training 
     b = {"float32": 4, "bfloat16": 2, "float16": 2}.get(engine.dtype, 2 if gpu else 4)
     moments: dict[str, Parts] = {}
     for sampled in work.sampled:
-        held = resident(d, work, engine, training if sampled.in_training else None, b)
+        held = resident(d, work, engine, training if sampled.in_training else None, b, gpu)
         moments[sampled.name] = held | sampling(d, work, sampled, engine, b)
     if training is not None and work.step:
-        held = resident(d, work, engine, training, b)
-        moments["update"] = held | update(d, work, training, b, gpu)
+        held = resident(d, work, engine, training, b, gpu)
+        moments["update"] = held | update(d, work, training, b)
         if training.beta > 0 and training.tune == "full":
-            moments["reference"] = held | {"a copy of the trained weights": 4 * count(d.trained(training))}
-    checkpoint, weights = 0, 0
+            moments["reference"] = held | scoring(d, work, training, b)
+    device = max(sum(parts.values()) for parts in moments.values())
+    checkpoint, weights, host = 0, 0, device
     if training is not None:
         trained = d.trained(training)
-        checkpoint, weights = (checkpoint_bytes(trained, training.tune, m, d.vllm_names) for m in (True, False))
-    found = Needs(moments, 0, min(work.saves, 2) * checkpoint, checkpoint, weights)
-    host = PROCESS + max(b * d.parameters, _saving(d, training)) if gpu else PROCESS + found.device
-    return Needs(moments, host, found.disk, checkpoint, weights)
+        checkpoint, weights = (
+            checkpoint_bytes(trained, training.tune, whole, d.vllm_names, training.optimizer) for whole in (True, False)
+        )
+    if gpu:
+        host = max(b * d.parameters, sum(on_host(d, training).values()))
+    return Needs(moments, PROCESS + host, checkpoint, weights)
 
 
-def resident(d: Dimensions, work: Work, engine: EngineSettings, training: Training | None, b: int) -> Parts:
-    """What is there all the time: weights, encoded clips, and in training the optimizer's state and the reference.
+def resident(d: Dimensions, work: Work, engine: EngineSettings, training: Training | None, b: int, gpu: bool) -> Parts:
+    """What is there all the time: weights, encoded clips, and in training the optimizer's moments.
 
-    Fully tuned weights are float32, as adapters are; the others have the engine's dtype. AdamW has two moments in
-    float32. A KL penalty with full tuning keeps the starting weights; adapters are taken off for the reference.
+    Fully tuned weights are float32, as adapters are; the others have the engine's dtype. Adapters that are merged for
+    sampling leave merged weights beside the base. What a KL penalty keeps: see ``on_host``; adapters are taken off for
+    the reference.
     """
     clips = work.clips * int(work.seconds * _TOKENS_PER_SECOND) * d.hidden * b
     parts = {"encoded clips": min(clips, int(engine.cache_gb * (1 << 30))) if engine.cache_on == "device" else 0}
     if training is None:
         return {"weights": b * d.parameters, **parts}
-    trained = count(d.trained(training))
-    frozen = d.parameters - (trained if training.tune == "full" else 0)
-    parts |= {"weights": b * frozen + 4 * trained, "moments": 8 * trained}
-    if training.beta > 0 and training.tune == "full":
-        parts["reference"] = 4 * trained
+    trained = d.trained(training)
+    full = training.tune == "full"
+    frozen = d.parameters - (count(trained) if full else 0)
+    parts["weights"] = b * frozen + 4 * count(trained)
+    merges = getattr(engine, "merge_rollouts", False)
+    if not full and (gpu if merges == "auto" else merges):
+        parts["merged weights"] = b * count(d.linear)
+    if not gpu:
+        parts |= on_host(d, training)
+    if training.optimizer != "adamw_offloaded":
+        parts["moments"] = _moments(trained, training)
     return parts
+
+
+def on_host(d: Dimensions, training: Training | None) -> Parts:
+    """What training keeps in host memory: offloaded moments, and the starting weights that a KL penalty needs with full
+    tuning, in bfloat16 as checkpoints on the hub are.
+    """
+    parts: Parts = {}
+    if training is None:
+        return parts
+    if training.optimizer == "adamw_offloaded":
+        parts["moments"] = _moments(d.trained(training), training)
+    if training.beta > 0 and training.tune == "full":
+        parts["reference"] = 2 * count(d.trained(training))
+    return parts
+
+
+def _moments(trained: Shapes, training: Training) -> int:
+    """Two moments of AdamW: float32, or eight bits with a scale per block."""
+    if training.optimizer != "adamw_8bit":
+        return 8 * count(trained)
+    sizes = [prod(shape) for shape in trained.values()]
+    return sum(2 * n + 8 * -(-n // BLOCK) if n >= EIGHT_BITS_FROM else 8 * n for n in sizes)
 
 
 def sampling(d: Dimensions, work: Work, sampled: Sampled, engine: EngineSettings, b: int) -> Parts:
@@ -132,7 +163,7 @@ def sampling(d: Dimensions, work: Work, sampled: Sampled, engine: EngineSettings
     }
 
 
-def update(d: Dimensions, work: Work, training: Training, b: int, gpu: bool) -> Parts:
+def update(d: Dimensions, work: Work, training: Training, b: int) -> Parts:
     """The gradient of the largest micro-batch.
 
     The peak is at the logits, when all activations are kept, or in the backward pass of a layer, which with
@@ -148,7 +179,7 @@ def update(d: Dimensions, work: Work, training: Training, b: int, gpu: bool) -> 
     predicted = rows * completions * work.answer
     logits = 24 * min(predicted, training.logits_chunk) * d.vocabulary
     layer = (3 if full or b == 4 else 5) * b * d.inner * tokens
-    if is_checkpointed(training, gpu):
+    if training.checkpointing:
         kept = activations.kept_layer_input(d, training, b) * tokens
         of_head = min(copies, b * d.vocabulary * d.hidden)
         logits, layer = logits + copies - of_head, layer + of_layer + (copies - of_head) // d.layers
@@ -169,6 +200,21 @@ def update(d: Dimensions, work: Work, training: Training, b: int, gpu: bool) -> 
     return parts
 
 
+def scoring(d: Dimensions, work: Work, training: Training, b: int) -> Parts:
+    """Log-probabilities under the starting weights, which are put in the place of the trained ones for it.
+
+    Without gradient: three numbers in float32 for each word of the vocabulary, and the layers as in a prefill.
+    """
+    rows, length, completions = micro_batch(work, training)
+    logits = 12 * min(rows * completions * work.answer, training.logits_chunk) * d.vocabulary
+    layer = 3 * b * rows * length * (d.inner + d.hidden)
+    return {
+        "the starting weights": 4 * count(d.trained(training)),
+        "weights in bfloat16": activations.casts(d, training, b),
+        "logits or a layer": max(logits, layer),
+    }
+
+
 def micro_batch(work: Work, training: Training) -> tuple[int, int, int]:
     """Rows, their length, and completions in each, of the largest micro-batch.
 
@@ -180,16 +226,3 @@ def micro_batch(work: Work, training: Training) -> tuple[int, int, int]:
     length = -(-row_length(work.prompt, [work.answer] * group) // ALIGN) * ALIGN
     pieces = work.step * -(-work.group // group)
     return min(pieces, max(1, training.token_budget // length)), length, group
-
-
-def is_checkpointed(training: Training, gpu: bool) -> bool:
-    """Whether activations are computed again in the backward pass."""
-    return training.checkpointing
-
-
-def _saving(d: Dimensions, training: Training | None) -> int:
-    """Host memory while a checkpoint is written: the tensors of the larger of its two files."""
-    if training is None:
-        return 0
-    trained = d.trained(training)
-    return max(weights_bytes(trained, training.tune, d.vllm_names), moments_bytes(trained))
