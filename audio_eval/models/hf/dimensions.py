@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -119,13 +120,20 @@ def of_source(source: str) -> Dimensions:
     folder = Path(source).expanduser()
     if (folder / "config.json").is_file():
         raw = AutoConfig.from_pretrained(folder)
-        family = family_of(raw.model_type, f"'{source}'", folder)
-    elif source in PUBLISHED:
-        model_type, settings = PUBLISHED[source]
-        raw = AutoConfig.for_model(model_type, **settings)
-        family = family_of(model_type, source)
-    else:
-        raise NotHere(f"the dimensions of {source} are not known")
+        return _planned(family_of(raw.model_type, f"'{source}'", folder), raw)
+    if source in PUBLISHED:
+        return _published(source)
+    raise NotHere(f"the dimensions of {source} are not known")
+
+
+@lru_cache
+def _published(source: str) -> Dimensions:
+    model_type, settings = PUBLISHED[source]
+    return _planned(family_of(model_type, source), AutoConfig.for_model(model_type, **settings))
+
+
+def _planned(family: Family, raw: Any) -> Dimensions:
+    """Of a model on the meta device, where it takes no memory."""
     with torch.device("meta"):
         return of_model(family, without(family.model_class(), family.unused)(family.config(raw)))
 

@@ -20,7 +20,8 @@ from audio_eval.models.hf.layout import ALIGN, row_length
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Training
 
-PROCESS = 3_000_000_000  # host memory of Python with torch, CUDA's libraries and transformers, an estimate
+# host memory of Python with torch and transformers, and CUDA's libraries: estimates
+PROCESS, PROCESS_CUDA = 1_000_000_000, 3_000_000_000
 _TOKENS_PER_SECOND = 25  # of a recording, in the prompt
 Parts = dict[str, int]
 
@@ -91,7 +92,7 @@ def needs(d: Dimensions, work: Work, engine: EngineSettings, training: Training 
         )
     if gpu:
         host = max(b * d.parameters, sum(on_host(d, training).values()))
-    return Needs(moments, PROCESS + host, checkpoint, weights)
+    return Needs(moments, host + (PROCESS_CUDA if gpu else PROCESS), checkpoint, weights)
 
 
 def resident(d: Dimensions, work: Work, engine: EngineSettings, training: Training | None, b: int, gpu: bool) -> Parts:
