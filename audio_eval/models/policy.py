@@ -113,9 +113,16 @@ class Training(BaseModel):
     mini_batch: int | None = Field(
         None, ge=1, description="questions per optimizer update; none: one update with all questions of a step"
     )
-    token_budget: int = Field(16384, ge=1, description="tokens per micro-batch: prompts, completions and padding")
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        description="tokens per micro-batch: prompts, completions and padding; none: 16384, on a GPU by its memory",
+    )
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
-    checkpointing: bool = Field(False, description="activation checkpointing: less memory, slower backward pass")
+    checkpointing: bool | None = Field(
+        None,
+        description="activation checkpointing: less memory, slower backward pass; none: on for tune=full on a GPU",
+    )
 
     @model_validator(mode="before")
     @classmethod

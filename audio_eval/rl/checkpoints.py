@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from audio_eval.errors import UserError
 
@@ -16,8 +16,13 @@ MOST_STEPS = 50  # that a kill may cost at most
 
 
 @runtime_checkable
-class Sized(Protocol):
+class Large(Protocol):
     """A TrainablePolicy that knows the size of its checkpoints and can write one that nothing is trained on from."""
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        """Settings of its training that were left open and that it chose by its size and the device's."""
+        ...
 
     def checkpoint_bytes(self, weights_only: bool) -> int:
         """Bytes of what ``save`` writes, or ``save_weights``; 0: not known."""

@@ -13,7 +13,7 @@ from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.progress import Progress
 from audio_eval.questions import Example, Question
-from audio_eval.rl.checkpoints import Sized, check_room, due, held_bytes, interval, room
+from audio_eval.rl.checkpoints import Large, check_room, due, held_bytes, interval, room
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.meter import Meter
 from audio_eval.runlog import RunLog
@@ -50,6 +50,7 @@ class Session:
             self._step_logs[name] = JsonLines(self._folder / f"{name}.jsonl")
         self._progress, self._observer = progress or Progress(), observer
         self._every, self._meter = save_every, meter or Meter()
+        self._chosen: dict[str, Any] = {}
         self._counted: list[str] = []  # names of ``generate`` whose samples the meter has
         self.notes: dict[str, Any] = {}
 
@@ -146,8 +147,17 @@ class Session:
         self.note("stopped", f"after step {step}: {rule}")
 
     def _settle(self, policy: TrainablePolicy, done: int, total: int, state: dict[str, Any]) -> None:
-        """How often a checkpoint is due, where the user leaves that open: as before, else by its size."""
-        whole, weights = (policy.checkpoint_bytes(only) if isinstance(policy, Sized) else 0 for only in (False, True))
+        """How often a checkpoint is due, where the user leaves that open: as before, else by its size.
+
+        What was chosen by sizes is noted.
+        """
+        large = policy if isinstance(policy, Large) else None
+        whole, weights = (large.checkpoint_bytes(only) if large else 0 for only in (False, True))
+        self._chosen = dict(large.chosen) if large else {}
+        if self._chosen:
+            self.note("chosen", self._chosen)
+        if done and (before := state.get("chosen", {})) != self._chosen:
+            self.warn(f"the training began with {before} and goes on with {self._chosen}: its last bits will differ.")
         self._every = self._every or state.get("save_every") or interval(whole)
         if self._every > 1:
             self.note("save_every", self._every)
@@ -157,12 +167,13 @@ class Session:
     def _save(self, policy: TrainablePolicy, step: int, last: bool) -> None:
         """``last``: no step follows, and what only a further step needs is left out."""
         folder = self._folder / f"step-{step:06d}"
-        sized = policy if isinstance(policy, Sized) else None
+        sized = policy if isinstance(policy, Large) else None
         if sized:
             check_room(self._folder, sized.checkpoint_bytes(last), f"the checkpoint after step {step}", fewer=not last)
         state = {
             "step": step, "seed": self.seed, "samples": self._meter.samples,
             "audio_seconds": self._meter.audio_seconds, "counted": self._counted, "save_every": self._every,
+            **({"chosen": self._chosen} if self._chosen else {}),
         }  # fmt: skip
 
         def fill(temporary: Path) -> None:

@@ -13,7 +13,7 @@ from audio_eval.errors import NotHere
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, TrainablePolicy
 from audio_eval.questions import Example, Question
-from audio_eval.rl.checkpoints import Sized, interval
+from audio_eval.rl.checkpoints import Large, interval
 from audio_eval.rl.session import Ask, Session
 from audio_eval.runs.cost import NO_ITEMS, Figures
 
@@ -165,7 +165,7 @@ class ProbeSession(Session):
             else:
                 self.remarks.append("without the writing of checkpoints")
             self._saving = time.perf_counter() - began
-            whole = policy.checkpoint_bytes(False) if isinstance(policy, Sized) else 0
+            whole = policy.checkpoint_bytes(False) if isinstance(policy, Large) else 0
             self._every = self._every or interval(whole)
             self._apart += self._saving
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 from collections import namedtuple
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
+from audio_eval.progress import Progress
 from audio_eval.rl.checkpoints import MOST_STEPS, STEP_BYTES, due, interval, room
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
@@ -27,6 +29,7 @@ class Heavy(FakePolicy):
     def __init__(self, weights: int) -> None:
         super().__init__(lambda question, sampling: {})
         self.weights = weights
+        self.chosen: dict[str, int] = {}
 
     def checkpoint_bytes(self, weights_only: bool) -> int:
         return self.weights * (1 if weights_only else 3)
@@ -41,7 +44,7 @@ class Heavy(FakePolicy):
         (folder / "weights_only").write_text("")
 
 
-def run(folder: Path, policy: FakePolicy, total: int, stops_at: int | None = None, **settings: int) -> Session:
+def run(folder: Path, policy: FakePolicy, total: int, stops_at: int | None = None, **settings: Any) -> Session:
     """A training that is killed after ``stops_at`` steps."""
     session = Session(folder, 0, 2, **settings)
     measured = metered(policy, Meter(), 0)
@@ -98,6 +101,26 @@ def test_a_resumed_run_keeps_the_interval_that_it_chose(tmp_path: Path, monkeypa
     session = run(tmp_path, policy, 9, stops_at=8)
     assert session.notes == {"save_every": 3} and saved(tmp_path) == ["step-000006"] and policy.updates == 8
     assert run(tmp_path, Heavy(1), 9, save_every=2, stops_at=8).notes == {"save_every": 2}, "what the user says holds"
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_what_was_chosen_by_sizes_is_recorded_and_a_change_is_said(tmp_path: Path) -> None:
+    policy, told = Heavy(1), Told()
+    policy.chosen = {"token_budget": 4096}
+    assert run(tmp_path, policy, 4, stops_at=2).notes == {"chosen": {"token_budget": 4096}}
+    run(tmp_path, policy, 4, stops_at=3, progress=told)
+    assert not told.warnings
+    policy.chosen = {"token_budget": 8192}
+    run(tmp_path, policy, 4, progress=told)
+    assert [warning for warning in told.warnings if "4096" in warning and "8192" in warning]
 
 
 def test_a_run_that_would_fill_the_disk_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

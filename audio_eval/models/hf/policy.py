@@ -193,6 +193,11 @@ class HFPolicy:
         """The trained weights alone."""
         self._in_training.save(folder, weights_only=True)
 
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Settings of the training that follow from the device's memory."""
+        return self._in_training.chosen
+
     def checkpoint_bytes(self, weights_only: bool) -> int:
         """Bytes of what ``save`` writes, or ``save_weights``."""
         return self._in_training.bytes(weights_only)

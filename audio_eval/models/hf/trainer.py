@@ -24,6 +24,7 @@ from audio_eval.models.hf.optimizer import (
     update,
 )
 from audio_eval.models.hf.reference import Reference
+from audio_eval.models.hf.room import memory_of, settled
 from audio_eval.models.hf.tensors import size_of
 from audio_eval.models.policy import Training, Update
 
@@ -34,7 +35,8 @@ class Trainer:
     """Attaches adapters, whose start depends on ``seed``, or unfreezes weights; and sets up AdamW.
 
     ``max_tokens`` is the policy's longest completion, the constant of ``dr_grpo``; ``before_updates`` is called when
-    weights are about to change. ``names`` are those of the parameters in training.
+    weights are about to change. ``names`` are those of the parameters in training; ``chosen`` are settings that were
+    left open and follow from the device's memory.
     """
 
     def __init__(
@@ -46,8 +48,7 @@ class Trainer:
         precision: Callable[[], AbstractContextManager[Any]],
         before_updates: Callable[[], None],
     ) -> None:
-        self._before_updates = before_updates
-        self.training, self.checkpoint = training, encoder.checkpoint
+        self._before_updates, self.checkpoint = before_updates, encoder.checkpoint
         model = self.checkpoint.model
         self._peft: Any = None
         if training.tune == "lora":
@@ -57,6 +58,9 @@ class Trainer:
             encoder.frozen = not training.train_tower
         self.names: dict[torch.nn.Parameter, str] = {p: n for n, p in model.named_parameters() if p.requires_grad}
         self._reference = Reference(self.names) if training.beta > 0 and self._peft is None else None
+        asked, memory = training, memory_of(self.checkpoint.device)
+        self.training = training = settled(asked, self.checkpoint, self.names, memory)
+        self.chosen = {k: v for k, v in dict(training).items() if v != getattr(asked, k)} if memory else {}
         self.optimizer = make_optimizer(training, list(self.names))
         self.scorer = LogprobEngine(encoder, training, precision)
         self.learner = Learner(self.scorer, training, list(self.names), max_tokens)
