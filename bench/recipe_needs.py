@@ -28,20 +28,20 @@ from audio_eval.runs.recipe import Amount, Needed, Smaller
 FOLDER = Path(__file__).parents[1] / "configs"
 LIMIT = 80 * GB
 BEGIN, END = "<!-- written by bench/recipe_needs.py -->", "<!-- end -->"
-LESS = {"checkpointing": True, "token_budget": 4096}
+MOST = {"checkpointing": False, "token_budget": 16384}  # as on a CPU
+OFFLOADED, BYTES = {"optimizer": "adamw_offloaded"}, {"optimizer": "adamw_8bit"}
 TUNED: dict[str, dict[str, Any]] = {
     "lora": {},
-    "lora, checkpointing": LESS,
     "lora, beta > 0": {"beta": 0.02},
+    "lora, micro-batches of 16384 tokens": MOST,
     "full": {"tune": "full"},
-    "full, checkpointing": {"tune": "full", **LESS},
-    "full, checkpointing, offloaded moments": {"tune": "full", **LESS, "optimizer": "adamw_offloaded"},
-    "full, checkpointing, moments in 8 bits": {"tune": "full", **LESS, "optimizer": "adamw_8bit"},
+    "full, moments in host memory": {"tune": "full", **OFFLOADED},
+    "full, moments in 8 bits": {"tune": "full", **BYTES},
     "full, beta > 0": {"tune": "full", "beta": 0.02},
-    "full, beta > 0, checkpointing, offloaded moments": {
-        "tune": "full", "beta": 0.02, **LESS, "optimizer": "adamw_offloaded",
-    },
-}  # fmt: skip
+    "full, beta > 0, moments in host memory": {"tune": "full", "beta": 0.02, **OFFLOADED},
+    "full, the tower too": {"tune": "full", "train_tower": True},
+    "full, no checkpointing, 16384 tokens": {"tune": "full", **MOST},
+}
 
 
 def amount(spec: RunSpec) -> dict[str, int]:

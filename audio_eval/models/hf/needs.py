@@ -17,6 +17,7 @@ from audio_eval.models.hf.dimensions import Dimensions, count
 from audio_eval.models.hf.disk import BLOCK, EIGHT_BITS_FROM, Shapes, checkpoint_bytes
 from audio_eval.models.hf.draws import _CELLS
 from audio_eval.models.hf.layout import ALIGN, row_length
+from audio_eval.models.hf.room import BUDGET, LEAST
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import Training
 
@@ -73,6 +74,7 @@ class Needs:
 
 def needs(d: Dimensions, work: Work, engine: EngineSettings, training: Training | None, gpu: bool) -> Needs:
     """What a run needs; ``training`` is None where nothing is trained. Without a ``gpu`` all of it is host memory."""
+    training = training and settled(training, gpu)
     b = {"float32": 4, "bfloat16": 2, "float16": 2}.get(engine.dtype, 2 if gpu else 4)
     moments: dict[str, Parts] = {}
     for sampled in work.sampled:
@@ -93,6 +95,17 @@ def needs(d: Dimensions, work: Work, engine: EngineSettings, training: Training 
     if gpu:
         host = max(b * d.parameters, sum(on_host(d, training).values()))
     return Needs(moments, host + (PROCESS_CUDA if gpu else PROCESS), checkpoint, weights)
+
+
+def settled(training: Training, gpu: bool) -> Training:
+    """``training`` with what it leaves open: on a GPU full tuning has checkpointing, and micro-batches take what memory
+    there is (``room``), so that what is needed is that of the smallest ones.
+    """
+    checkpointing, budget = training.checkpointing, training.token_budget
+    if checkpointing is None:
+        checkpointing = gpu and training.tune == "full"
+    budget = budget or (LEAST if gpu else BUDGET)
+    return training.model_copy(update={"checkpointing": checkpointing, "token_budget": budget})
 
 
 def resident(d: Dimensions, work: Work, engine: EngineSettings, training: Training | None, b: int, gpu: bool) -> Parts:
@@ -173,6 +186,7 @@ def update(d: Dimensions, work: Work, training: Training, b: int) -> Parts:
     feed-forward part, three of its width (and of the adapters' float32 copies of them, in bfloat16). Autocast's copies
     of the weights are kept by the layers and the head; with checkpointing, the layers' only until the forward ends.
     """
+    training = settled(training, gpu=False)
     rows, length, completions = micro_batch(work, training)
     tokens, full = rows * length, training.tune == "full"
     of_layer = activations.layer(d, training, b) * tokens
@@ -221,9 +235,9 @@ def micro_batch(work: Work, training: Training) -> tuple[int, int, int]:
 
     A question that is longer than the budget by itself is split into rows that fit, of one completion at least.
     """
-    group = work.group
-    while group > 1 and row_length(work.prompt, [work.answer] * group) > training.token_budget:
+    group, budget = work.group, training.token_budget or BUDGET
+    while group > 1 and row_length(work.prompt, [work.answer] * group) > budget:
         group -= 1
     length = -(-row_length(work.prompt, [work.answer] * group) // ALIGN) * ALIGN
     pieces = work.step * -(-work.group // group)
-    return min(pieces, max(1, training.token_budget // length)), length, group
+    return min(pieces, max(1, budget // length)), length, group
