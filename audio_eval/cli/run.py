@@ -40,7 +40,7 @@ def execute(args: argparse.Namespace) -> int:
     if args.dry_run:
         from audio_eval.cli.dry_run import dry_run
 
-        return dry_run(specs, as_json=args.json)
+        return dry_run(specs, as_json=args.json, output=Path(args.output))
     executor, folders = Executor(terminal_progress()), []
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output), args.fresh)

@@ -92,6 +92,11 @@ class Training(BaseModel):
         "constant", description="learning rate over the steps: constant, or falling to zero (linear, cosine)"
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps in which the learning rate rises from zero")
+    optimizer: Literal["adamw", "adamw_8bit", "adamw_offloaded"] = Field(
+        "adamw",
+        description="adamw; adamw_8bit (moments in eight bits, an approximation: a quarter of their memory); or "
+        "adamw_offloaded (moments in host memory: the same updates, slower)",
+    )
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="the gradient norm is clipped to this value")
     loss: LossName = Field(
@@ -108,9 +113,16 @@ class Training(BaseModel):
     mini_batch: int | None = Field(
         None, ge=1, description="questions per optimizer update; none: one update with all questions of a step"
     )
-    token_budget: int = Field(16384, ge=1, description="tokens per micro-batch: prompts, completions and padding")
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        description="tokens per micro-batch: prompts, completions and padding; none: 16384, on a GPU by its memory",
+    )
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
-    checkpointing: bool = Field(False, description="activation checkpointing: less memory, slower backward pass")
+    checkpointing: bool | None = Field(
+        None,
+        description="activation checkpointing: less memory, slower backward pass; none: on for tune=full on a GPU",
+    )
 
     @model_validator(mode="before")
     @classmethod

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from audio_eval.models.policy import (
     Update,
 )
 from audio_eval.questions import Question
+from audio_eval.rl.checkpoints import Large
 from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.usage import Usage
 
@@ -103,7 +105,7 @@ class _MeteredScorer(_Metered):
 
 
 class _MeteredTrainable(_MeteredScorer):
-    """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
+    """A TrainablePolicy, and Large. Every method is written out: a runtime check of a protocol sees no __getattr__."""
 
     def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
         super().__init__(policy, meter, seed, shared)
@@ -127,6 +129,16 @@ class _MeteredTrainable(_MeteredScorer):
 
     def save(self, folder: Path) -> None:
         self._policy.save(folder)
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        return self._policy.chosen if isinstance(self._policy, Large) else {}
+
+    def checkpoint_bytes(self, weights_only: bool) -> int:
+        return self._policy.checkpoint_bytes(weights_only) if isinstance(self._policy, Large) else 0
+
+    def save_weights(self, folder: Path) -> None:
+        (self._policy.save_weights if isinstance(self._policy, Large) else self._policy.save)(folder)
 
     def load(self, folder: Path) -> None:
         self._policy.load(folder)

@@ -9,6 +9,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from audio_eval.cache import file_digest
 from audio_eval.errors import UserError
 from audio_eval.method import Method
 from audio_eval.models.policy import PolicyInfo
@@ -136,7 +137,7 @@ def audio_revision(questions: Sequence[QuestionRecord]) -> str | None:
 def adapter_digest(folder: Path) -> str | None:
     """sha256 of the weights that were scored, where anything was trained."""
     files = sorted((folder / "adapt").glob("step-*/adapter*.safetensors"))
-    return sha256(files[-1].read_bytes()).hexdigest() if files else None
+    return file_digest(files[-1]) if files else None
 
 
 def write_submission(path: Path, task: Task, data_dir: str | None, responses: Mapping[str, str]) -> None:

@@ -123,7 +123,9 @@ def _audio_config() -> dict[str, Any]:
 
 
 def build_omni(folder: Path) -> dict[str, torch.Tensor]:
-    """The full Qwen2.5-Omni layout in ``folder``; returns the thinker's weights under transformers' own names."""
+    """The full Qwen2.5-Omni layout in ``folder``; returns the thinker's weights under transformers' own names, without
+    the vision tower's.
+    """
     folder.mkdir(parents=True)
     tokenizer = make_tokenizer()
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
@@ -158,7 +160,7 @@ def build_omni(folder: Path) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
     thinker = Qwen2_5OmniThinkerForConditionalGeneration(thinker_config).eval()
     _wake(thinker, tokenizer.eos_token_id)
-    weights = {name: tensor.clone() for name, tensor in thinker.state_dict().items()}
+    weights = {name: tensor.clone() for name, tensor in thinker.state_dict().items() if ".visual." not in name}
     config.save_pretrained(folder)
     named = {f"thinker.{name}": t for name, t in _hub_names(thinker, folder.parent / f"{folder.name}-scratch").items()}
     names = sorted(named)

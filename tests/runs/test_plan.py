@@ -44,6 +44,17 @@ def test_flag_beats_run_file_beats_model_beats_method(tmp_path: Path) -> None:
     assert (spec.model, spec.limit, spec.seed) == ("tiny-omni", 9, 3)
 
 
+def test_dtype_is_short_for_a_setting_of_the_backend(tmp_path: Path) -> None:
+    config = run_file(tmp_path, "model: x/y\ndtype: float32\nmodel_args: {cache_gb: 1}")
+    assert one(config=config).model_args == {"dtype": "float32", "cache_gb": 1}
+    assert one(config=config, dtype="bfloat16").model_args == {"dtype": "bfloat16", "cache_gb": 1}
+    assert one(dtype="bfloat16") == one(model_args="dtype=bfloat16"), "it is the same run"
+    with pytest.raises(UserError, match="contradict each other"):
+        one(dtype="bfloat16", model_args="dtype=float32")
+    with pytest.raises(UserError, match="dtype: input should be 'auto'"):
+        one(dtype="int8")
+
+
 def test_a_setting_of_one_method_beats_the_bare_one(tmp_path: Path) -> None:
     specs = plan({**BASE, "method": "majority_vote,aqa_ttrl", "method_args": "aqa_ttrl.votes=32,votes=2"})
     assert {spec.method: spec.method_args["votes"] for spec in specs} == {"majority_vote": 2, "aqa_ttrl": 32}

@@ -142,7 +142,9 @@ class QuestionEncoder:
             return str(error)
 
     def _features(self, audio: AudioRef) -> Features:
-        return self.checkpoint.family.features(self.checkpoint.extractor, audio)
+        """In float32 whatever the model's dtype: extractors use torch, and may run within its autocast on a CPU."""
+        with torch.autocast("cpu", enabled=False):
+            return self.checkpoint.family.features(self.checkpoint.extractor, audio)
 
     def _join(
         self,

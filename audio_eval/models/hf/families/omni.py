@@ -17,7 +17,7 @@ class Omni(Family):
     name = "Qwen2.5-Omni"
     model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     max_seconds = 300.0
-    never_trained = r"(^|\.)visual\."
+    unused = ("visual",)
 
     def model_class(self) -> Any:
         """The thinker's class."""

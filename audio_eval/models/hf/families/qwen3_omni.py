@@ -26,8 +26,8 @@ class Qwen3Omni(Family):
     model_types = ("qwen3_omni_moe", "qwen3_omni_moe_thinker")
     max_seconds = float(MAX_SECONDS)
     audio_token = "<|audio_pad|>"
-    lora_excludes = r".*\.(audio_tower|visual)\..*"
-    never_trained = r"(^|\.)visual\."
+    lora_excludes = r".*\.audio_tower\..*"
+    unused = ("visual",)
     layer_masks = False
 
     def model_class(self) -> Any:
