@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from audio_eval.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from audio_eval.group import Group
     from audio_eval.questions import Question
 
@@ -218,6 +220,35 @@ class TrainablePolicy(ScoresCompletions, Protocol):
         ...
 
     def reset(self) -> None:
+        """Go back to the unadapted model."""
+        ...
+
+
+@runtime_checkable
+class TakesWeights(Policy, Protocol):
+    """A model that generates, with weights that a trainer beside it hands over."""
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether it can run a LoRA adapter beside its weights; else it is given merged weights."""
+        ...
+
+    def take_adapter(self, folder: Path) -> None:
+        """Sample with the LoRA adapter in ``folder`` from now on, in place of the one before.
+
+        ``folder`` has vLLM's names, as the ``vllm`` folder that a trained policy saves. ``UserError`` if the model has
+        no module of one of these names.
+        """
+        ...
+
+    def take_weights(self, tensors: Mapping[str, torch.Tensor], tower_changed: bool) -> None:
+        """Replace these weights, by transformers' names; all parameters of a layer come together.
+
+        ``tower_changed``: the audio tower's, or the projector's, are among them, so encoded clips are forgotten.
+        """
+        ...
+
+    def drop_weights(self) -> None:
         """Go back to the unadapted model."""
         ...
 

@@ -21,7 +21,7 @@ from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.logprobs import LogprobEngine
 from audio_eval.models.hf.merge import merge_adapter
 from audio_eval.models.hf.prefill import Prefills
-from audio_eval.models.hf.sampler import sample
+from audio_eval.models.hf.sampler import end_ids, sample
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.hf.trainer import Trainer
 from audio_eval.models.policy import PolicyInfo, PromptLength, Sampling, Training, Update
@@ -66,15 +66,9 @@ class HFPolicy:
         self.encoder = encoder or QuestionEncoder(checkpoint, self._engine, self._long_audio)
         self.encoder.checkpoint = checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
-        self._end_ids = self._find_end_ids()
+        self._end_ids = end_ids(self.model.generation_config, self.tokenizer)
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
         self._trainer: Trainer | None = None
-
-    def _find_end_ids(self) -> frozenset[int]:
-        """Every id that ends an answer: the generation config's, and the tokenizer's own."""
-        listed = self.model.generation_config.eos_token_id
-        ids = listed if isinstance(listed, list) else [listed]
-        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
 
     @property
     def info(self) -> PolicyInfo:
