@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
-from audio_eval.cli.run import quiet_libraries, report, show
+from audio_eval.cli.ending import show
+from audio_eval.cli.run import quiet_libraries, report
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog, RunSpec
 
@@ -24,10 +26,10 @@ def execute(args: argparse.Namespace) -> int:
     from audio_eval.runs.execute import Executor
 
     quiet_libraries()
-    executor = Executor(terminal_progress())
+    executor, began = Executor(terminal_progress()), time.monotonic()
     for spec, folder in zip(specs, folders, strict=True):
         report(executor.run(spec, folder).audio_eval)
-    show(folders, as_json=args.json)
+    show(folders, time.monotonic() - began, as_json=args.json)
     return 0
 
 
