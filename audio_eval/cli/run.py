@@ -8,7 +8,7 @@ from pathlib import Path
 
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
 from audio_eval.runlog import ResultRow, RunLog
-from audio_eval.runs.plan import plan, run_folder
+from audio_eval.runs.plan import listed, plan, run_folder
 from audio_eval.terminal import say
 
 
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", "-C", metavar="FILE", help="run file (YAML); flags win over what it says")
     parser.add_argument("--dry-run", action="store_true", help="print what the runs will take, and run nothing")
     add_output_flags(parser)
+    add_tracker_flag(parser)
     add_run_fields(parser)
     add_lm_eval_flags(parser)
 
@@ -29,12 +30,22 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
 
 
+def add_tracker_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag of who else is told the steps of a run; it decides no number, so it is no part of the spec."""
+    parser.add_argument(
+        "--tracker", metavar="NAME[,...]", default="",
+        help="also show steps and figures in tensorboard, wandb, trackio; a resumed run goes on with those it had",
+    )  # fmt: skip
+
+
 def execute(args: argparse.Namespace) -> int:
     """Check first what can be checked, then do one run per task, method and seed."""
     specs = plan(given(args), args.config)
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.runs.execute import Executor
+    from audio_eval.trackers import find_trackers
 
+    trackers = find_trackers(listed(args.tracker))
     quiet_libraries()
     if args.dry_run:
         from audio_eval.cli.dry_run import dry_run
@@ -42,7 +53,7 @@ def execute(args: argparse.Namespace) -> int:
         return dry_run(specs, as_json=args.json)
     from audio_eval.cli.ending import show
 
-    executor, folders, began = Executor(terminal_progress()), [], time.monotonic()
+    executor, folders, began = Executor(terminal_progress(), trackers), [], time.monotonic()
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output), args.fresh)
         log = RunLog(folder)
