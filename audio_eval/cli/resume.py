@@ -41,4 +41,6 @@ def _spec(folder: Path) -> RunSpec:
     spec = RunLog(folder).spec()
     if not isinstance(spec, RunSpec):
         raise UserError(f"'{folder}' holds responses that were scored: score them again with audio-eval score.")
+    if RunLog(folder).imported():
+        raise UserError(f"'{folder}' was imported from an archive: there is nothing to go on with.")
     return spec
