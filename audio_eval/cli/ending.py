@@ -41,14 +41,17 @@ def show(folders: Sequence[Path], seconds: float, as_json: bool) -> None:
 
 
 def summary(rows: Sequence[ResultRow], folders: Sequence[Path], seconds: float) -> dict[str, str]:
-    """What to say of finished runs, by name; what is not known is left out."""
+    """What to say of finished runs, by name; what is not known is left out. ``seconds`` are those of the command."""
     from audio_eval.leaderboard.cells import duration
 
-    counted = [row.samples for row in rows if row.samples is not None]
+    walls, counted = (
+        [getattr(row, key) for row in rows if getattr(row, key) is not None] for key in ("wall_s", "samples")
+    )
+    own = [duration(sum(walls))] * bool(walls) + [f"{sum(counted):,} completions"] * bool(counted)
     found = {
         "ran": f"{_names(row.model for row in rows)}: {_names(row.method for row in rows)} on "
         f"{_names(row.task for row in rows)}, seed {_names(str(row.seed) for row in rows)}",
-        "time": duration(seconds) + (f", {sum(counted):,} completions" if counted else ""),
+        "time": duration(seconds) + (f"; of the runs themselves {', '.join(own)}" if own else ""),
     }
     if used := total(row.usage for row in rows):
         least = "at least " if used.untold else ""
@@ -59,8 +62,11 @@ def summary(rows: Sequence[ResultRow], folders: Sequence[Path], seconds: float) 
         if used.cost is not None:
             found["cost"] = f"{least}{used.cost:.4g}, by the prices that were given"
     reports = [str(folder / "report.html") for folder in folders if (folder / "report.html").is_file()]
-    where, places = ("report", reports) if reports else ("runs", [str(folder) for folder in folders])
-    return found | {where: _names(places), "next": _next(rows, folders)}
+    if reports:
+        found["report"] = _names(reports)
+    else:
+        found["where"] = str(folders[0]) if len(folders) == 1 else _names(str(folder.parent) for folder in folders)
+    return found | {"next": _next(rows, folders)}
 
 
 def _next(rows: Sequence[ResultRow], folders: Sequence[Path]) -> str:
@@ -78,7 +84,7 @@ def _names(names: Iterable[str]) -> str:
 
 
 def _panel(table: Sequence[str], about: Sequence[str]) -> bool:
-    """Draw both in a frame, if stdout can be drawn on and the table fits."""
+    """Draw both in a frame, if stdout can be drawn on and the tables fit; the legend below them may be wrapped."""
     if not draws(sys.stdout) or not is_unicode(sys.stdout):
         return False
     from rich.cells import cell_len
@@ -89,7 +95,8 @@ def _panel(table: Sequence[str], about: Sequence[str]) -> bool:
 
     console = Console(file=sys.stdout)
     frame = 4  # its sides
-    if console.width < max(map(cell_len, [*table, *about])) + frame:
+    legend = len(table) - list(reversed(table)).index("")  # after the last empty line
+    if console.width < max(map(cell_len, table[:legend])) + frame:
         return False
     # Text, not a string: brackets in a name are no markup. Control characters are gone from both parts.
     body = Group(*map(Text, table), Rule(style="dim"), *map(Text, about))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import stat
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from hashlib import sha256
@@ -78,7 +79,7 @@ def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
             yield archive, _manifest(path, archive)
     except FileNotFoundError:
         raise UserError(f"no archive '{path}'.") from None
-    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, zipfile.zlib.error) as error:  # type: ignore[attr-defined]
+    except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, zlib.error) as error:
         raise UserError(f"'{path}' cannot be read as a zip archive: {' '.join(str(error).split())}.") from None
 
 
@@ -96,7 +97,7 @@ def extract(path: Path, archive: zipfile.ZipFile, manifest: Manifest, folder: Pa
             raise UserError(f"'{path}': '{name}' is not the file that the manifest lists (its sha256 differs).")
 
 
-def known(name: str) -> bool:
+def _known(name: str) -> bool:
     """Whether an archive may hold a file of this name."""
     return (
         name in RECORDS or name in (REPORT, LM_EVAL) or bool(WEIGHTS.fullmatch(name) or _BESIDE_WEIGHTS.fullmatch(name))
@@ -109,7 +110,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
         # The name as it stands in the file: zipfile cuts it at a null byte.
         name, kind = info.orig_filename, stat.S_IFMT(info.external_attr >> 16)
         wrong = None
-        if name != MANIFEST and not known(name):
+        if name != MANIFEST and not _known(name):
             wrong = "is no file of a run's archive"
         elif kind not in (0, stat.S_IFREG) or info.is_dir():
             wrong = "is a link or no plain file"

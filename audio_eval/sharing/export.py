@@ -54,7 +54,7 @@ def export(folder: Path, path: Path, responses: bool = True) -> list[str]:
 def _members(log: RunLog, responses: bool) -> tuple[dict[str, bytes | Path], list[str]]:
     spec, result = log.spec(), log.result()
     hidden = result.audio_eval.accuracy is None
-    passed_on = not hidden and _free(spec)
+    passed_on = not hidden and _free(spec.task, spec)
     strip, left_out = _stripper(log, spec), []
     found: dict[str, bytes | Path] = {
         "spec.json": _json({"version": VERSION, **_spec(spec, strip)}),
@@ -63,7 +63,9 @@ def _members(log: RunLog, responses: bool) -> tuple[dict[str, bytes | Path], lis
     }
     if identity := log.identity():
         told = identity.model_dump(mode="json")
-        found["identity.json"] = _json({**told, **{key: strip.value(told[key]) for key in ("model", "method")}})
+        tasks = [task if passed_on and _free(task["task"], spec) else _unguessable(task) for task in told["tasks"]]
+        files = {key: strip.value(told[key]) for key in ("model", "method")}
+        found["identity.json"] = _json({**told, **files, "tasks": tasks})
     if environment := log.environment():
         found["env.json"] = _json(strip.value(environment.model_dump()))
     if (log.folder / "notes.json").is_file():
@@ -71,7 +73,7 @@ def _members(log: RunLog, responses: bool) -> tuple[dict[str, bytes | Path], lis
     if reported := log.reported():
         found["reported.json"] = _json(strip.value(reported.model_dump(mode="json")))
     questions = [_question(record, passed_on, strip) for record in log.questions.read()]
-    scores = [score if passed_on else _without_answer(score) for score in log.scores.read()]
+    scores = [score if passed_on else _without_answer(score, responses) for score in log.scores.read()]
     labels = [label if passed_on else _without_options(label) for label in log.labels.read()]
     steps: list[tuple[str, Sequence[BaseModel]]] = [
         ("questions.jsonl", questions), ("scores.jsonl", scores), ("adapt/labels.jsonl", labels),
@@ -103,11 +105,11 @@ def _members(log: RunLog, responses: bool) -> tuple[dict[str, bytes | Path], lis
     return found, left_out
 
 
-def _free(spec: RunSpec | ResponsesSpec) -> bool:
+def _free(task: str, spec: RunSpec | ResponsesSpec) -> bool:
     """Whether the task's YAML says that others may pass its items on."""
     include = spec.include_path if isinstance(spec, RunSpec) else None
     try:
-        metadata = listing(include).tasks.get(spec.task.partition(":")[0], {})
+        metadata = listing(include).tasks.get(task.partition(":")[0], {})
     except UserError:  # the folder of the user's tasks is gone
         return False
     return str(metadata.get("license", "")).lower() in FREE
@@ -148,8 +150,15 @@ def _response(record: ResponseRecord, passed_on: bool, strip: Stripper) -> Respo
     return record.model_copy(update={"unreadable": unreadable, "likelihoods": likelihoods})
 
 
-def _without_answer(score: Score) -> Score:
-    return score.model_copy(update={"answer": "", "why": "", "judge_reply": None, "judge_why": None})
+def _without_answer(score: Score, responses: bool) -> Score:
+    """Without responses, not even which option it was that was right."""
+    choice = score.choice if responses else None
+    return score.model_copy(update={"answer": "", "why": "", "judge_reply": None, "judge_why": None, "choice": choice})
+
+
+def _unguessable(task: dict[str, Any]) -> dict[str, Any]:
+    """Without the digests of single answers: whoever tries the options on one has found the answer."""
+    return {**task, "items": [{**item, "answer": ""} for item in task["items"]]}
 
 
 def _without_options(label: LabelRecord) -> LabelRecord:

@@ -80,12 +80,16 @@ def _task(log: RunLog, spec: RunSpec | ResponsesSpec, row: ResultRow, where: Map
     if before is None:
         raise NotRecomputed("it does not say which items it scored")
     now = identify_task("scored", task)
-    silent = [
-        told.model_copy(update={"items": tuple(item.model_copy(update={"recording": None}) for item in told.items)})
-        for told in (before, now)  # responses are scored without the recordings
-    ]
-    if differences := list(silent[0].differences(silent[1])):
+    # Responses are scored without the recordings. The answers are in the data's revision, not one by one.
+    aside = {"recording": None, "answer": ""}
+    told, here = (
+        each.model_copy(update={"items": tuple(item.model_copy(update=aside) for item in each.items)})
+        for each in (before, now)
+    )
+    if differences := list(told.differences(here)):
         raise NotRecomputed("; ".join(differences))
+    if task.revision != row.data_revision:
+        raise NotRecomputed(f"its data are {row.data_revision}, and those here are {task.revision}")
     return task
 
 

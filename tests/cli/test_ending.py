@@ -28,7 +28,7 @@ def ended(
     """stdout and stderr of the end of these runs."""
     for name in ("NO_COLOR", "TERM"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in {"TERM": "xterm", "COLUMNS": "150", **env}.items():
+    for name, value in {"TERM": "xterm", "COLUMNS": "120", **env}.items():
         monkeypatch.setenv(name, value)
     raw = io.BytesIO(), io.BytesIO()
     kind = Terminal if tty else io.TextIOWrapper
@@ -51,7 +51,7 @@ def test_a_terminal_gets_one_panel(folders: list[Path], monkeypatch: pytest.Monk
     out, err = ended(folders, monkeypatch)
     assert out.count("╭") == out.count("╰") == 1 and not err
     assert "[red]tiny[/nothing]: direct, ttrl on synth_aqa, seed 0" in out
-    assert "1 min 02 s, 12 completions" in out
+    assert "1 min 02 s; of the runs themselves 24.7 s, 12 completions" in out
     assert "24,690 read (18,000 of sound), 400 written, in 20 requests" in out
     assert "0.25, by the prices" in out
     assert f"report:  {folders[0] / 'report.html'}" in " ".join(out.split("\n")) or "report.html" in out

@@ -154,6 +154,10 @@ def test_of_a_benchmark_without_such_a_licence_nothing_leaves(
         if name.endswith((".json", ".jsonl")) and name not in ("responses.jsonl", "lm_eval_results.json"):
             found = {text for text in strings(name, content) if text in options | answers}
             assert not found, f"{name} holds {found}"
+    digests = [item["answer"] for task in json.loads(files["identity.json"])["tasks"] for item in task["items"]]
+    assert set(digests) == {""}  # whoever tries the options on a digest would have the answer
+    export(run, tmp_path / "silent.zip", responses=False)
+    assert b'"choice"' not in files_of(tmp_path / "silent.zip")["scores.jsonl"]
     folder, imported = import_run(tmp_path / "x.zip", tmp_path / "into", {})
     assert imported.verified  # and whole again, from the receiver's own copy of the benchmark
     assert RunLog(folder).questions.read() == RunLog(run).questions.read()
