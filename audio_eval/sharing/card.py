@@ -6,7 +6,7 @@ import shlex
 from pathlib import Path
 
 from audio_eval.errors import UserError
-from audio_eval.leaderboard import Row, Run, aggregate, load_runs
+from audio_eval.leaderboard import Row, Run, aggregate
 from audio_eval.leaderboard.cells import cell
 from audio_eval.models.backends import choose
 from audio_eval.models.catalog import ModelEntry
@@ -19,14 +19,13 @@ from audio_eval.terminal import plain
 _LICENCES = {"Apache-2.0": "apache-2.0", "MIT": "mit", "Gemma": "gemma"}
 
 
-def card(log: RunLog, strip: Stripper) -> str:
+def card(log: RunLog, run: Run, strip: Stripper) -> str:
     """The text of README.md. What is not known is said to be so; nothing in it has a place on this machine."""
     from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
     spec, row = log.spec(), log.result().audio_eval
     assert isinstance(spec, RunSpec)  # responses made elsewhere have no adapter
-    entry, (run,) = _entry(spec), load_runs([log.folder])[0]
-    (line,) = aggregate([run])
+    entry, (line,) = _entry(spec), aggregate([run])
     hub = None if entry is None or Path(entry.source).is_absolute() else entry.source
     name = plain(strip.text(f"{row.model} adapted with {row.method} on {row.task}"))
     lora = any(log.folder.glob(f"adapt/step-*/{LORA}"))

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from audio_eval import __version__
 from audio_eval.errors import UserError
+from audio_eval.leaderboard import Run, load_runs
 from audio_eval.models.hf.files import ADAPTER_CONFIG, FULL, LORA
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.records import LabelRecord, QuestionRecord, ResponseRecord
@@ -25,7 +26,7 @@ from audio_eval.sharing import archive
 from audio_eval.sharing.card import card
 from audio_eval.sharing.lm_eval_result import lm_eval_result
 from audio_eval.sharing.strip import Stripper
-from audio_eval.store import JsonLines, write_atomic
+from audio_eval.store import JsonLines, read_json, write_atomic
 from audio_eval.task_index import listing
 
 FREE = frozenset({
@@ -43,7 +44,10 @@ def export(folder: Path, path: Path, responses: bool = True) -> list[str]:
     log = RunLog(folder)
     if not log.finished:
         raise UserError(f"'{folder}' has no result.json: it is no run directory, or not finished.")
-    members, left_out = _members(log, responses)
+    runs, messages = load_runs([folder])
+    if not runs:
+        raise UserError(messages[0])
+    members, left_out = _members(log, runs[0], responses)
     try:
         write_atomic(path, lambda temporary: archive.write(temporary, members, VERSION, __version__))
     except OSError as error:
@@ -51,7 +55,7 @@ def export(folder: Path, path: Path, responses: bool = True) -> list[str]:
     return left_out
 
 
-def _members(log: RunLog, responses: bool) -> tuple[dict[str, bytes | Path], list[str]]:
+def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | Path], list[str]]:
     spec, result = log.spec(), log.result()
     hidden = result.audio_eval.accuracy is None
     passed_on = not hidden and _free(spec.task, spec)
@@ -98,10 +102,10 @@ def _members(log: RunLog, responses: bool) -> tuple[dict[str, bytes | Path], lis
         left_out.append(f"questions, options and gold answers ({why})")
     report = log.folder / archive.REPORT
     if report.is_file() and passed_on:
-        found[archive.REPORT] = strip.roots_out(report.read_text(encoding="utf-8")).encode()
+        found[archive.REPORT] = strip.roots_out(report.read_text(encoding="utf-8", errors="replace")).encode()
     elif report.is_file():
         left_out.append(f"{archive.REPORT}, which shows them")
-    found |= _adapter(log, strip)
+    found |= _adapter(log, run, strip)
     return found, left_out
 
 
@@ -165,7 +169,7 @@ def _without_options(label: LabelRecord) -> LabelRecord:
     return label.model_copy(update={"label": None, "tally": {}})
 
 
-def _adapter(log: RunLog, strip: Stripper) -> dict[str, bytes | Path]:
+def _adapter(log: RunLog, run: Run, strip: Stripper) -> dict[str, bytes | Path]:
     """The weights that were scored, with a model card; neither the optimizer nor vLLM's copy of the names."""
     steps = sorted(path for path in log.folder.glob("adapt/step-*") if path.suffix != ".tmp")
     if not steps:
@@ -173,16 +177,16 @@ def _adapter(log: RunLog, strip: Stripper) -> dict[str, bytes | Path]:
     place, folder = f"adapt/{steps[-1].name}", steps[-1]
     found: dict[str, bytes | Path] = {f"{place}/{n}": folder / n for n in (LORA, FULL) if (folder / n).is_file()}
     if found and (folder / ADAPTER_CONFIG).is_file():
-        config = json.loads((folder / ADAPTER_CONFIG).read_text(encoding="utf-8"))
+        config = read_json(folder / ADAPTER_CONFIG)
         found[f"{place}/{ADAPTER_CONFIG}"] = _json(strip.value(config))
     if found:
-        found[f"{place}/README.md"] = card(log, strip).encode()
+        found[f"{place}/README.md"] = card(log, run, strip).encode("utf-8", "replace")
     return found
 
 
 def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+    return (json.dumps(value, indent=1) + "\n").encode()
 
 
 def _lines(records: Iterable[Any]) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode("utf-8", "strict")
+    return "".join(json.dumps(record) + "\n" for record in records).encode()

@@ -178,7 +178,11 @@ def strings(name: str, content: bytes) -> set[str]:
     return found
 
 
-def test_an_unfinished_run_is_no_run_to_export(run: Path, tmp_path: Path) -> None:
+def test_an_unfinished_or_damaged_run_is_no_run_to_export(run: Path, tmp_path: Path) -> None:
+    scores = (run / "scores.jsonl").read_text()
+    (run / "scores.jsonl").write_text(scores[: scores.index("\n") + 1])
+    with pytest.raises(UserError, match=r"scores\.jsonl has 1 items"):
+        export(run, tmp_path / "x.zip")
     (run / "result.json").unlink()
     with pytest.raises(UserError, match=r"has no result\.json"):
         export(run, tmp_path / "x.zip")
