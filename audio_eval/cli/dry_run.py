@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +13,7 @@ from audio_eval.models.policy import MeasuresPrompts
 from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens
 from audio_eval.runs.probe import Timing, probe
+from audio_eval.terminal import say, say_json
 
 ESTIMATE = (
     "times are estimates: short answers cost less than long ones, and a trained model may answer at another length"
@@ -30,15 +29,15 @@ def dry_run(specs: Sequence[RunSpec], as_json: bool, output: Path = Path("runs")
     timings: dict[str, Timing] = {}
     for i, spec in enumerate(specs):
         title = f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}"
-        print(f"{title}: counting and probing", file=sys.stderr)
+        say(f"{title}: counting and probing", err=True)
         plan = _plan(counter, spec, timings, output)
         plans.append(plan)
         if not as_json:
-            print(f"{title}\n" + "\n".join(f"    {name + ':':<12} {text}" for name, text in _lines(plan)))
+            say(title, *(f"    {name + ':':<12} {text}" for name, text in _lines(plan)))
     if as_json:
-        print(json.dumps({"plans": plans}, ensure_ascii=False))
+        say_json({"plans": plans})
     else:
-        print(f"all {len(plans)} runs: {_total(plans)}\n{ESTIMATE}")
+        say(f"all {len(plans)} runs: {_total(plans)}", *ESTIMATE.splitlines())
     return 0
 
 

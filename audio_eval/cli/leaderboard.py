@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from audio_eval.terminal import say
 
 if TYPE_CHECKING:
     from audio_eval.leaderboard import Run
@@ -54,18 +55,17 @@ def execute(args: argparse.Namespace) -> int:
     if (Path(args.output) / "results").is_dir():
         raise UserError(f"'{args.output}' is a folder that keeps results: --add-to {args.output}, or another --output.")
     for path in write(aggregate(runs, margin), args.output):
-        print(path)
+        say(str(path))
     return 0
 
 
 def _runs(paths: list[str]) -> list[Run]:
     from audio_eval.errors import UserError
     from audio_eval.leaderboard import load_runs
-    from audio_eval.leaderboard.cells import plain
 
     runs, skipped = load_runs(paths)
     for message in skipped:
-        print(f"    {plain(message)}", file=sys.stderr)
+        say(f"    {message}", err=True)
     if paths and not runs:
         raise UserError(f"no finished run in {', '.join(paths)}.")
     return runs
@@ -77,9 +77,9 @@ def _add(folder: str, runs: list[Run]) -> int:
     kept = Committed(folder)
     added = kept.add(runs)
     if runs:
-        print(f"{added.new} runs added, {added.replaced} replaced, {added.unchanged} were there", file=sys.stderr)
+        say(f"{added.new} runs added, {added.replaced} replaced, {added.unchanged} were there", err=True)
     for path in write(aggregate(kept.runs()), folder, kept.published()):
-        print(path)
+        say(str(path))
     return 0
 
 
@@ -92,5 +92,5 @@ def _check(folder: str) -> int:
     if (stale := Committed(folder).stale()) is None:
         return 0
     mend = f"audio-eval leaderboard --add-to {folder}"
-    print(f"'{Path(folder) / stale}' does not follow from the results beside it: {mend}", file=sys.stderr)
+    say(f"'{Path(folder) / stale}' does not follow from the results beside it: {mend}", err=True)
     return 1

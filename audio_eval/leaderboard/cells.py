@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
+
+from audio_eval.terminal import plain
+
+__all__ = ["NONE", "cell", "duration", "plain", "signed", "table"]
 
 NONE = "—"
 
-_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 _MARKDOWN = re.compile(r"[\\`|*]|\](?=[(\[:])")  # a bracket that makes a link, not that of an interval
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-def plain(text: object) -> str:
-    """One line without control, ANSI, bidirectional and other invisible characters: names come from other people."""
-    kept = []
-    for char in _ESCAPE_SEQUENCE.sub("", str(text)):
-        category = unicodedata.category(char)
-        if category in ("Cc", "Zl", "Zp"):
-            kept.append(" ")
-        elif category not in ("Cf", "Cs"):
-            kept.append(char)
-    return " ".join("".join(kept).split())
 
 
 def cell(text: object) -> str:

@@ -23,6 +23,7 @@ from audio_eval.leaderboard.rows import aggregate
 from audio_eval.leaderboard.runs import Run, gives
 from audio_eval.runlog import ResultRow
 from audio_eval.runlog.log import Lines
+from audio_eval.runlog.records import Reported
 from audio_eval.scoring.scores import Unread
 from audio_eval.scoring.statistics import Outcome
 
@@ -56,7 +57,8 @@ class Items(BaseModel):
 class Line(BaseModel):
     """A line of results/<task>.jsonl: a run. ``items`` names a line of items.jsonl; "" where answers are hidden.
 
-    ``confidences`` are those of the votes on the items, to three decimals; empty where there was no vote.
+    ``confidences`` are those of the votes on the items, to three decimals; empty where there was no vote. ``reported``
+    is what the benchmark's server said where answers are hidden.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +69,7 @@ class Line(BaseModel):
     items: str = ""
     outcomes: str = ""
     confidences: tuple[float | None, ...] = ()
+    reported: Reported | None = None
     result: ResultRow
 
 
@@ -158,6 +161,7 @@ def _line(run: Run) -> Line:
         items=_items(run).items if outcomes else "",
         outcomes="".join(_LETTER[o.correct, o.parsed, None if o.correct else o.unread] for o in outcomes),
         confidences=() if set(confidences) <= {None} else confidences,
+        reported=run.reported,
         result=run.summary.model_copy(update={"run": run.name}),
     )
 
@@ -175,4 +179,4 @@ def _run(line: Line, known: dict[str, Items], path: Path) -> Run:
         found.append(Outcome(item, correct, parsed, recording, unread, confidence))
     if found and not gives(found, line.result.accuracy or 0.0):
         raise UserError(f"'{path}': the outcomes of run '{line.run}' do not give its accuracy: restore it from git.")
-    return Run(line.run, line.result, tuple(found), line.commit)
+    return Run(line.run, line.result, tuple(found), line.commit, line.reported)

@@ -12,6 +12,7 @@ from audio_eval.leaderboard.cells import cell
 from audio_eval.leaderboard.published import Published, published_tables
 from audio_eval.leaderboard.render import csv, json
 from audio_eval.leaderboard.render.markdown import all_table, task_table
+from audio_eval.leaderboard.reported import four_columns, reported_rows
 from audio_eval.leaderboard.rows import Row
 from audio_eval.store import write_atomic
 
@@ -40,6 +41,7 @@ def pages(rows: Sequence[Row], published: Sequence[Published] = ()) -> dict[str,
     """
     if not rows and not published:
         raise UserError("no finished run to make a leaderboard of: give run directories that hold a result.json.")
+    published = [*published, *reported_rows(rows)]
     measured = {task: [row for row in rows if row.task == task] for task in sorted({row.task for row in rows})}
     found: dict[str, str] = {}
     for task in sorted({*measured, *(row.task for row in published)}):
@@ -53,6 +55,7 @@ def pages(rows: Sequence[Row], published: Sequence[Published] = ()) -> dict[str,
     found["all.md"] = "\n".join([
         "# All tasks\n",
         *([all_table(measured)] if measured else []),
+        *([four] if (four := four_columns(rows)) else []),
         *([f"Tasks with published figures only, reported by others:\n\n{links}"] if links else []),
     ])  # fmt: skip
     found["leaderboard.json"] = json.page([row for of in measured.values() for row in of], published)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from audio_eval.errors import UserError
 from audio_eval.runlog import ResultRow, RunLog
+from audio_eval.runlog.records import IMPORTED_TAGS, Reported
 from audio_eval.scoring.statistics import Outcome
 
 # Only with the recordings: in an audio ablation it is a row like any other.
@@ -19,12 +20,16 @@ _FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run; ``outcomes`` is empty where the answers are hidden, ``commit`` is that of the code."""
+    """One finished run; ``outcomes`` is empty where the answers are hidden, ``commit`` is that of the code.
+
+    ``reported`` is what the benchmark's server said of it, which was not measured here.
+    """
 
     name: str
     summary: ResultRow
     outcomes: tuple[Outcome, ...] = ()
     commit: str | None = None
+    reported: Reported | None = None
 
     @property
     def comparable(self) -> Hashable:
@@ -37,8 +42,9 @@ class Run:
 
     @property
     def baseline(self) -> bool:
-        """Whether others are compared with it."""
-        return self.summary.method == BASELINE and self.summary.audio is None
+        """Whether others are compared with it: never with one from elsewhere that was not recomputed."""
+        unchecked = IMPORTED_TAGS[False] in self.summary.tags
+        return self.summary.method == BASELINE and self.summary.audio is None and not unchecked
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -115,7 +121,7 @@ def _load_run(folder: Path, name: str) -> Run:
     summary, environment = log.result().audio_eval, log.environment()
     commit = environment.commit if environment else None
     if summary.accuracy is None:
-        return Run(name, summary, commit=commit)
+        return Run(name, summary, commit=commit, reported=log.reported())
     scores = [score for score in log.scores.read() if score.outcome != "excluded"]
     recordings = {question.id: question.audio_sha256 for question in log.questions.read()}
     confidences = log.confidences()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ from audio_eval.store import JsonLines, read_json, write_folder_atomic, write_js
 
 STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
 Ask = Callable[[Sequence[Question]], list[Group]]  # asks a policy about a batch of questions
-Observer = Callable[[int], None]  # called with the number of steps that are done
+# Called with the number of steps that are done and the metrics of the last one (none before the first).
+Observer = Callable[[int, Mapping[str, float]], None]
 
 
 class Session:
@@ -121,7 +122,7 @@ class Session:
             if log.path.exists():
                 log.keep([record for record in log.read() if record["step"] <= done])
         if self._observer and not done:
-            self._observer(0)
+            self._observer(0, {})
         with self._progress.bar("adapt", total, done) as self._bar:
             yield from range(done, total)
         if total == 0:
@@ -136,7 +137,7 @@ class Session:
             [StepRecord.model_validate({"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}})]
         )
         if self._observer:
-            self._observer(step)
+            self._observer(step, metrics)
         if step == total or step % (self._every or 1) == 0:
             self._save(policy, step, last=step == total)
         self._bar.advance(1, **metrics)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.usage import Usage
+
+IMPORTED_TAGS = {True: "imported, verified", False: "imported, not recomputed"}
 
 
 class Record(BaseModel):
@@ -108,6 +111,34 @@ class LabelRecord(Record):
     unparsable: int
     entropy: float
     agreement: float
+
+
+class Reported(Record):
+    """reported.json: what the benchmark's server said of a run whose answers are hidden; percents are 0 to 100.
+
+    It was not measured here: ``source`` and ``date`` say where it is from.
+    """
+
+    accuracy: float = Field(ge=0, le=100, allow_inf_nan=False)
+    groups: dict[str, Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]] = {}
+    source: str = Field(min_length=1)
+    date: datetime.date
+
+
+class Imported(Record):
+    """imported.json: a run that came as an archive. ``verified``: its scores were recomputed from its responses here,
+    and are the same; otherwise ``reason`` says why they were not recomputed. Neither says whose responses they are.
+    """
+
+    archive_sha256: str
+    date: datetime.date
+    verified: bool
+    reason: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What every table must say of it."""
+        return IMPORTED_TAGS[self.verified]
 
 
 class Notes(BaseModel):
