@@ -31,14 +31,14 @@ class Thinker(Family):
 class _Parts(nn.Module):
     """What an older thinker has as ``model`` afterwards: tower and language model, to its forward the latter alone."""
 
-    def __init__(self, audio_tower: nn.Module, language_model: nn.Module) -> None:
+    def __init__(self, audio_tower: nn.Module, language_model: Any) -> None:
         super().__init__()
         self.audio_tower, self.language_model = audio_tower, language_model
 
     def forward(self, **inputs: Any) -> Any:
         return self.language_model(**inputs)
 
-    def get_input_embeddings(self) -> nn.Module:
+    def get_input_embeddings(self) -> Any:
         return self.language_model.get_input_embeddings()
 
 
