@@ -214,9 +214,9 @@ class Check:
             torch.cuda.synchronize()
 
     def clear(self) -> None:
-        """Free what nothing refers to."""
-        gc.collect()
+        """Free what nothing refers to on the GPU."""
         if self.cuda:
+            gc.collect()
             torch.cuda.empty_cache()
 
     def forget_peak(self) -> None:
