@@ -158,9 +158,10 @@ class Session:
             self.note("chosen", self._chosen)
         if done and (before := state.get("chosen", {})) != self._chosen:
             self.warn(f"the training began with {before} and goes on with {self._chosen}: its last bits will differ.")
-        self._every = self._every or state.get("save_every") or interval(whole)
-        if self._every > 1:
-            self.note("save_every", self._every)
+        if self._every is None:
+            self._every = int(state.get("save_every") or interval(whole))
+            if self._every > 1:
+                self.note("save_every", self._every)
         sizes = [weights if last else whole for last in due(done, total, self._every)]
         check_room(self._folder, room(sizes, held_bytes(self._folder)), "the training's checkpoints")
 
