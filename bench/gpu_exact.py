@@ -19,12 +19,12 @@ PROMPT = 25 * SECONDS + TEXT
 TOLERANCE = 1e-3  # nats, in float32
 
 
-def questions(number: int) -> list[Question]:
+def questions(number: int, length: int = PROMPT) -> list[Question]:
     """Questions of token ids, all different and of several lengths, with the tokens of the recording among them."""
     rng = np.random.default_rng(0)
     asked = []
     for i in range(number):
-        ids = tuple(int(token) for token in rng.integers(20, 900, PROMPT - i % 8))
+        ids = tuple(int(token) for token in rng.integers(20, 900, length - i % 8))
         asked.append(Question(f"q{i}", None, str(i), (), str(i), tokens=ids))
     return asked
 
@@ -62,7 +62,7 @@ def compare(
     """Greedy answers, samples and log-probabilities of two policies in float32, with adapters after a step if
     ``training``.
     """
-    asked, found = questions(8), []
+    asked, found = questions(6, length=48), []
     given: list[Group] = []
     for device, engine in (one, other):
         policy = HFPolicy("small", str(folder), device, max_tokens=8, engine=EngineSettings(dtype="float32", **engine))
@@ -83,5 +83,7 @@ def compare(
     difference = float(np.abs(logprobs_a - logprobs_b).max())
     return {
         "greedy_equal": greedy_a == greedy_b, "samples_equal": samples_a == samples_b,
-        "logprobs_max_difference": difference, "ok": greedy_a == greedy_b or difference < 1e-3,
+        "logprobs_max_difference": difference,
+        # two devices may round two equal tokens to either side; one device has no such excuse
+        "ok": greedy_a == greedy_b or (one[0] != other[0] and difference < TOLERANCE),
     }  # fmt: skip
