@@ -7,7 +7,7 @@ RUNS ?= runs/demo
 # each test process has one thread (tests/conftest.py), so they share the cores
 WORKERS ?= -n auto --maxprocesses 4
 
-.PHONY: demo labelled models test test-shuffled vllm-test lint wheel clean
+.PHONY: demo labelled models test test-shuffled vllm-test gpu-check lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -40,6 +40,10 @@ lint: $(STAMP)
 
 wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# the engine against the bound of this machine's GPU; PYTHON may be any with torch, transformers and peft
+gpu-check:
+	$(PYTHON) bench/gpu_check.py --out gpu_check.json
 
 # torch comes first and by its exact version: another package's plain "torch" would pull gigabytes of CUDA.
 $(STAMP): pyproject.toml constraints.txt

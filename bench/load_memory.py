@@ -1,7 +1,8 @@
-"""Memory of loading a checkpoint: peak of what the process allocates, against the bytes of the weights it keeps.
+"""Memory of loading a checkpoint, and of loading it again after full fine-tuning, against the bytes of its weights.
 
-``python bench/load_memory.py`` writes a random Qwen2.5-Omni thinker in bfloat16 (``--hidden``, ``--layers``; with a
-vision tower of an eighth of its layers) and loads it once in each precision, in a process of its own. Linux only.
+``python -m bench.load_memory`` writes a random Qwen2.5-Omni thinker in bfloat16 (``--hidden``, ``--layers``; with a
+vision tower of an eighth of its layers) and loads it once in each precision, in a process of its own. Memory is what
+the process has allocated itself, above what the imports took; pages of a mapped file are not among it. Linux only.
 """
 
 from __future__ import annotations
@@ -13,13 +14,17 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
 from audio_eval.models.tiny_omni import architecture
 from bench.random_checkpoint import save_omni, tokenizer
+
+T = TypeVar("T")
 
 
 def main() -> None:
@@ -37,13 +42,13 @@ def main() -> None:
         folder = save_omni(build(args.hidden, args.layers), Path(scratch) / "checkpoint")
         on_disk = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
         print(f"checkpoint in bfloat16, with its vision tower: {on_disk / 1e6:.0f} MB")
-        print("| dtype | weights kept | peak of memory allocated above the imports | of resident memory |")
-        print("|---|---|---|---|")
+        print("| dtype | weights | peak while loading | in training (tune=full) | peak while it is reset |")
+        print("|---|---|---|---|---|")
         for dtype in ("bfloat16", "float32"):
             command = [sys.executable, "-m", "bench.load_memory", "--load", str(folder), "--dtype", dtype]
             said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
             found = json.loads(said.splitlines()[-1])
-            print(f"| {dtype} | {found['kept']:.0f} MB | {found['allocated']:.0f} MB | {found['resident']:.0f} MB |")
+            print(f"| {dtype} | {' | '.join(f'{megabytes:.0f} MB' for megabytes in found.values())} |")
 
 
 def build(hidden: int, layers: int) -> Qwen2_5OmniThinkerForConditionalGeneration:
@@ -61,31 +66,46 @@ def build(hidden: int, layers: int) -> Qwen2_5OmniThinkerForConditionalGeneratio
 
 
 def measured(folder: str, dtype: str) -> dict[str, float]:
-    """MB while the policy is loaded: weights, and the peaks of the process's own and its resident memory."""
+    """MB of the weights, and of the process at each stage."""
     from audio_eval.models.backends import load_policy
+    from audio_eval.models.hf.policy import HFPolicy
+    from audio_eval.models.policy import Training
 
-    before, peak, done = status(), {"RssAnon": 0.0, "VmRSS": 0.0}, threading.Event()
+    before = allocated()
+    policy, loading = peak(lambda: load_policy(folder, model_args={"dtype": dtype}))
+    assert isinstance(policy, HFPolicy)
+    weights = sum(p.nbytes for p in policy.model.parameters()) / 1e6
+    policy.begin_training(Training.model_validate({"tune": "full"}), 0)
+    training = allocated()
+    _, resetting = peak(policy.reset)
+    return {
+        "weights": weights, "loading": loading - before, "training": training - before, "reset": resetting - before,
+    }  # fmt: skip
+
+
+def peak(work: Callable[[], T]) -> tuple[T, float]:
+    """What ``work`` returns, and the most that was allocated meanwhile, in MB."""
+    most, done = [0.0], threading.Event()
 
     def watch() -> None:
         while not done.is_set():
-            now = status()
-            for name, most in peak.items():
-                peak[name] = max(most, now[name] - before[name])
+            most.append(allocated())
             time.sleep(0.002)
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    policy = load_policy(folder, model_args={"dtype": dtype})
-    done.set()
-    watcher.join()
-    kept = sum(p.nbytes for p in policy.model.parameters()) / 1e6
-    return {"kept": kept, "allocated": peak["RssAnon"], "resident": peak["VmRSS"]}
+    try:
+        found = work()
+    finally:
+        done.set()
+        watcher.join()
+    return found, max(most)
 
 
-def status() -> dict[str, float]:
-    """Memory of this process in MB, by the kernel's names."""
-    lines = [line.partition(":") for line in Path("/proc/self/status").read_text().splitlines()]
-    return {name: int(rest.split()[0]) / 1e3 for name, _, rest in lines if "kB" in rest}
+def allocated() -> float:
+    """Anonymous memory of this process in MB."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1e3 for line in lines if line.startswith("RssAnon"))
 
 
 if __name__ == "__main__":

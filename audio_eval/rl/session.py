@@ -126,7 +126,7 @@ class Session:
         with self._progress.bar("adapt", total, done) as self._bar:
             yield from range(done, total)
         if total == 0:
-            self._save(policy, 0, last=True)
+            self._save(policy, 0, True)
 
     def step_done(self, policy: TrainablePolicy, step: int, total: int, metrics: dict[str, float]) -> None:
         """Log a step. Where a checkpoint is due, write it and remove the one before.
@@ -139,12 +139,12 @@ class Session:
         if self._observer:
             self._observer(step, metrics)
         if step == total or step % (self._every or 1) == 0:
-            self._save(policy, step, last=step == total)
+            self._save(policy, step, step == total)
         self._bar.advance(1, **metrics)
 
     def stop(self, policy: TrainablePolicy, step: int, rule: str) -> None:
         """End early because ``rule``, which was set before the run, holds: the model after ``step`` steps is scored."""
-        self._save(policy, step, last=True)
+        self._save(policy, step, True)
         self.note("stopped", f"after step {step}: {rule}")
 
     def _settle(self, policy: TrainablePolicy, done: int, total: int, state: dict[str, Any]) -> None:
@@ -159,9 +159,10 @@ class Session:
             self.note("chosen", self._chosen)
         if done and (before := state.get("chosen", {})) != self._chosen:
             self.warn(f"the training began with {before} and goes on with {self._chosen}: its last bits will differ.")
-        self._every = self._every or state.get("save_every") or interval(whole)
-        if self._every > 1:
-            self.note("save_every", self._every)
+        if self._every is None:
+            self._every = int(state.get("save_every") or interval(whole))
+            if self._every > 1:
+                self.note("save_every", self._every)
         sizes = [weights if last else whole for last in due(done, total, self._every)]
         check_room(self._folder, room(sizes, held_bytes(self._folder)), "the training's checkpoints")
 

@@ -185,6 +185,14 @@ def test_an_equal_spec_finds_its_folder_and_a_different_one_gets_another(tmp_pat
     assert run_folder(one(method_args="votes=5"), tmp_path).name == folder.name + "-3"
 
 
+def test_how_often_checkpoints_are_written_makes_no_other_run(tmp_path: Path) -> None:
+    """Nor does a spec.json from before it was chosen by size."""
+    folder = run_folder(one(), tmp_path)
+    RunLog(folder).write_spec(one(save_every=1))
+    assert run_folder(one(), tmp_path) == run_folder(one(save_every=5), tmp_path) == folder
+    assert run_folder(one(seed=1), tmp_path) != folder
+
+
 def test_folder_names_are_safe_and_do_not_collide(tmp_path: Path) -> None:
     def name(**changes: Any) -> str:
         return run_folder(one().model_copy(update=changes), tmp_path).name

@@ -28,7 +28,7 @@ class Reference:
         own = {parameter: parameter.data for parameter in self._kept}
         try:
             for parameter, kept in self._kept.items():
-                parameter.data = kept.to(parameter.device, parameter.dtype, copy=True)
+                parameter.data = kept.to(parameter.device, parameter.dtype)
             yield
         finally:
             for parameter, tensor in own.items():
