@@ -29,6 +29,9 @@ EXTRAS = {
     "api": "models behind a server (--backend api)",
     "open-ended": "grading of open answers by a judge (--judge) or by similarity (--similarity)",
     "peers": "speed compared with trl (bench/)",
+    "tensorboard": "steps of a run in TensorBoard (--tracker tensorboard)",
+    "trackio": "steps of a run in trackio (--tracker trackio)",
+    "wandb": "steps of a run in Weights & Biases (--tracker wandb)",
     "dev": "tests, lint and types",
 }
 _IMPORT = """
