@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from audio_eval.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from audio_eval.group import Group
     from audio_eval.questions import Question
 
@@ -206,6 +208,28 @@ class TrainablePolicy(ScoresCompletions, Protocol):
         ...
 
     def reset(self) -> None:
+        """Go back to the unadapted model."""
+        ...
+
+
+@runtime_checkable
+class TakesWeights(Policy, Protocol):
+    """A model that generates with weights that are trained elsewhere."""
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether its model class takes LoRA adapters; one that does not is given merged weights."""
+        ...
+
+    def take_adapter(self, folder: Path) -> None:
+        """Sample with this LoRA adapter from now on: ``adapter_model.safetensors`` under vLLM's names."""
+        ...
+
+    def take_weights(self, tensors: Mapping[str, torch.Tensor], tower_changed: bool) -> None:
+        """Replace weights, under transformers' names; ``tower_changed``: what was heard before is encoded again."""
+        ...
+
+    def drop_weights(self) -> None:
         """Go back to the unadapted model."""
         ...
 
