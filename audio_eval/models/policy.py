@@ -214,19 +214,26 @@ class TrainablePolicy(ScoresCompletions, Protocol):
 
 @runtime_checkable
 class TakesWeights(Policy, Protocol):
-    """A model that generates with weights that are trained elsewhere."""
+    """A model that generates, with weights that a trainer beside it hands over."""
 
     @property
     def takes_adapters(self) -> bool:
-        """Whether its model class takes LoRA adapters; one that does not is given merged weights."""
+        """Whether it can run a LoRA adapter beside its weights; else it is given merged weights."""
         ...
 
     def take_adapter(self, folder: Path) -> None:
-        """Sample with this LoRA adapter from now on: ``adapter_model.safetensors`` under vLLM's names."""
+        """Sample with the LoRA adapter in ``folder`` from now on, in place of the one before.
+
+        ``folder`` has vLLM's names, as the ``vllm`` folder that a trained policy saves. ``UserError`` if the model has
+        no module of one of these names.
+        """
         ...
 
     def take_weights(self, tensors: Mapping[str, torch.Tensor], tower_changed: bool) -> None:
-        """Replace weights, under transformers' names; ``tower_changed``: what was heard before is encoded again."""
+        """Replace these weights, by transformers' names; all parameters of a layer come together.
+
+        ``tower_changed``: the audio tower's, or the projector's, are among them, so encoded clips are forgotten.
+        """
         ...
 
     def drop_weights(self) -> None:

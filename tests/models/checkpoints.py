@@ -193,12 +193,15 @@ def build_omni(folder: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def build_qwen2_audio(folder: Path) -> dict[str, torch.Tensor]:
-    """Qwen2-Audio-Instruct's layout in ``folder``; returns the weights under transformers' own names."""
+def build_qwen2_audio(folder: Path, **text: Any) -> dict[str, torch.Tensor]:
+    """Qwen2-Audio-Instruct's layout in ``folder``; returns the weights under transformers' own names.
+
+    ``text`` changes the language model.
+    """
     folder.mkdir(parents=True)
     tokenizer = make_tokenizer()
     config = Qwen2AudioConfig(
-        text_config=_text_config(tokenizer) | {"model_type": "qwen2"},
+        text_config=_text_config(tokenizer) | {"model_type": "qwen2"} | text,
         audio_config=_audio_config() | {"model_type": "qwen2_audio_encoder", "max_source_positions": 1500},
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
     )

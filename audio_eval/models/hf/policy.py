@@ -22,7 +22,7 @@ from audio_eval.models.hf.learner import METRICS, Learner, Step, mini_batches
 from audio_eval.models.hf.logprobs import LogprobEngine
 from audio_eval.models.hf.merge import merge_adapter
 from audio_eval.models.hf.prefill import Prefills
-from audio_eval.models.hf.sampler import sample
+from audio_eval.models.hf.sampler import end_ids, sample
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.policy import PolicyInfo, PromptLength, Sampling, Training, Update
 from audio_eval.questions import Question
@@ -65,7 +65,7 @@ class HFPolicy:
         self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine, self._long_audio)
         self.encoder.checkpoint = self.checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
-        self._end_ids = self._find_end_ids()
+        self._end_ids = end_ids(self.model.generation_config, self.tokenizer)
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
         self._training: Training | None = None
         self._peft: Any | None = None
@@ -73,12 +73,6 @@ class HFPolicy:
         self._names: dict[torch.nn.Parameter, str] = {}  # what is trained
         self._optimizer: torch.optim.Optimizer | None = None
         self._learner: Learner | None = None
-
-    def _find_end_ids(self) -> frozenset[int]:
-        """Every id that ends an answer: the generation config's, and the tokenizer's own."""
-        listed = self.model.generation_config.eos_token_id
-        ids = listed if isinstance(listed, list) else [listed]
-        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
 
     @property
     def info(self) -> PolicyInfo:

@@ -70,7 +70,14 @@ def sample(
         index = np.flatnonzero(live).tolist()
         rows = [rows[i] for i in index]
         branches.advance([parents[i] for i in index], [tokens[i] for i in index])
-    return [_group(question, counted, sampling) for question, counted in zip(questions, done, strict=True)]
+    return [grouped(question, counted, sampling) for question, counted in zip(questions, done, strict=True)]
+
+
+def end_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """Every id that ends an answer: the generation config's, and the tokenizer's own."""
+    listed = generation_config.eos_token_id
+    ids = listed if isinstance(listed, list) else [listed]
+    return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
 class Endings:
@@ -96,8 +103,8 @@ class Endings:
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
 
-def _group(question: Question, counted: Counted, sampling: Sampling) -> Group:
-    """The most frequent first."""
+def grouped(question: Question, counted: Counted, sampling: Sampling) -> Group:
+    """One Group of completions with their counts, the most frequent first."""
     ordered = sorted(counted, key=lambda pair: (-pair[1], pair[0].token_ids))
     completions, counts = tuple(c for c, _ in ordered), tuple(n for _, n in ordered)
     return Group(question, completions, counts, temperature=sampling.temperature or 1.0)

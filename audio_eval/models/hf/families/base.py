@@ -113,6 +113,12 @@ class Family(ABC):
         """A parameter's peft name ("model.language_model.layers") as vLLM has it ("language_model.model.layers")."""
         return name.replace("model.language_model.", "language_model.model.")
 
+    def vllm_weight(self, name: str) -> str:
+        """A parameter's name ("model.language_model.norm.weight", "lm_head.weight") as vLLM reads a checkpoint."""
+        if name.startswith("lm_head."):
+            return f"language_model.{name}"
+        return re.sub(r"^language_model\.", "language_model.model.", name.removeprefix("model."))
+
     # --- prompt ----------------------------------------------------------------------------------------------------
 
     def tokenizer(self, folder: Path) -> Any:
