@@ -18,7 +18,6 @@ from audio_eval.group import Group
 from audio_eval.models.policy import (
     PolicyInfo,
     Sampling,
-    ScoresCompletions,
     TakesWeights,
     TrainablePolicy,
     Training,
@@ -34,8 +33,12 @@ _QUESTIONS = 4  # that the check draws completions of
 _PROBE = Sampling(n=4, temperature=1.0, max_tokens=16, stream="sync", seed=0)
 
 
-class Sampler(TakesWeights, ScoresCompletions, Protocol):
-    """What samples: it takes weights, and can be asked how probable it finds given completions."""
+class Sampler(TakesWeights, Protocol):
+    """What samples: it takes weights, and can be asked how probable it finds completions."""
+
+    def logprobs(self, groups: Sequence[Group]) -> list[Group]:
+        """As ``ScoresCompletions.logprobs``, of groups drawn at temperature 1."""
+        ...
 
 
 class GivesWeights(TrainablePolicy, Protocol):

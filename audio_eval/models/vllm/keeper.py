@@ -1,8 +1,7 @@
 """Runs a server for as long as the process lives that wants it: ``python keeper.py LOG COMMAND...``, nothing imported.
 
-Standard input is a pipe that only this process's parent writes to. It closes when the parent ends, however it does, and
-the server is ended then, with all of its own processes. It has a session of its own: Ctrl-C in a terminal is left to the
-parent.
+Standard input is a pipe from this process's parent. It closes when the parent ends, however it does, and the server is
+ended then, with all of its own processes. It has a session of its own: Ctrl-C in a terminal is left to the parent.
 """
 
 import os
@@ -10,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 GRACE_S = 20  # for the server to end by itself
 
@@ -40,10 +40,8 @@ def end_with_parent(server: subprocess.Popen) -> None:
 
 def tell(server: subprocess.Popen, what: signal.Signals) -> None:
     """Send a signal to the server and the processes that it started."""
-    try:
+    with suppress(ProcessLookupError):  # they have ended
         os.killpg(server.pid, what)
-    except ProcessLookupError:
-        pass  # they have ended
 
 
 if __name__ == "__main__":

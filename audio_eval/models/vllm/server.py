@@ -83,8 +83,8 @@ class VLLMServer:
                     pass  # it does not listen yet
                 time.sleep(0.5)
         raise UserError(
-            f"the vLLM server is not ready after {wait_s:g} s ({_last_words(self.log)}): give it more with --model-args "
-            f"server_wait=SECONDS; all that it said is in {self.log}."
+            f"the vLLM server is not ready after {wait_s:g} s ({_last_words(self.log)}): --model-args "
+            f"server_wait=SECONDS gives it more; all that it said is in {self.log}."
         )
 
 
