@@ -134,13 +134,19 @@ class Engine:
 
     def replace_weights(self, tensors: Mapping[str, torch.Tensor], tower_changed: bool) -> None:
         """Write ``tensors``, by vLLM's names, over the model's."""
-        self._llm.collective_rpc("replace_weights", args=(dict(tensors),))
+        beside = self._llm.get_world_size() > 1  # workers in processes of their own, which are sent copies
+        self._write("replace_weights", {name: t.cpu() if beside else t for name, t in tensors.items()})
         self._forget(tower_changed)
 
     def read_weights(self) -> None:
         """The checkpoint's own weights."""
-        self._llm.collective_rpc("read_checkpoint", args=(self._files, DOUBLED))
+        self._write("read_checkpoint", self._files, DOUBLED)
         self._forget(tower_changed=True)
+
+    def _write(self, method: str, *what: Any) -> None:
+        [wrong, *_] = self._llm.collective_rpc(method, args=what)
+        if wrong:
+            raise UserError(f"these weights cannot be handed over to vLLM: {wrong}.")
 
     def _forget(self, tower_changed: bool) -> None:
         """Empty the caches that hold what the old weights made; vLLM does not, when weights are written."""
