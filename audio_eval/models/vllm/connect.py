@@ -41,10 +41,10 @@ def connect(entry: ModelEntry, settings: VLLMSettings, limits: Limits) -> VLLMSe
         flags = [*_flags(arguments(settings, on_cpu, lora)), "--served-model-name", model, "--enable-scale-out"]
         server = VLLMServer(str(folder), flags, settings.server_wait)
         words, revision = "a server of its own", revision_of(folder)
-        asked = _asked(settings, f"{server.url}/v1", retries=2, seed=not on_cpu)  # vLLM's seeds fail on CPUs
+        asked = _asked(settings, f"{server.url}/v1", retries=2, seed=settings.seed and not on_cpu)
         control = _control(asked)
     else:
-        asked = _asked(settings, settings.base_url)
+        asked = _asked(settings, settings.base_url, seed=settings.seed)
         control, known = _control(asked), known_of_server(entry, settings)
         model, lora = known["served as"], "/v1/load_lora_adapter" in control.get("/openapi.json").get("paths", {})
         words, revision = f"the server at {known['server']}", f"server {fingerprint(known)}"

@@ -6,7 +6,7 @@ import os
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import requests
 
 from audio_eval.errors import UserError
 
@@ -30,12 +30,11 @@ class Control:
     """
 
     def __init__(self, base_url: str, key_env: str, timeout: float) -> None:
-        self.root = base_url.rstrip("/").removesuffix("/v1")
-        key = os.environ.get(key_env, "").strip()
-        self._http = httpx.Client(
-            base_url=self.root, timeout=timeout, headers={"Authorization": f"Bearer {key}"} if key else {},
-            trust_env=urlsplit(base_url).hostname not in _LOCAL,  # no proxy on the way to this machine
-        )  # fmt: skip
+        self.root, self._timeout = base_url.rstrip("/").removesuffix("/v1"), timeout
+        self._session = requests.Session()
+        self._session.trust_env = urlsplit(base_url).hostname not in _LOCAL  # no proxy on the way to this machine
+        if key := os.environ.get(key_env, "").strip():
+            self._session.headers["Authorization"] = f"Bearer {key}"
 
     def get(self, path: str) -> Any:
         """What the server answers. ``UserError`` where it does not."""
@@ -48,16 +47,16 @@ class Control:
     def _ask(self, method: str, path: str, **more: Any) -> Any:
         where = f"the vLLM server at {self.root}"
         try:
-            reply = self._http.request(method, path, **more)
-        except httpx.TransportError as error:
-            raise UserError(f"cannot reach {where} ({error or type(error).__name__}): is it running?") from None
-        if reply.is_error:
+            reply = self._session.request(method, self.root + path, timeout=self._timeout, **more)
+        except requests.RequestException as error:
+            raise UserError(f"{where} does not answer {path} ({type(error).__name__}): is it running?") from None
+        if not reply.ok:
             need = f": {_NEEDS[path]}" if path in _NEEDS else ""
             raise UserError(f"{where} refuses {path} ({reply.status_code} {_message(reply)}){need}.")
         return reply.json() if reply.headers.get("content-type", "").startswith("application/json") else reply.text
 
 
-def _message(reply: httpx.Response) -> str:
+def _message(reply: requests.Response) -> str:
     """What is wrong, of OpenAI's or FastAPI's kind of error."""
     try:
         found = reply.json()

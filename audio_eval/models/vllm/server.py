@@ -11,10 +11,11 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import httpx
+import requests
 
 from audio_eval.errors import UserError
 
@@ -73,15 +74,14 @@ class VLLMServer:
 
     def _wait(self, wait_s: float) -> None:
         until = time.monotonic() + wait_s
-        with httpx.Client(trust_env=False, timeout=5) as client:  # no proxy on the way to this machine
-            while time.monotonic() < until:
-                self.check()
-                try:
-                    if client.get(f"{self.url}/health").status_code == httpx.codes.OK:
-                        return
-                except httpx.TransportError:
-                    pass  # it does not listen yet
-                time.sleep(0.5)
+        session = requests.Session()
+        session.trust_env = False  # no proxy on the way to this machine
+        while time.monotonic() < until:
+            self.check()
+            with suppress(requests.RequestException):  # it does not listen yet
+                if session.get(f"{self.url}/health", timeout=5).ok:
+                    return
+            time.sleep(0.25)
         raise UserError(
             f"the vLLM server is not ready after {wait_s:g} s ({_last_words(self.log)}): --model-args "
             f"server_wait=SECONDS gives it more; all that it said is in {self.log}."

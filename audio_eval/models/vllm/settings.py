@@ -48,6 +48,9 @@ class VLLMSettings(BackendConfig):
         default=None, description="a vLLM server that runs, as http://localhost:8000/v1; docs/vllm-training.md"
     )
     server_wait: float = Field(default=900.0, gt=0, description="seconds that a server of its own may take to start")
+    seed: bool = Field(
+        default=True, description="send a seed with every request to a server; false for one on a CPU, which fails then"
+    )
     concurrency: int | None = Field(
         default=None, ge=1, le=1024, description="requests to a server under way at once; null: as many as --batch-size"
     )
