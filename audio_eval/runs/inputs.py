@@ -135,7 +135,7 @@ class Loader:
         backend, config = choose(spec.model, spec.backend, spec.model_args).backend, self.method(spec).config
         if not isinstance(config, Training) or not getattr(backend, "heeds_training", False):
             return None
-        return Training(tune=config.tune, lora_r=config.lora_r)
+        return Training.model_validate({"tune": config.tune, "lora_r": config.lora_r})
 
     def model_digests(self, spec: RunSpec) -> dict[str, str]:
         """The sha256 of the model's files by name, or its revision where the backend does not know them.
