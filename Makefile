@@ -7,7 +7,7 @@ RUNS ?= runs/demo
 # each test process has one thread (tests/conftest.py), so they share the cores
 WORKERS ?= -n auto --maxprocesses 4
 
-.PHONY: demo labelled models test test-shuffled lint wheel clean
+.PHONY: demo labelled models test test-shuffled vllm-test lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -28,6 +28,10 @@ test: $(STAMP) lint
 # the same tests in three random orders
 test-shuffled: $(STAMP)
 	for seed in 1 2 3; do $(BIN)/python -m pytest $(WORKERS) -p randomly --randomly-seed=$$seed || exit 1; done
+
+# the tests of vLLM, in a cached environment of their own
+vllm-test:
+	PYTHON=$(PYTHON) scripts/vllm_test.sh
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

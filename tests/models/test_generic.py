@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AudioFlamingo3ForConditionalGeneration, MossTranscribeDiarizeForConditionalGeneration
+import transformers
+from transformers import AudioFlamingo3ForConditionalGeneration
 from transformers.models.auto import modeling_auto
 
 from audio_eval.errors import UserError
@@ -71,7 +72,7 @@ def test_a_model_that_fails_in_its_own_way_is_refused_in_one_line(
     def fail(*_: object, **__: object) -> None:
         raise IndexError("of\nits own")
 
-    monkeypatch.setattr(MossTranscribeDiarizeForConditionalGeneration, "forward", fail)
+    monkeypatch.setattr(transformers.MossTranscribeDiarizeForConditionalGeneration, "forward", fail)
     with pytest.raises(UserError, match=r"it cannot be treated like others \(IndexError: of its own\)\."):
         load_policy(str(tmp_path / "odd"))
 

@@ -33,8 +33,8 @@ _QUIET = {
 class Engine:
     """A loaded model. ``takes_adapters``: vLLM has LoRA for its class, and ``lora_rank`` asks for it."""
 
-    def __init__(self, source: str, folder: Path, settings: VLLMSettings) -> None:
-        """``UserError`` where vLLM has no such class, or the model does not fit."""
+    def __init__(self, source: str, folder: Path, settings: VLLMSettings, device: str | None = None) -> None:
+        """``UserError`` where vLLM has no such class, the model does not fit, or ``device`` is not vLLM's."""
         for name, value in _QUIET.items():
             os.environ.setdefault(name, value)
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = (
@@ -48,6 +48,10 @@ class Engine:
 
         self._version = version
         self.on_cpu = bool(current_platform.is_cpu())
+        if device is not None and (device == "cpu") != self.on_cpu:
+            raise UserError(
+                f"vLLM {version} runs on {'the CPU' if self.on_cpu else 'GPUs'} here, and --device says {device}."
+            )
         self.takes_adapters = has_lora(source, folder) and bool(settings.lora_rank)
         self._files = sorted(str(file) for file in folder.glob("*.safetensors") if not file.match(TWICE))
         doubled = any(name.startswith(DOUBLED[0]) for file in self._files for name in _names(file))

@@ -74,7 +74,7 @@ def build_audio_flamingo(folder: Path, **text: Any) -> None:
 
 
 def build_music_flamingo(folder: Path) -> None:
-    rope = {"rope_type": "default", "rope_theta": 1200}
+    rope = {"rope_type": "default", "rope_theta": 1200, "partial_rotary_factor": 0.2}
     build(
         folder, MusicFlamingoConfig, MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor,
         "You are Music Flamingo, a multimodal assistant for language and music.", rope_parameters=rope,

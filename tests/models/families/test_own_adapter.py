@@ -37,8 +37,7 @@ def theirs(built: Built, active: bool) -> Any:
         model = GraniteSpeechForConditionalGeneration.from_pretrained(built.folder)
     else:
         model = Phi4MultimodalForCausalLM.from_pretrained(built.folder)
-        subfolder = {"subfolder": "speech-lora"}
-        model.load_adapter(str(built.folder), adapter_name="speech", adapter_kwargs=subfolder)
+        model.load_adapter(str(built.folder / "speech-lora"), adapter_name="speech")
         model.set_adapter("speech")
     if not active:
         model.disable_adapters()
