@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from audio_eval.models.hf.trainer import Trainer
     from audio_eval.models.policy import Policy
     from audio_eval.models.split import Sampler
+
+log = logging.getLogger(__name__)
 
 
 class VLLM:
@@ -65,7 +68,19 @@ class VLLM:
             sampler = VLLMPolicy(entry, config, limits)
         if limits.training is None:
             return sampler
+        if config.gpu_memory_utilization is None and config.base_url is None and limits.device != "cpu":
+            _say_share(config.beside(limits.training))
         return SplitPolicy(sampler, partial(_trainer, entry, config, limits), config.merge)
+
+
+def _say_share(settings: VLLMSettings) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        share = settings.gpu_memory_utilization
+        log.warning(
+            "vLLM takes %s of the GPU's memory, and leaves the rest to the trainer (gpu_memory_utilization).", share
+        )
 
 
 def _trainer(entry: ModelEntry, config: VLLMSettings, limits: Limits) -> Trainer:

@@ -114,7 +114,8 @@ def _end(keeper: subprocess.Popen, log: Path | None) -> None:
 
 def _last_words(log: Path) -> str:
     """The first error of the log, which is the cause of those behind it; else its last line."""
-    lines = [_PREFIX.sub("", line).strip() for line in log.read_text(errors="replace").splitlines()]
-    said = [line for line in lines if line]
-    reasons = [line for line in said if _REASON.match(line)]
-    return (reasons or said[-1:] or ["it said nothing"])[0][:300].rstrip(".")
+    said = [_PREFIX.sub("", line).strip() for line in log.read_text(errors="replace").splitlines()]
+    said = [line for line in said if line]
+    first = next((place for place, line in enumerate(said) if _REASON.match(line)), len(said) - 1)
+    lines = 2 if said and "validation error" in said[first] else 1  # pydantic says in the next one what is wrong
+    return " ".join(said[first:][:lines] or ["it said nothing"])[:300].rstrip(".")
