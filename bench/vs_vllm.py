@@ -6,7 +6,7 @@ Runs in an environment with vLLM (``make vllm-test`` makes one for CPUs; docs/vl
 weights (hidden 256, 4 layers) is asked by both backends about the same WAV files, each in a process of its own, one
 after the other, from decoding to texts. vLLM has prefix caching on and all questions at once, one request with n
 samples for each. Samples are drawn at temperature 1 from the model as it is ("flat": nearly all 64 answers differ), and
-with a head ten times as sharp ("peaked": a few answers, as trained models have), since our engine draws equal answers
+with a head forty times as sharp ("peaked": some 4 answers, as trained models have), as our engine draws equal answers
 once. Greedy answers and samples are of clips that were not heard before. ``--compiled`` lets vLLM compile its code. The
 last line printed is one JSON object.
 """
@@ -33,7 +33,7 @@ from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.threads import settle_threads
 
-SHARPNESS = {"flat": 1.0, "peaked": 10.0}  # factor of the head's weights
+SHARPNESS = {"flat": 1.0, "peaked": 40.0}  # factor of the head's weights
 WARM = 8  # questions before the clock runs
 
 

@@ -19,7 +19,7 @@ from audio_eval.errors import UserError
 from audio_eval.models.hf.files import TWICE
 from audio_eval.models.vllm.settings import VLLMSettings
 
-# transformers below 5.20 saves models with Qwen2 inside under these names, the second of which the hub and vLLM have
+# transformers 5.19 saves Audio Flamingo 3 and its like under the first name; 5.23, the hub and vLLM have the second
 DOUBLED = ("language_model.model.model.", "language_model.model.")
 _RANKS = (1, 8, 16, 32, 64, 128, 256, 320, 512)  # of LoRA, that vLLM has kernels for
 _CPU_GB = 2.0  # for keys and values; vLLM would take its share of the machine's memory
