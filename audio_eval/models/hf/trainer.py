@@ -50,14 +50,14 @@ class Trainer:
     ) -> None:
         self._before_updates, self.checkpoint = before_updates, encoder.checkpoint
         model = self.checkpoint.model
-        self._peft: Any = None
+        self.peft: Any = None
         if training.tune == "lora":
-            self._peft = adapters.attach_lora(self.checkpoint, training, seed)
+            self.peft = adapters.attach_lora(self.checkpoint, training, seed)
         else:
             adapters.unfreeze(self.checkpoint, training)
             encoder.frozen = not training.train_tower
         self.names: dict[torch.nn.Parameter, str] = {p: n for n, p in model.named_parameters() if p.requires_grad}
-        self._reference = Reference(self.names) if training.beta > 0 and self._peft is None else None
+        self._reference = Reference(self.names) if training.beta > 0 and self.peft is None else None
         asked, memory = training, memory_of(self.checkpoint.device)
         self.training = training = settled(asked, self.checkpoint, self.names, memory)
         self.chosen = {k: v for k, v in dict(training).items() if v != getattr(asked, k)} if memory else {}
@@ -99,31 +99,31 @@ class Trainer:
 
     def _score_references(self, parts: Sequence[Step]) -> list[list[torch.Tensor]]:
         """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""
-        unadapted = self._reference.in_place() if self._reference else self._peft.disable_adapter()
+        unadapted = self._reference.in_place() if self._reference else self.peft.disable_adapter()
         with unadapted:
             return [self.scorer.logprobs(part.batch) for part in parts]
 
     def take_off(self) -> bool:
         """Take adapters off, under which the weights are as they were; False where the weights themselves changed."""
-        if self._peft is None:
+        if self.peft is None:
             return False
-        self._peft.unload()
+        self.peft.unload()
         return True
 
     def save(self, folder: Path, weights_only: bool = False) -> None:
         """Trained weights (``adapter*.safetensors``) and, unless ``weights_only``, ``optimizer.safetensors``."""
         folder.mkdir(parents=True, exist_ok=True)
-        adapters.save_adapter(folder, self.checkpoint, self._peft)
+        adapters.save_adapter(folder, self.checkpoint, self.peft)
         if not weights_only:
             save_optimizer(folder / OPTIMIZER, self.optimizer, self.names)
 
     def bytes(self, weights_only: bool) -> int:
         """Size of what ``save`` writes; adapters are written twice."""
-        weights = size_of(adapters.trained_tensors(self.checkpoint, self._peft)) * (1 if self._peft is None else 2)
+        weights = size_of(adapters.trained_tensors(self.checkpoint, self.peft)) * (1 if self.peft is None else 2)
         return weights if weights_only else weights + size_of(state_tensors(self.optimizer, self.names))
 
     def load(self, folder: Path) -> None:
         """Read back what ``save`` wrote, with the same settings."""
-        adapters.load_adapter(folder, self.checkpoint.model, self._peft)
+        adapters.load_adapter(folder, self.checkpoint.model, self.peft)
         if (folder / OPTIMIZER).is_file():  # the last checkpoint of a training has none
             load_optimizer(folder / OPTIMIZER, self.optimizer, self.names)

@@ -46,15 +46,16 @@ class Engine:
             from vllm import __version__ as version
             from vllm.platforms import current_platform
 
+        self._version = version
         self.on_cpu = bool(current_platform.is_cpu())
         if device is not None and (device == "cpu") != self.on_cpu:
             raise UserError(
                 f"vLLM {version} runs on {'the CPU' if self.on_cpu else 'GPUs'} here, and --device says {device}."
             )
-        self.takes_adapters = _has_lora(source, folder, version) and settings.lora_rank > 0
+        self.takes_adapters = has_lora(source, folder) and bool(settings.lora_rank)
         self._files = sorted(str(file) for file in folder.glob("*.safetensors") if not file.match(TWICE))
         doubled = any(name.startswith(DOUBLED[0]) for file in self._files for name in _names(file))
-        given = _arguments(settings, self.on_cpu, self.takes_adapters)
+        given = arguments(settings, self.on_cpu, self.takes_adapters)
         try:
             with _random_numbers_kept():
                 self._llm = LLM(str(folder), load_format="dummy" if doubled else "auto", **given)
@@ -71,11 +72,11 @@ class Engine:
 
     @property
     def device(self) -> str:
-        """The device in words."""
+        """The device in words, and what runs on it."""
         if self.on_cpu:
-            return f"cpu ({torch.get_num_threads()} threads)"
+            return f"cpu ({torch.get_num_threads()} threads), vLLM {self._version}"
         cards = self._llm.get_world_size()
-        return f"cuda ({torch.cuda.get_device_name()}{f' x {cards}' if cards > 1 else ''})"
+        return f"cuda ({torch.cuda.get_device_name()}{f' x {cards}' if cards > 1 else ''}), vLLM {self._version}"
 
     def run(self, prompts: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], seed: int = 0) -> list[Any]:
         """A ``RequestOutput`` for each prompt, or the reason why vLLM refuses it (a text), such as its length.
@@ -170,19 +171,19 @@ def _random_numbers_kept() -> Iterator[None]:
         np.random.set_state(numpy_state)
 
 
-def _has_lora(source: str, folder: Path, version: str) -> bool:
+def has_lora(source: str, folder: Path) -> bool:
     """Whether vLLM has LoRA for the checkpoint's class; ``UserError`` where it has no such class."""
-    from vllm import ModelRegistry
+    from vllm import ModelRegistry, __version__
     from vllm.model_executor.models import supports_lora
 
     named = json.loads((folder / "config.json").read_text()).get("architectures") or ["?"]
     found = next((ModelRegistry.models[name] for name in named if name in ModelRegistry.models), None)
     if found is None:
-        raise UserError(f"'{source}' is a {named[0]}, which vLLM {version} has no class for; --backend hf runs it.")
+        raise UserError(f"'{source}' is a {named[0]}, which vLLM {__version__} has no class for; --backend hf runs it.")
     return bool(supports_lora(found.load_model_cls()))
 
 
-def _arguments(settings: VLLMSettings, on_cpu: bool, lora: bool) -> dict[str, Any]:
+def arguments(settings: VLLMSettings, on_cpu: bool, lora: bool) -> dict[str, Any]:
     """What ``LLM`` is given besides the checkpoint."""
     space = settings.kv_cache_gb or (_CPU_GB if on_cpu else None)
     given: dict[str, Any] = {
@@ -199,7 +200,7 @@ def _arguments(settings: VLLMSettings, on_cpu: bool, lora: bool) -> dict[str, An
         "use_tqdm_on_load": False,
     }
     if lora:
-        rank = next((known for known in _RANKS if known >= settings.lora_rank), None)
+        rank = next((known for known in _RANKS if known >= (settings.lora_rank or 0)), None)
         if rank is None:
             raise UserError(f"backend 'vllm': lora_rank {settings.lora_rank} is above {_RANKS[-1]}, vLLM's largest.")
         given |= {"enable_lora": True, "max_loras": 1, "max_lora_rank": rank}

@@ -44,7 +44,7 @@ class VLLMPolicy:
                 f"'{entry.source}' hears through an adapter of its own, which vLLM leaves out: --backend hf."
             )
         self._end_ids = end_ids(_generation_config(folder, self._checkpoint), self.tokenizer)
-        self._engine = Engine(entry.source, folder, settings, limits.device)
+        self._engine = Engine(entry.source, folder, settings.beside(limits.training), limits.device)
         self._written = False  # whether the weights are others than the unadapted model's
         name, revision = entry.name, self._checkpoint.revision
         if entry.adapter:

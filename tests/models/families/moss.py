@@ -42,7 +42,10 @@ def build(folder: Path, marker_seconds: int = 0) -> None:
     model.generation_config = GenerationConfig(eos_token_id=[tokenizer.eos_token_id])
     model.save_pretrained(folder)
     transformers.MossTranscribeDiarizeProcessor(
-        transformers.MossTranscribeDiarizeFeatureExtractor(), tokenizer, TEMPLATE, time_marker_every_seconds=marker_seconds
+        transformers.MossTranscribeDiarizeFeatureExtractor(),
+        tokenizer,
+        TEMPLATE,
+        time_marker_every_seconds=marker_seconds,
     ).save_pretrained(folder)
 
 
