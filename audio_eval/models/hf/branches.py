@@ -7,90 +7,111 @@ combined by their log-sum-exp, which is exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from transformers import AttentionInterface, DynamicCache
 
 from audio_eval.models.hf.prefill import Layer, Prefill
+from audio_eval.models.hf.transfer import to_device
 
 _NAME = "audio_eval_branches"
 
 
 class Branches:
-    """The prompts (Q) of a batch and the rows (R) that grow from them; one row per question at the start."""
+    """The prompts (Q) of a batch and the rows (R) that grow from them; one row per question at the start.
+
+    Which row belongs to which question is known on the host: nothing waits for the device, and ``advance`` makes one
+    transfer to it.
+    """
 
     def __init__(self, language_model: Any, prompts: Prefill, layer_masks: bool = True) -> None:
-        self._model, self._layer_masks = language_model, layer_masks
-        self.position_R = prompts.mask_QP.sum(dim=1)  # of the next token
+        self._model, self._layer_masks, self._device = language_model, layer_masks, prompts.mask_QP.device
+        self._position_R = np.array(prompts.lengths)  # of the next token
         self.hidden_RH = prompts.hidden_QH
-        self._owner_R = torch.arange(len(self.position_R), device=self.position_R.device)
-        self._shared = _Shared(prompts.layers, prompts.mask_QP)
+        self._owner_R = np.arange(len(prompts.lengths))
+        self._shared = _Shared(prompts.layers, prompts.mask_QP, prompts.lengths)
         self._own = DynamicCache(config=language_model.config)  # for the rows' tokens, (R, kv heads, T, head dim)
+        self._placed = False  # whether the device knows the places of the present rows
 
     def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
         """Make new rows: each is row ``parents[i]`` of before with ``tokens[i]`` appended. Other rows are dropped.
 
         Sets ``hidden_RH``, the last hidden states of the new rows. ``parents`` is in rising order.
         """
-        device = self._owner_R.device
-        if list(parents) != list(range(len(self._owner_R))):
-            index = torch.tensor(parents, device=device)
-            self._own.batch_select_indices(index)
-            self._owner_R, self.position_R = self._owner_R[index], self.position_R[index]
+        sent = [np.array(tokens), self._position_R[list(parents)]]
+        moved = list(parents) != list(range(len(self._owner_R)))
+        if moved:
+            self._owner_R = self._owner_R[list(parents)]
             self._drop_questions()
-        self._shared.place(self._owner_R)
-        with _attention(self._model.config):
+            sent.append(np.array(parents))
+        if moved or not self._placed:
+            sent += places(self._owner_R, self._shared.questions)
+        token_R, position_R, *rest = to_device(sent, self._device)
+        if moved:
+            self._own.batch_select_indices(rest.pop(0))
+        if rest:
+            self._shared.place_R, self._shared.row_of_slot = rest
+            self._placed = True
+        with attention(self._model.config, _NAME):
             out = self._model(
-                input_ids=torch.tensor(tokens, device=device)[:, None],
+                input_ids=token_R[:, None],
                 # every row sees its whole prompt and all its own tokens
                 attention_mask={"full_attention": None} if self._layer_masks else None,
-                position_ids=self.position_R[:, None],
+                position_ids=position_R[:, None],
                 past_key_values=self._own,
                 use_cache=True,
                 shared=self._shared,
             )
-        self.position_R = self.position_R + 1
+        self._position_R = sent[1] + 1
         self.hidden_RH = out.last_hidden_state[:, -1]
 
     def _drop_questions(self) -> None:
         """Drop prompts without rows once they are half of all; not sooner, since dropping copies the others."""
-        live, numbered_R = self._owner_R.unique(return_inverse=True)
+        live, numbered_R = np.unique(self._owner_R, return_inverse=True)
         if 2 * len(live) <= self._shared.questions:
             self._shared.select(live)
             self._owner_R = numbered_R
 
 
 class _Shared:
-    """Keys and values of the prompts, (Q, kv heads, P, head dim) per layer, and the place of each row's query."""
+    """Keys and values of the prompts, (Q, kv heads, P, head dim) per layer, and the places of the rows' queries."""
 
-    def __init__(self, layers: list[Layer], mask_QP: torch.Tensor) -> None:
-        self.layers, self._mask_QP = layers, mask_QP
+    def __init__(self, layers: list[Layer], mask_QP: torch.Tensor, lengths: Sequence[int]) -> None:
+        self.layers, self._mask_QP, self._lengths = layers, mask_QP, np.array(lengths)
         self.bias = _bias(mask_QP)
-        self.slots = 1  # the number of rows of the question that has most
-        self.place_R = torch.empty(0, dtype=torch.long)
+        self.place_R = self.row_of_slot = torch.empty(0, dtype=torch.long)  # see ``places``
 
     @property
     def questions(self) -> int:
         """The number of questions, Q."""
         return len(self._mask_QP)
 
-    def select(self, questions: torch.Tensor) -> None:
+    def select(self, live: np.ndarray) -> None:
         """Keep only these questions, and only as many positions as they need."""
-        self._mask_QP = self._mask_QP[questions]
-        longest = int(self._mask_QP.sum(dim=1).max())
-        self._mask_QP = self._mask_QP[:, :longest]
+        [questions] = to_device([live], self._mask_QP.device)
+        self._lengths = self._lengths[live]
+        longest = int(self._lengths.max())
+        self._mask_QP = self._mask_QP[questions][:, :longest]
         self.bias = _bias(self._mask_QP)
         self.layers = [(k[questions, :, :longest], v[questions, :, :longest]) for k, v in self.layers]
 
-    def place(self, owner_R: torch.Tensor) -> None:
-        """Number the rows within their questions; ``owner_R`` is in rising order."""
-        counts_Q = torch.bincount(owner_R, minlength=self.questions)
-        first_Q = counts_Q.cumsum(0) - counts_Q
-        self.slots = int(counts_Q.max())
-        self.place_R = owner_R * self.slots + torch.arange(len(owner_R), device=owner_R.device) - first_Q[owner_R]
+
+def places(owner_R: np.ndarray, questions: int, rounded: Callable[[int], int] = int) -> list[np.ndarray]:
+    """Where the rows stand in a grid of ``questions`` x slots, as many slots as any question has rows, ``rounded``.
+
+    The place (R,) of each row in it, and the row (questions * slots,) in each place; 0 in those that stay empty.
+    ``owner_R``, the question of each row, is in rising order.
+    """
+    counts_Q = np.bincount(owner_R, minlength=questions)
+    slots, rows = rounded(counts_Q.max()), np.arange(len(owner_R))
+    place_R = owner_R * slots + rows - (counts_Q.cumsum() - counts_Q)[owner_R]
+    row_of_slot = np.zeros(questions * slots, dtype=np.int64)
+    row_of_slot[place_R] = rows
+    return [place_R, row_of_slot]
 
 
 def _bias(mask_QP: torch.Tensor) -> torch.Tensor:
@@ -107,17 +128,15 @@ def _branch_attention(
     keys, values = shared.layers[module.layer_idx]
     rows, heads, _one, dim = query.shape
     questions, kv = keys.shape[:2]
-    group = heads // kv
+    slots, group = len(shared.row_of_slot) // questions, heads // kv
     query_RKGD = (query * scaling).view(rows, kv, group, dim)
     own, own_lse = _attend(query_RKGD, key, value)
     # the rows of a question are put side by side, so that its prompt is read once for all of them
-    spread = query.new_zeros(questions * shared.slots, kv, group, dim).index_copy(0, shared.place_R, query_RKGD)
-    spread = spread.view(questions, shared.slots, kv, group, dim).transpose(1, 2).flatten(2, 3)
+    spread = query_RKGD[shared.row_of_slot].view(questions, slots, kv, group, dim).transpose(1, 2).flatten(2, 3)
     heard, heard_lse = _attend(spread, keys, values, shared.bias)
 
     def of_rows(t: torch.Tensor) -> torch.Tensor:
-        back = t.view(questions, kv, shared.slots, group, t.shape[-1]).transpose(1, 2).flatten(0, 1)
-        return back[shared.place_R]
+        return t.view(questions, kv, slots, group, t.shape[-1]).transpose(1, 2).flatten(0, 1)[shared.place_R]
 
     weight = torch.sigmoid(of_rows(heard_lse) - own_lse)  # the share of attention on the prompt
     out = weight * of_rows(heard) + (1 - weight) * own
@@ -137,10 +156,10 @@ def _attend(
 
 
 @contextmanager
-def _attention(config: Any) -> Iterator[None]:
-    """Let the language model use ``_branch_attention`` inside the context."""
+def attention(config: Any, name: str) -> Iterator[None]:
+    """Let the language model use the attention of this name inside the context."""
     before = config._attn_implementation
-    config._attn_implementation = _NAME
+    config._attn_implementation = name
     try:
         yield
     finally:

@@ -17,6 +17,7 @@ from audio_eval.models.backends import LongAudio
 from audio_eval.models.hf import adapters
 from audio_eval.models.hf.batches import cut_batches
 from audio_eval.models.hf.checkpoint import load_checkpoint
+from audio_eval.models.hf.decoding import Decoding
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.learner import METRICS, Learner, Step, mini_batches
 from audio_eval.models.hf.logprobs import LogprobEngine
@@ -65,6 +66,7 @@ class HFPolicy:
         self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine, self._long_audio)
         self.encoder.checkpoint = self.checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
+        self.decoding = Decoding(self.checkpoint, self._engine, self._dtype)
         self._end_ids = self._find_end_ids()
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
         self._training: Training | None = None
@@ -113,7 +115,7 @@ class HFPolicy:
         batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, self.batch_size)
         groups: dict[int, Group] = {}
         stream = self.encoder.stream([[asked[i] for i in batch] for batch in batches])
-        with torch.no_grad(), self._precision(), closing(stream):
+        with torch.no_grad(), self.decoding.weights(), self._precision(), closing(stream):
             for batch, prompts in zip(batches, stream, strict=True):
                 drawn = self._generate_batch([questions[i] for i in batch], prompts, sampling)
                 groups |= zip(batch, drawn, strict=True)
@@ -125,8 +127,9 @@ class HFPolicy:
         usable = [p for p in prompts if isinstance(p, EmbeddedPrompt)]
         drawn: Iterator[Group] = iter(())
         if usable:
-            prefill, asked = self._prefills.of(self.checkpoint, usable), [p.question for p in usable]
-            drawn = iter(sample(self.checkpoint, self._end_ids, asked, prefill, sampling))
+            with self.decoding.precision():
+                rows = self.decoding.start(self._prefills.of(self.checkpoint, usable))
+                drawn = iter(sample(self.checkpoint, self._end_ids, [p.question for p in usable], rows, sampling))
         return [
             _heard(next(drawn), prompt) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
             for question, prompt in zip(questions, prompts, strict=True)
@@ -176,6 +179,7 @@ class HFPolicy:
         self._training = training
         if training.tune == "lora":
             self._peft = adapters.attach_lora(self.checkpoint, training, seed)
+            self.decoding.adapt(self._peft)
         else:
             adapters.unfreeze(self.checkpoint, training)
             self.encoder.frozen = not training.train_tower
