@@ -92,14 +92,13 @@ class Decoding:
 
 
 def no_graphs(checkpoint: Checkpoint, settings: EngineSettings) -> str | None:
-    """Why the steps of this model are not captured as CUDA graphs; None: they are."""
+    """Why the steps of this model are not to be captured as CUDA graphs; None: whether it works shows when it is tried.
+    """
     family = checkpoint.family
     if settings.cuda_graphs is False:
         return "cuda_graphs=false"
     if family.engine == "plain":
         return f"{family.name} repeats its prompts, and its caches grow with every token"
-    if family.no_graphs:
-        return f"{family.name}: {family.no_graphs}"
     if checkpoint.device.type != "cuda":
         return f"the model is on '{checkpoint.device.type}', and only CUDA has graphs"
     return None

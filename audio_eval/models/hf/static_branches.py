@@ -79,10 +79,10 @@ class StaticBranches:
         keys = prompts.layers[0][0]
         self._layers, self._kv, self._dim, self._dtype = len(prompts.layers), keys.shape[1], keys.shape[3], keys.dtype
         # the prompts' keys and values, (layers, 2, Q, kv heads, P, head dim)
-        self._prompts = self._make_prompts()
+        self._prompts, longest = self._make_prompts(), self._lengths.max()  # a part of a batch may be padded further
         for layer, pair in zip(self._prompts, prompts.layers, strict=True):
             for place, tensor in zip(layer, pair, strict=True):
-                place[: len(tensor), :, : tensor.shape[2]].copy_(tensor)
+                place[: len(tensor), :, :longest].copy_(tensor[:, :, :longest])
 
     def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
         """Make new rows: each is row ``parents[i]`` of before with ``tokens[i]`` appended. Other rows are dropped.

@@ -50,7 +50,6 @@ class Family(ABC):
     # for a language model whose layers all have keys of their own and see everything before them. "plain": repeated
     # for each completion with an ordinary cache and mask (repeats); for any other.
     engine: Literal["shared", "plain"] = "shared"
-    no_graphs: str | None = None  # why a token step of its language model cannot be captured as a CUDA graph
     layer_masks: bool = True  # shared: its forward takes a dict of masks by layer type (Qwen2), or only a mask (Llama)
 
     @abstractmethod

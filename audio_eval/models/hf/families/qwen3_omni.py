@@ -29,7 +29,6 @@ class Qwen3Omni(Family):
     lora_excludes = r".*\.(audio_tower|visual)\..*"
     never_trained = r"(^|\.)visual\."
     layer_masks = False
-    no_graphs = "which experts a token needs is decided on the host"
 
     def model_class(self) -> Any:
         """The thinker's class."""
