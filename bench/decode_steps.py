@@ -1,11 +1,11 @@
-"""What a token step costs the host: operations and milliseconds at 36 layers, adapters merged or not, shapes static or not.
+"""What a token step costs the host: operations and milliseconds at 36 layers, by adapters and shapes.
 
     python bench/decode_steps.py [--layers 36] [--hidden 64] [--questions 8] [--samples 8] [--device cpu]
 
-The model has as many layers as Qwen2.5-Omni-3B and is otherwise as small as can be, so what is timed is the host (on a CPU
-with one thread, the small products as well). Operations are what PyTorch dispatches in a step, drawing included; those
-that launch nothing (views) are counted apart. Both figures are the difference of a long and a short call, divided by the
-steps between them. On a GPU the last lines are with CUDA graphs. The last line is one JSON object.
+The model has as many layers as Qwen2.5-Omni-3B and is otherwise as small as can be, so that what is timed is the host
+(on a CPU the small products too). Operations are what PyTorch dispatches in a step, drawing included; "launched" are
+those that are not views. All figures are the difference of a long and a short call, divided by the steps between them.
+On a GPU a further line has CUDA graphs. The last line is one JSON object.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What a CUDA graph does, on a CPU: a step's operations are recorded with the tensors they read and write, and replayed.
+"""What a CUDA graph does, on a CPU: a step's operations are recorded with the tensors they use, and replayed.
 
-As with a graph, nothing of the step's Python runs again, and what waits for the device is an error while it is recorded.
+As with a graph, nothing of the step's Python runs again, and what waits for the device is an error while recording.
 """
 
 from __future__ import annotations

@@ -43,7 +43,9 @@ def assert_base(policy: HFPolicy, before: dict[str, tuple[int, torch.Tensor]]) -
     assert not any(getattr(module, "merged", False) for module in policy.model.modules())
 
 
-def merged_inside(policy: HFPolicy, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None) -> list[int]:
+def merged_inside(
+    policy: HFPolicy, monkeypatch: pytest.MonkeyPatch, then: Callable[[], None] = lambda: None
+) -> list[int]:
     """How many layers were merged at each token step of ``generate``; ``then`` is called there."""
     seen: list[int] = []
 

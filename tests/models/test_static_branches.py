@@ -1,4 +1,4 @@
-"""Token steps in shapes that repeat, captured and replayed: what is drawn, how many shapes there are, who does without."""
+"""Token steps in shapes that repeat, captured and replayed: what is drawn, and who does without."""
 
 from __future__ import annotations
 

@@ -49,12 +49,12 @@ class Branches:
             self._drop_questions()
             sent.append(np.array(parents))
         if moved or not self._placed:
-            sent += places(self._owner_R, self._shared.questions)
+            sent += places(self._owner_R, self._shared.questions, self._shared.kv)
         token_R, position_R, *rest = to_device(sent, self._device)
         if moved:
             self._own.batch_select_indices(rest.pop(0))
         if rest:
-            self._shared.place_R, self._shared.row_of_slot = rest
+            self._shared.place_N, self._shared.row_of_slot = rest
             self._placed = True
         with attention(self._model.config, _NAME):
             out = self._model(
@@ -78,17 +78,22 @@ class Branches:
 
 
 class _Shared:
-    """Keys and values of the prompts, (Q, kv heads, P, head dim) per layer, and the places of the rows' queries."""
+    """Keys and values of the prompts, (Q * kv heads, P, head dim) per layer, and the places of the rows' queries."""
 
     def __init__(self, layers: list[Layer], mask_QP: torch.Tensor, lengths: Sequence[int]) -> None:
-        self.layers, self._mask_QP, self._lengths = layers, mask_QP, np.array(lengths)
-        self.bias = _bias(mask_QP)
-        self.place_R = self.row_of_slot = torch.empty(0, dtype=torch.long)  # see ``places``
+        self._layers, self._mask_QP, self._lengths = layers, mask_QP, np.array(lengths)
+        self.place_N = self.row_of_slot = torch.empty(0, dtype=torch.long)  # see ``places``
+        self._flatten()
 
     @property
     def questions(self) -> int:
         """The number of questions, Q."""
         return len(self._mask_QP)
+
+    @property
+    def kv(self) -> int:
+        """The number of key heads."""
+        return self._layers[0][0].shape[1]
 
     def select(self, live: np.ndarray) -> None:
         """Keep only these questions, and only as many positions as they need."""
@@ -96,47 +101,55 @@ class _Shared:
         self._lengths = self._lengths[live]
         longest = int(self._lengths.max())
         self._mask_QP = self._mask_QP[questions][:, :longest]
-        self.bias = _bias(self._mask_QP)
-        self.layers = [(k[questions, :, :longest], v[questions, :, :longest]) for k, v in self.layers]
+        self._layers = [(k[questions, :, :longest], v[questions, :, :longest]) for k, v in self._layers]
+        self._flatten()
+
+    def _flatten(self) -> None:
+        self.bias = _bias(self._mask_QP).repeat_interleave(self.kv, dim=0)
+        self.layers = [(k.flatten(0, 1), v.flatten(0, 1)) for k, v in self._layers]
 
 
-def places(owner_R: np.ndarray, questions: int, rounded: Callable[[int], int] = int) -> list[np.ndarray]:
-    """Where the rows stand in a grid of ``questions`` x slots, as many slots as any question has rows, ``rounded``.
+def places(owner_R: np.ndarray, questions: int, kv: int, rounded: Callable[[int], int] = int) -> list[np.ndarray]:
+    """Where the rows' queries stand in a grid of ``questions`` x ``kv`` heads x slots.
 
-    The place (R,) of each row in it, and the row (questions * slots,) in each place; 0 in those that stay empty.
-    ``owner_R``, the question of each row, is in rising order.
+    There are as many slots as any question has rows, ``rounded``. Returns the place (R * kv,) in the grid of each row
+    and head, and the row and head in each place of it; 0 in those that stay empty. ``owner_R``, the question of each
+    row, is in rising order.
     """
     counts_Q = np.bincount(owner_R, minlength=questions)
-    slots, rows = rounded(counts_Q.max()), np.arange(len(owner_R))
-    place_R = owner_R * slots + rows - (counts_Q.cumsum() - counts_Q)[owner_R]
-    row_of_slot = np.zeros(questions * slots, dtype=np.int64)
-    row_of_slot[place_R] = rows
-    return [place_R, row_of_slot]
+    slots, rows, heads = rounded(counts_Q.max()), np.arange(len(owner_R)), np.arange(kv)
+    slot_R = rows - (counts_Q.cumsum() - counts_Q)[owner_R]
+    place_RK = (owner_R[:, None] * kv + heads) * slots + slot_R[:, None]
+    row_of_slot = np.zeros(questions * kv * slots, dtype=np.int64)
+    row_of_slot[place_RK] = rows[:, None] * kv + heads
+    return [place_RK.ravel(), row_of_slot]
 
 
 def _bias(mask_QP: torch.Tensor) -> torch.Tensor:
-    """The bias that masks the padding in attention scores, float32 (Q, 1, 1, P)."""
+    """The bias that masks the padding in attention scores, float32 (Q, 1, P)."""
     bias = torch.zeros(mask_QP.shape, device=mask_QP.device)
-    return bias.masked_fill(~mask_QP, torch.finfo(bias.dtype).min)[:, None, None, :]
+    return bias.masked_fill(~mask_QP, torch.finfo(bias.dtype).min)[:, None, :]
 
 
 def _branch_attention(
     module: Any, query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, attention_mask: None, *, scaling: float,
     shared: _Shared, **_: Any,
 ) -> tuple[torch.Tensor, None]:  # fmt: skip
-    """Attention of queries (R, heads, 1, D) over their prompts and their own keys (R, kv heads, T, D)."""
+    """Attention of queries (R, heads, 1, D) over their prompts and their own keys (R, kv heads, T, D).
+
+    N below are the pairs of a row and a key head, G the query heads that share a key head.
+    """
     keys, values = shared.layers[module.layer_idx]
     rows, heads, _one, dim = query.shape
-    questions, kv = keys.shape[:2]
-    slots, group = len(shared.row_of_slot) // questions, heads // kv
-    query_RKGD = (query * scaling).view(rows, kv, group, dim)
-    own, own_lse = _attend(query_RKGD, key, value)
+    group = heads // shared.kv
+    query_NGD = (query * scaling).view(rows * shared.kv, group, dim)
+    own, own_lse = _attend(query_NGD, key.flatten(0, 1), value.flatten(0, 1))
     # the rows of a question are put side by side, so that its prompt is read once for all of them
-    spread = query_RKGD[shared.row_of_slot].view(questions, slots, kv, group, dim).transpose(1, 2).flatten(2, 3)
+    spread = query_NGD.index_select(0, shared.row_of_slot).view(len(keys), -1, dim)
     heard, heard_lse = _attend(spread, keys, values, shared.bias)
 
     def of_rows(t: torch.Tensor) -> torch.Tensor:
-        return t.view(questions, kv, slots, group, t.shape[-1]).transpose(1, 2).flatten(0, 1)[shared.place_R]
+        return t.view(-1, group, t.shape[-1]).index_select(0, shared.place_N)
 
     weight = torch.sigmoid(of_rows(heard_lse) - own_lse)  # the share of attention on the prompt
     out = weight * of_rows(heard) + (1 - weight) * own
@@ -146,13 +159,13 @@ def _branch_attention(
 def _attend(
     query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, bias: torch.Tensor | None = None
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Attention (.., n, D) of queries (.., n, D) over keys (.., m, D), and the log-sum-exp (.., n, 1) of its scores."""
-    scores = query @ keys.transpose(-1, -2)
+    """Attention (B, n, D) of queries (B, n, D) over keys (B, m, D), and the log-sum-exp (B, n, 1) of its scores."""
+    scores = torch.bmm(query, keys.transpose(1, 2))
     scores = (scores if bias is None else scores + bias).float()
     top = scores.amax(dim=-1, keepdim=True)
     shares = scores.sub_(top).exp_()
     total = shares.sum(dim=-1, keepdim=True)
-    return (shares.to(values.dtype) @ values) / total, total.log() + top
+    return torch.bmm(shares.to(values.dtype), values) / total, total.log() + top
 
 
 @contextmanager

@@ -92,8 +92,7 @@ class Decoding:
 
 
 def no_graphs(checkpoint: Checkpoint, settings: EngineSettings) -> str | None:
-    """Why the steps of this model are not to be captured as CUDA graphs; None: whether it works shows when it is tried.
-    """
+    """Why the steps of this model are not to be captured as CUDA graphs; None: trying shows whether they can be."""
     family = checkpoint.family
     if settings.cuda_graphs is False:
         return "cuda_graphs=false"

@@ -94,14 +94,13 @@ class StaticBranches:
         self._owner_R, self._position_R = self._owner_R[parent_R], self._position_R[parent_R]
         self._drop_questions()
         questions, prompt = self._prompts.shape[2], self._prompts.shape[4]
-        place_R, row_of_slot = places(self._owner_R, questions, bucket)
-        shape = Shape(
-            bucket(len(tokens), ROWS), questions, len(row_of_slot) // questions, prompt, bucket(self._done + 1, OWN)
-        )
+        place_N, row_of_slot = places(self._owner_R, questions, self._kv, bucket)
+        slots = len(row_of_slot) // (questions * self._kv)
+        shape = Shape(bucket(len(tokens), ROWS), questions, slots, prompt, bucket(self._done + 1, OWN))
         own = self._move(parent_R if moved else None, shape)
         hidden_RH = self._memory.view("hidden", self.hidden_RH.dtype, shape.rows, self.hidden_RH.shape[1])
         step = _Step(self._model, self._layer_masks, shape, self._memory, self._prompts, own, hidden_RH)
-        step.tell(np.array(tokens), self._position_R, self._done, place_R, row_of_slot)
+        step.tell([np.array(tokens), self._position_R, np.array([self._done]), place_N, row_of_slot])
         self._graphs.run(shape, step)
         self.hidden_RH = hidden_RH[: len(tokens)]
         self._position_R, self._done = self._position_R + 1, self._done + 1
@@ -164,16 +163,12 @@ class _Step:
         self.bias = memory.view("bias", prompts.dtype, shape.questions * self.kv, 1, shape.prompt)
         self.own_bias = torch.empty(0)
 
-    def tell(
-        self, token_R: np.ndarray, position_R: np.ndarray, done: int, place_R: np.ndarray, row_of_slot: np.ndarray
-    ) -> None:
-        """Write a step's inputs, in one transfer. Rows of the padding repeat row 0 with token 0."""
-        slots, heads = self.shape.slots, np.arange(self.kv)
-        question_R, slot_R = np.divmod(place_R, slots)
-        place_RK = (question_R[:, None] * self.kv + heads) * slots + slot_R[:, None]
-        row_QKS = row_of_slot.reshape(-1, 1, slots) * self.kv + heads[:, None]
-        numbers = [token_R, position_R, np.array([done]), place_RK.ravel(), row_QKS.ravel()]
-        padded = [np.pad(part, (0, size - len(part))) for part, size in zip(numbers, self._sizes, strict=True)]
+    def tell(self, inputs: Sequence[np.ndarray]) -> None:
+        """Write tokens (R,), their positions (R,), the number of own tokens before (1,) and ``places``, in one transfer.
+
+        A row of the padding has token 0 and reads the first question's prompt.
+        """
+        padded = [np.pad(part, (0, size - len(part))) for part, size in zip(inputs, self._sizes, strict=True)]
         self._numbers.copy_(pinned(padded, self._numbers.device), non_blocking=True)
 
     def __call__(self) -> None:

@@ -21,7 +21,7 @@ SAMPLINGS = (Sampling(max_tokens=4), Sampling(n=6, temperature=0.3, max_tokens=4
 
 
 def same_hidden_states(policy: HFPolicy) -> None:
-    """Rows split, end and lose questions, in graphs that are replayed: hidden states are those of the dynamic shapes."""
+    """Rows split, end and lose questions, in replayed steps: hidden states are those of the dynamic shapes."""
     checkpoint = policy.checkpoint
     model, masks = checkpoint.language_model, checkpoint.family.layer_masks
     embeds = [p.embeds for p in policy.encoder.prompts(mixed(policy)) if isinstance(p, EmbeddedPrompt)]
