@@ -15,8 +15,10 @@ from audio_eval.models.hf.graphs import Capture, Graphs
 from audio_eval.models.hf.prefill import Prefill
 from audio_eval.models.hf.repeats import Repeated, Repeats
 from audio_eval.models.hf.rollout_weights import RolloutWeights
+from audio_eval.models.hf.room import card_bytes, questions_that_fit
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.hf.static_branches import Memory, StaticBranches
+from audio_eval.models.policy import Sampling
 
 log = logging.getLogger(__name__)
 _AUTOCAST = "weights of another dtype run under autocast, which would convert them in every step"
@@ -45,6 +47,16 @@ class Decoding:
         wanted = self._settings.merge_rollouts
         if wanted is True or (wanted == "auto" and self.checkpoint.device.type == "cuda"):
             self.merged = RolloutWeights(peft_model)
+
+    def most_questions(self, wanted: int, sampling: Sampling) -> int:
+        """So many of the questions that are ``wanted`` in a batch as the card has room for; all of them on a CPU."""
+        total = card_bytes(self.checkpoint.device)
+        if total is None:
+            return wanted
+        assert sampling.max_tokens is not None, "the policy has filled in its own limit"
+        samples = sampling.n if sampling.temperature else 1
+        budget = self._settings.token_budget
+        return min(wanted, questions_that_fit(self.checkpoint, total, budget, samples, sampling.max_tokens))
 
     @contextmanager
     def weights(self) -> Iterator[None]:

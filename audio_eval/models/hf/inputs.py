@@ -44,6 +44,7 @@ class EmbeddedPrompt:
         return any(clip.truncated for clip in self.clips)
 
 
+_PROMPTS = 8192  # whose ids are kept
 Stream = Generator[list[EmbeddedPrompt | str], None, None]
 
 
@@ -93,6 +94,7 @@ class QuestionEncoder:
         # beside a GPU two threads decode; on a CPU the model needs all cores
         self._threads = threads if threads is not None else 2 if device.type == "cuda" else 0
         self._tower = TowerRevision()
+        self._ids: dict[tuple[str, int], list[int]] = {}  # of prompts: a question is asked several times in a run
 
     def ask(self, question: Question) -> TokenizedPrompt:
         """Ids and lengths. They depend on the question only, not on the cache."""
@@ -199,8 +201,12 @@ class QuestionEncoder:
             return TokenizedPrompt(question, clips, [], refused=refused + parts)
         if question.tokens is not None:
             return TokenizedPrompt(question, clips, list(question.tokens))
-        ids = family.token_ids(self.checkpoint.tokenizer, question.prompt, len(clips))
-        return TokenizedPrompt(question, clips, ids)
+        spelled = question.prompt, len(clips)
+        if spelled not in self._ids:
+            if len(self._ids) >= _PROMPTS:
+                self._ids.clear()
+            self._ids[spelled] = family.token_ids(self.checkpoint.tokenizer, *spelled)
+        return TokenizedPrompt(question, clips, self._ids[spelled])
 
     def _clips(self, question: Question) -> tuple[AudioRef, ...]:
         """What the model hears one after another: the recordings, or their parts that fit its window."""

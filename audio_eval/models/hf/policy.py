@@ -112,7 +112,8 @@ class HFPolicy:
         """One Group a question, in order; sampled in batches that depend on these questions alone, longest first."""
         sampling = replace(sampling, max_tokens=sampling.max_tokens or self.max_tokens)
         asked = [self.encoder.ask(question) for question in questions]
-        batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, self.batch_size)
+        most = self.decoding.most_questions(self.batch_size, sampling)
+        batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, most)
         groups: dict[int, Group] = {}
         stream = self.encoder.stream([[asked[i] for i in batch] for batch in batches])
         with torch.no_grad(), self.decoding.weights(), self._precision(), closing(stream):

@@ -164,7 +164,7 @@ class _Step:
         self.own_bias = torch.empty(0)
 
     def tell(self, inputs: Sequence[np.ndarray]) -> None:
-        """Write tokens (R,), their positions (R,), the number of own tokens before (1,) and ``places``, in one transfer.
+        """Write tokens (R,), positions (R,), the number of own tokens before (1,) and ``places``, in one transfer.
 
         A row of the padding has token 0 and reads the first question's prompt.
         """
