@@ -45,7 +45,8 @@ class Backend(Protocol):
     of the method's training (``limits.training``, None where none follows); and ``digests(entry)``, the sha256 by name
     of the files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as
     for ``locate``), or, where no file can be read, ``identity(entry, config)``, what else is known of them. Without
-    either the policy's ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models
+    either the policy's ``info.revision`` has to tell them apart. ``batch_size(device)`` is the number of questions per
+    batch where the user gives none; it goes into the run's spec. With ``entry(model)`` the backend names its models
     itself, and the catalog is not asked.
     """
 
@@ -80,6 +81,11 @@ class Chosen:
             return known(self.entry, self.config)
         found = getattr(self.backend, "digests", None)
         return found(self.entry) if found else {}
+
+    def batch_size(self, device: str | None) -> int | None:
+        """Questions per batch where the user gives none; None: the usual number."""
+        found = getattr(self.backend, "batch_size", None)
+        return found(device) if found else None
 
     def load(self, limits: Limits) -> Policy:
         """``Backend.load`` of the model."""

@@ -48,7 +48,7 @@ class RunSpec(BaseModel):
     train_data_dir: str | None = Field(None, description="--data-dir of the training task; default: --data-dir")
     train_audio: AudioAblation | None = Field(None, description="what is heard in the training task")
     train_limit: int = Field(1000, ge=1, description="only the first N items of the training task")
-    batch_size: int = Field(32, ge=1, description="questions sampled in one batch")
+    batch_size: int = Field(32, ge=1, description="questions sampled in one batch; more on a GPU of 40 GB and more")
     max_tokens: int = Field(64, ge=1, description="longest completion, in tokens")
     long_audio: LongAudio = Field(
         "cut",

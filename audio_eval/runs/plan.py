@@ -53,6 +53,8 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         for k, v in merged.items()
         if k in RunSpec.model_fields and k not in ("model", "method", "seed", "method_args", "model_args")
     }
+    if "batch_size" not in rest and (batch := chosen_model.batch_size(rest.get("device"))):
+        rest["batch_size"] = batch
     if (prompt := rest.get("prompt")) and str(prompt).endswith(prompts.SUFFIXES):
         # The file may have changed when the run is resumed, so the spec keeps what it holds now.
         found = prompts.find(str(prompt))

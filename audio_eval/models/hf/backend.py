@@ -22,6 +22,15 @@ class HF:
     takes_adapter = True
     takes_long_audio = ("chunk", "skip")
 
+    def batch_size(self, device: str | None) -> int | None:
+        """Questions per batch where the user gives no number: more on a GPU, by the memory of the card."""
+        if not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):  # before torch is imported
+            return None
+        from audio_eval.models.hf.question_batches import card_bytes, questions_of_card
+
+        total = card_bytes(device)
+        return None if total is None else questions_of_card(total)
+
     def locate(self, entry: ModelEntry) -> str:
         """The checkpoint's folder: the source itself, or a hub snapshot that is complete in the local cache."""
         if Path(entry.source).expanduser().is_dir():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -27,6 +27,8 @@ from audio_eval.models.hf.files import (
     revision_of,
 )
 
+_PROMPTS = 8192  # whose ids are kept
+
 
 @dataclass
 class Checkpoint:
@@ -43,6 +45,15 @@ class Checkpoint:
     placeholder: int
     revision: str
     weights: str
+    _ids: dict[tuple[str, int], list[int]] = field(default_factory=dict, init=False, repr=False)
+
+    def ids(self, prompt: str, clips: int) -> list[int]:
+        """``Family.token_ids`` of a prompt with so many clips, kept, as a question is asked several times in a run."""
+        if (prompt, clips) not in self._ids:
+            if len(self._ids) >= _PROMPTS:
+                self._ids.clear()
+            self._ids[prompt, clips] = self.family.token_ids(self.tokenizer, prompt, clips)
+        return self._ids[prompt, clips]
 
     @property
     def language_model(self) -> Any:

@@ -220,7 +220,7 @@ def tokenized(checkpoint: Checkpoint, question: Question, long_audio: LongAudio)
         return TokenizedPrompt(question, clips, [], refused=refused + parts)
     if question.tokens is not None:
         return TokenizedPrompt(question, clips, list(question.tokens))
-    return TokenizedPrompt(question, clips, family.token_ids(checkpoint.tokenizer, question.prompt, len(clips)))
+    return TokenizedPrompt(question, clips, checkpoint.ids(question.prompt, len(clips)))
 
 
 def _clips(question: Question, seconds: float, long_audio: LongAudio) -> tuple[AudioRef, ...]:

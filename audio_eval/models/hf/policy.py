@@ -17,6 +17,7 @@ from audio_eval.group import Completion, Group
 from audio_eval.models.backends import LongAudio
 from audio_eval.models.hf.batches import cut_batches
 from audio_eval.models.hf.checkpoint import Checkpoint, load_checkpoint
+from audio_eval.models.hf.decoding import Decoding
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.logprobs import LogprobEngine
 from audio_eval.models.hf.merge import merge_adapter
@@ -66,6 +67,7 @@ class HFPolicy:
         self.encoder = encoder or QuestionEncoder(checkpoint, self._engine, self._long_audio)
         self.encoder.checkpoint = checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
+        self.decoding = Decoding(checkpoint, self._engine, self._dtype)
         self._end_ids = end_ids(self.model.generation_config, self.tokenizer)
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
         self._trainer: Trainer | None = None
@@ -100,10 +102,11 @@ class HFPolicy:
         """One Group a question, in order; sampled in batches that depend on these questions alone, longest first."""
         sampling = replace(sampling, max_tokens=sampling.max_tokens or self.max_tokens)
         asked = [self.encoder.ask(question) for question in questions]
-        batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, self.batch_size)
+        most = self.decoding.most_questions(self.batch_size, sampling)
+        batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, most)
         groups: dict[int, Group] = {}
         stream = self.encoder.stream([[asked[i] for i in batch] for batch in batches])
-        with torch.no_grad(), self._precision(), closing(stream):
+        with torch.no_grad(), self.decoding.weights(), self._precision(), closing(stream):
             for batch, prompts in zip(batches, stream, strict=True):
                 drawn = self._generate_batch([questions[i] for i in batch], prompts, sampling)
                 groups |= zip(batch, drawn, strict=True)
@@ -115,8 +118,9 @@ class HFPolicy:
         usable = [p for p in prompts if isinstance(p, EmbeddedPrompt)]
         drawn: Iterator[Group] = iter(())
         if usable:
-            prefill, asked = self._prefills.of(self.checkpoint, usable), [p.question for p in usable]
-            drawn = iter(sample(self.checkpoint, self._end_ids, asked, prefill, sampling))
+            with self.decoding.precision():
+                rows = self.decoding.start(self._prefills.of(self.checkpoint, usable))
+                drawn = iter(sample(self.checkpoint, self._end_ids, [p.question for p in usable], rows, sampling))
         return [
             _heard(next(drawn), prompt) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
             for question, prompt in zip(questions, prompts, strict=True)
@@ -166,6 +170,8 @@ class HFPolicy:
         drop = self._prefills.drop
         self._trainer = Trainer(self.encoder, training, seed, self.max_tokens, self._precision, drop)
         self._scorer = self._trainer.scorer
+        if self._trainer.peft is not None:
+            self.decoding.adapt(self._trainer.peft)
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         """Optimizer updates on the groups. A group whose advantages are all zero counts in the means and costs nothing,
@@ -212,7 +218,7 @@ class HFPolicy:
             self._start(self.checkpoint, encoder)
             return
         self.encoder.checkpoint = self._trainer = None  # type: ignore[assignment]
-        for name in ("checkpoint", "model", "_scorer", "_prefills"):  # absent where a load failed
+        for name in ("checkpoint", "model", "_scorer", "_prefills", "decoding"):  # absent where a load failed
             self.__dict__.pop(name, None)
         gc.collect()  # modules refer to each other in circles
         self._start(self._load(), encoder)

@@ -8,6 +8,7 @@ import pytest
 
 from tests.models.families.cases import CASES
 from tests.models.families.checks import CHECKS, Built
+from tests.models.families.decoding import same_answers_merged, same_hidden_states
 from tests.models.families.page import COLUMNS, FACTS, committed, facts
 
 
@@ -40,3 +41,15 @@ def test_the_page_has_every_family_and_no_other() -> None:
     page = committed()
     assert list(page) == [case.name for case in CASES]
     assert all(list(row) == ["family", *COLUMNS] for row in page.values())
+
+
+def test_steps_of_static_shapes(built: Built) -> None:
+    """As CUDA graphs need them; a family that has none says why."""
+    if built.policy.checkpoint.family.engine == "plain":
+        assert "repeats its prompts" in str(built.policy.decoding.without_graphs)
+        return
+    same_hidden_states(built.policy)
+
+
+def test_adapters_merged_for_sampling(built: Built) -> None:
+    same_answers_merged(built)
