@@ -10,8 +10,8 @@ from peft import get_peft_model_state_dict, set_peft_model_state_dict
 from safetensors.torch import load_file
 
 from audio_eval.group import Group
-from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.hf.handover import HandoverPolicy
+from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.models.policy import PolicyInfo, Sampling, Training
 from audio_eval.models.split import SplitPolicy
 from audio_eval.questions import Question

@@ -13,9 +13,9 @@ from audio_eval.models.hf.branches import Branches
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.graphs import Capture, Graphs
 from audio_eval.models.hf.prefill import Prefill
+from audio_eval.models.hf.question_batches import card_bytes, questions_that_fit
 from audio_eval.models.hf.repeats import Repeated, Repeats
 from audio_eval.models.hf.rollout_weights import RolloutWeights
-from audio_eval.models.hf.question_batches import card_bytes, questions_that_fit
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.hf.static_branches import Memory, StaticBranches
 from audio_eval.models.policy import Sampling
