@@ -57,7 +57,7 @@ class Executor:
             if inputs.method.needs_logprobs:
                 scoring(policy)
             inputs, meter = self._begin(log, inputs), Meter()
-            with log.sitting(lambda: meter.earlier_seconds):
+            with log.sitting(lambda: meter.earlier_seconds, lambda: meter.given_seconds):
                 self._adapt_and_answer(log, inputs, policy, meter)
             return write_result(
                 log, inputs, policy.info, score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
@@ -127,6 +127,7 @@ class Executor:
             Notes(
                 **session.notes, adapt_samples=adapting, adapt_usage=adapting_usage, truncated=sorted(truncated),
                 unreadable=dict(sorted(unreadable.items())),
+                trained_parameters=policy.trained_parameters if isinstance(policy, TrainablePolicy) else None,
             )
         )  # fmt: skip
 
