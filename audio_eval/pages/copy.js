@@ -1,5 +1,6 @@
 // Text for the clipboard, and tables as markdown, CSV and LaTeX: the forms that the files beside the page have.
-// The data comes without control and invisible characters (cells.plain). Offers: copyButton, asMarkdown, asCsv, asLatex.
+// The data comes without control and invisible characters (cells.plain).
+// Offers: copyButton, asMarkdown, asCsv, asLatex.
 
 /** A button that copies what text() returns. */
 function copyButton(label, text) {
@@ -10,7 +11,9 @@ function copyButton(label, text) {
     const done = await toClipboard(text());
     announce(done ? `${label}: copied` : `${label}: the browser does not let this page copy`);
     button.textContent = done ? "Copied" : "Not allowed";
-    setTimeout(() => { button.textContent = label; }, 1500);
+    setTimeout(() => {
+      button.textContent = label;
+    }, 1500);
   }
 }
 
@@ -18,7 +21,8 @@ async function toClipboard(text) {
   try {
     await navigator.clipboard.writeText(text);
     return true;
-  } catch { // older browsers, and those that treat files as insecure
+  } catch {
+    // older browsers, and those that treat files as insecure
     const area = el("textarea", { class: "visually-hidden", "aria-hidden": "true" });
     area.value = text;
     (document.querySelector("dialog[open]") ?? document.body).append(area);
@@ -39,7 +43,9 @@ function asMarkdown(titles, lines, rights) {
 const MARKUP = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };
 
 function markdownCell(text) {
-  return text.replace(/[&<>]/g, (char) => MARKUP[char]).replace(/[\\`|*]|\](?=[([:])/g, "\\$&");
+  return text
+    .replace(/[&<>]/g, (char) => MARKUP[char])
+    .replace(/[\\`|*~]|\](?=[([:])|(?<![\p{L}\p{N}])_+|_+(?![\p{L}\p{N}])/gu, (found) => found.replace(/./gu, "\\$&"));
 }
 
 /** Lines of texts and numbers (null: empty); no spreadsheet takes a text for a formula. */
@@ -58,16 +64,41 @@ function csvCell(value) {
 function asLatex(titles, lines, rights) {
   const line = (cells) => `${cells.map(latexCell).join(" & ")} \\\\`;
   const form = rights.map((right) => (right ? "r" : "l")).join("");
-  return [`\\begin{tabular}{${form}}`, "\\toprule", line(titles), "\\midrule", ...lines.map(line), "\\bottomrule", "\\end{tabular}"].join("\n") + "\n";
+  return (
+    [
+      `\\begin{tabular}{${form}}`,
+      "\\toprule",
+      line(titles),
+      "\\midrule",
+      ...lines.map(line),
+      "\\bottomrule",
+      "\\end{tabular}",
+    ].join("\n") + "\n"
+  );
 }
 
 const LATEX = {
-  "\\": "\\textbackslash{}", "&": "\\&", "%": "\\%", $: "\\$", "#": "\\#", _: "\\_", "{": "\\{", "}": "\\}",
-  "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}",
-  "|": "\\textbar{}", "Δ": "$\\Delta$", "±": "$\\pm$", "—": "---", "…": "\\ldots{}",
+  "\\": "\\textbackslash{}",
+  "&": "\\&",
+  "%": "\\%",
+  $: "\\$",
+  "#": "\\#",
+  _: "\\_",
+  "{": "\\{",
+  "}": "\\}",
+  "~": "\\textasciitilde{}",
+  "^": "\\textasciicircum{}",
+  "<": "\\textless{}",
+  ">": "\\textgreater{}",
+  "|": "\\textbar{}",
+  Δ: "$\\Delta$",
+  "±": "$\\pm$",
+  "—": "---",
+  "–": "--",
+  "…": "\\ldots{}",
 };
 
 function latexCell(text) {
-  const safe = text.replace(/[\\&%$#_{}~^<>|Δ±—…]/g, (char) => LATEX[char]);
+  const safe = text.replace(/[\\&%$#_{}~^<>|Δ±—–…]/g, (char) => LATEX[char]);
   return /^[[*]/.test(safe) ? `{}${safe}` : safe; // the end of the line before would take it for its argument
 }

@@ -16,7 +16,9 @@ function el(tag, attributes = {}, ...children) {
 
 /** Give an element these children instead of those it has. */
 function fill(element, ...children) {
-  element.replaceChildren(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
+  element.replaceChildren(
+    ...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false),
+  );
   return element;
 }
 
@@ -51,7 +53,11 @@ function announce(text) {
 
 /** A number with as many digits as it takes to tell it from its neighbours: 1,234,567 -> 1.23 M. */
 function compact(number) {
-  for (const [size, unit] of [[1e9, " G"], [1e6, " M"], [1e4, " k"]]) {
+  for (const [size, unit] of [
+    [1e9, " G"],
+    [1e6, " M"],
+    [1e4, " k"],
+  ]) {
     if (Math.abs(number) >= size) return `${Number((number / (unit === " k" ? 1e3 : size)).toPrecision(3))}${unit}`;
   }
   return String(Number(number.toPrecision(4)));
@@ -64,7 +70,9 @@ byId("skip").addEventListener("click", (event) => {
 
 // Colours: as the system has them, light, dark.
 {
-  const button = byId("theme"), order = ["system", "light", "dark"], root = document.documentElement;
+  const button = byId("theme"),
+    order = ["system", "light", "dark"],
+    root = document.documentElement;
   const show = () => {
     const now = root.dataset.theme ?? "system";
     button.textContent = `Colours: ${now}`;
@@ -76,7 +84,9 @@ byId("skip").addEventListener("click", (event) => {
     else root.dataset.theme = next;
     try {
       localStorage.setItem("audio-eval colours", next);
-    } catch { /* no storage: the choice is for this visit */ }
+    } catch {
+      /* no storage: the choice is for this visit */
+    }
     show();
   });
   show();

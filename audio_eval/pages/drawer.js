@@ -1,12 +1,20 @@
 // A drawer at the side of the page, for what is behind one row or item. Offers: drawer.
 
-/** One drawer. open(title, ...children) shows it and moves the focus into it; `closed()` hears when the reader closes it. */
+/** One drawer. open(title, ...children) shows it with the focus in it; `closed()` hears when the reader closes it. */
 function drawer(closed = () => {}) {
-  const title = el("h2", { id: "drawer-title" }), content = el("div", { class: "drawer-body" });
+  const title = el("h2", { id: "drawer-title" }),
+    content = el("div", { class: "drawer-body" });
   const close = el("button", { type: "button", class: "quiet", click: () => dialog.close() }, "Close");
-  const dialog = el("dialog", { class: "drawer", "aria-labelledby": "drawer-title" }, el("div", { class: "drawer-head" }, title, close), content);
+  const dialog = el(
+    "dialog",
+    { class: "drawer", "aria-labelledby": "drawer-title" },
+    el("div", { class: "drawer-head" }, title, close),
+    content,
+  );
   dialog.addEventListener("close", () => closed());
-  dialog.addEventListener("click", (event) => { if (event.target === dialog) dialog.close(); }); // beside it
+  dialog.addEventListener("click", (event) => {
+    if (event.target === dialog) dialog.close();
+  }); // beside it
   document.body.append(dialog);
   return {
     open(heading, ...children) {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
 
 TOOLKIT = "audio_eval.pages"
-STYLE = "base.css"
+STYLES = ("base.css", "table.css", "charts.css", "drawer.css", "screen.css")
 EARLY = "theme.js"  # before the first paint
 SCRIPTS = ("dom.js", "state.js", "table.js", "charts.js", "drawer.js", "copy.js")
 
@@ -62,7 +62,7 @@ class Page:
         )
         early = _asset(TOOLKIT, EARLY)
         script = _joined([(TOOLKIT, SCRIPTS), (self.package, self.scripts)])
-        style = _joined([(TOOLKIT, (STYLE,)), (self.package, self.styles)])
+        style = _joined([(TOOLKIT, STYLES), (self.package, self.styles)])
         page = environment.get_template(self.template).render(
             **names,
             title=title,

@@ -32,7 +32,9 @@ function hashState(usual, changed) {
     go(next);
   }
 
-  addEventListener("popstate", () => { if (address(read()) !== address(now)) go(read()); });
+  addEventListener("popstate", () => {
+    if (address(read()) !== address(now)) go(read());
+  });
   return {
     start: () => go(read()),
     get: () => now,

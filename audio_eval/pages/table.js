@@ -3,16 +3,38 @@
 /**
  * A table of `rows`. A column has: key, title, legend, right (flush right), header (it names the row),
  * cell(row) -> what fills the cell (text or elements), order(row) -> number, text or null (sorts; null comes last),
- * down (the first click puts the largest first). `sort` is "key" or "-key" for the largest first, "" for the order
- * given; `sorted(sort)` hears of clicks. `mark(row)` are classes of the row.
+ * down (the first click puts the largest first), foot() -> what stands below the column. `sort` is "key" or "-key" for
+ * the largest first, "" for the order given; `sorted(sort)` hears of clicks. `mark(row)` are classes of the row.
  */
 function dataTable({ caption, columns, rows, sort = "", sorted = () => {}, mark = () => "" }) {
-  const key = sort.replace(/^-/, ""), down = sort.startsWith("-");
+  const key = sort.replace(/^-/, ""),
+    down = sort.startsWith("-");
   const by = columns.find((column) => column.key === key && column.order);
   const shown = by ? inOrder(rows, by, down) : rows;
-  const body = el("tbody", {}, shown.map((row) => el("tr", { class: mark(row) || null }, columns.map((column) => cell(column, row)))));
+  const body = el(
+    "tbody",
+    {},
+    shown.map((row) =>
+      el(
+        "tr",
+        { class: mark(row) || null },
+        columns.map((column) => cell(column, row)),
+      ),
+    ),
+  );
   const head = el("thead", {}, el("tr", {}, columns.map(heading)));
-  const table = el("table", { class: "data" }, el("caption", { class: "visually-hidden" }, caption), head, body);
+  const foot =
+    columns.some((column) => column.foot) &&
+    el(
+      "tfoot",
+      {},
+      el(
+        "tr",
+        {},
+        columns.map((column) => el("td", {}, column.foot?.())),
+      ),
+    );
+  const table = el("table", { class: "data" }, el("caption", { class: "visually-hidden" }, caption), head, body, foot);
   return el("div", { class: "scroll", role: "region", tabindex: "0", "aria-label": caption }, table);
 
   function heading(column) {
@@ -21,9 +43,18 @@ function dataTable({ caption, columns, rows, sort = "", sorted = () => {}, mark 
     const title = column.legend ? `${column.title}: ${column.legend}` : null;
     if (!column.order) return el("th", { scope: "col", class: classes, title }, column.title);
     const state = active ? (down ? "descending" : "ascending") : null;
-    const next = active ? (down === Boolean(column.down) ? (down ? "" : "-") + key : "") : (column.down ? "-" : "") + column.key;
+    const next = active
+      ? down === Boolean(column.down)
+        ? (down ? "" : "-") + key
+        : ""
+      : (column.down ? "-" : "") + column.key;
     const arrow = el("span", { class: "arrow", "aria-hidden": "true" }, active ? (down ? "↓" : "↑") : "");
-    const button = el("button", { type: "button", "data-focus": `sort ${column.key}`, click: () => sorted(next) }, column.title, arrow);
+    const button = el(
+      "button",
+      { type: "button", "data-focus": `sort ${column.key}`, click: () => sorted(next) },
+      column.title,
+      arrow,
+    );
     return el("th", { scope: "col", class: classes, title, "aria-sort": state }, button);
   }
 

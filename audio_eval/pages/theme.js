@@ -3,4 +3,6 @@
 try {
   const chosen = localStorage.getItem("audio-eval colours");
   if (chosen === "light" || chosen === "dark") document.documentElement.dataset.theme = chosen;
-} catch { /* no storage */ }
+} catch {
+  /* no storage */
+}
