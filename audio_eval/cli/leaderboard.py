@@ -1,4 +1,4 @@
-"""Write tables that compare finished runs: markdown, CSV, JSON; keep results, and pages of them, with the source."""
+"""Write tables and a page that compare finished runs; keep results, and pages of them, with the source."""
 
 from __future__ import annotations
 
@@ -47,19 +47,20 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("--check reads its folder alone: give no run directories.")
     if args.check:
         return _check(args.check)
-    runs = _runs(args.runs)
+    runs, left_out = _runs(args.runs)
     if args.add_to:
         return _add(args.add_to, runs)
     if not runs:
         raise UserError("give run directories, or folders that contain some.")
     if (Path(args.output) / "results").is_dir():
         raise UserError(f"'{args.output}' is a folder that keeps results: --add-to {args.output}, or another --output.")
-    for path in write(aggregate(runs, margin), args.output):
+    for path in write(aggregate(runs, margin), args.output, left_out=left_out):
         say(str(path))
     return 0
 
 
-def _runs(paths: list[str]) -> list[Run]:
+def _runs(paths: list[str]) -> tuple[list[Run], list[str]]:
+    """The runs, and why others are left out, which is said."""
     from audio_eval.errors import UserError
     from audio_eval.leaderboard import load_runs
 
@@ -68,7 +69,7 @@ def _runs(paths: list[str]) -> list[Run]:
         say(f"    {message}", err=True)
     if paths and not runs:
         raise UserError(f"no finished run in {', '.join(paths)}.")
-    return runs
+    return runs, skipped
 
 
 def _add(folder: str, runs: list[Run]) -> int:

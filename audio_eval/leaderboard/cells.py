@@ -11,14 +11,22 @@ __all__ = ["NONE", "cell", "duration", "plain", "signed", "table"]
 
 NONE = "—"
 
-_MARKDOWN = re.compile(r"[\\`|*]|\](?=[(\[:])")  # a bracket that makes a link, not that of an interval
+# A bracket that makes a link, not that of an interval; no underscore within a word, which GitHub leaves alone.
+_MARKDOWN = re.compile(r"[\\`|*~]|\](?=[(\[:])|(?<![^\W_])_+|_+(?![^\W_])")
+_BLOCK = re.compile(r"(#{1,6}|[-+]|\d{1,9}[.)]|-{2,}|={2,})(?=\s|$)")  # what opens a heading, a list or a rule
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
 
 
 def cell(text: object) -> str:
     """``plain`` text that markdown shows as it is, inside and outside tables."""
     safe = "".join(_HTML.get(char, char) for char in plain(text))
-    return _MARKDOWN.sub(lambda match: "\\" + match.group(), safe)
+    return _MARKDOWN.sub(lambda match: "".join("\\" + char for char in match.group()), safe)
+
+
+def line(text: object) -> str:
+    """``cell`` for the beginning of a line or of an item of a list."""
+    safe = cell(text)
+    return f"{safe[: end - 1]}\\{safe[end - 1 :]}" if (match := _BLOCK.match(safe)) and (end := match.end()) else safe
 
 
 def signed(points: float) -> str:

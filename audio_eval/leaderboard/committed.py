@@ -17,7 +17,7 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from audio_eval.errors import UserError
-from audio_eval.leaderboard.pages import file_stem, pages
+from audio_eval.leaderboard.files import SUFFIXES, file_stem, pages
 from audio_eval.leaderboard.published import Published, read_published, read_whole
 from audio_eval.leaderboard.rows import aggregate
 from audio_eval.leaderboard.runs import Run, gives
@@ -70,6 +70,8 @@ class Line(BaseModel):
     outcomes: str = ""
     confidences: tuple[float | None, ...] = ()
     reported: Reported | None = None
+    versions: dict[str, str | None] = {}
+    flags: dict[str, str] = {}
     result: ResultRow
 
 
@@ -129,7 +131,7 @@ class Committed:
             path = self.folder / name
             if not path.is_file() or path.read_bytes() != text.encode():
                 return name
-        there = {path.name for path in self.folder.iterdir() if path.suffix in (".md", ".csv")}
+        there = {path.name for path in self.folder.iterdir() if path.suffix in SUFFIXES}
         return min(there - expected.keys() - {"README.md"}, default=None)
 
     def _write(self, runs: Sequence[Run]) -> None:
@@ -162,6 +164,8 @@ def _line(run: Run) -> Line:
         outcomes="".join(_LETTER[o.correct, o.parsed, None if o.correct else o.unread] for o in outcomes),
         confidences=() if set(confidences) <= {None} else confidences,
         reported=run.reported,
+        versions=dict(run.versions),
+        flags=dict(run.flags),
         result=run.summary.model_copy(update={"run": run.name}),
     )
 
@@ -179,4 +183,6 @@ def _run(line: Line, known: dict[str, Items], path: Path) -> Run:
         found.append(Outcome(item, correct, parsed, recording, unread, confidence))
     if found and not gives(found, line.result.accuracy or 0.0):
         raise UserError(f"'{path}': the outcomes of run '{line.run}' do not give its accuracy: restore it from git.")
-    return Run(line.run, line.result, tuple(found), line.commit, line.reported)
+    return Run(
+        line.run, line.result, tuple(found), line.commit, line.versions, line.flags, reported=line.reported
+    )

@@ -12,7 +12,7 @@ from statistics import fmean
 from audio_eval.leaderboard.cells import NONE, cell, table
 from audio_eval.leaderboard.labels import labels
 from audio_eval.leaderboard.published import Published
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.row import Row
 
 FOUR = {"mmau_test_mini": "MMAU test-mini", "mmau_test": "MMAU test", "mmar": "MMAR", "mmsu": "MMSU"}
 

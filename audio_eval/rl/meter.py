@@ -35,9 +35,16 @@ class Meter:
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
     usage: dict[str, Usage] = field(default_factory=dict)  # question id -> what a server says it took
     earlier_seconds: float = 0.0  # seconds of draws that an earlier run of the command had made
+    # Of audio_seconds the part of this sitting: two meters of one run may differ in it.
+    given_seconds: float = field(default=0.0, compare=False)
+
+    def made(self, groups: Sequence[Group]) -> None:
+        """Add groups that the model draws or scores now."""
+        self.given_seconds += sum(group.audio_seconds for group in groups)
+        self.count(groups)
 
     def count(self, groups: Sequence[Group]) -> None:
-        """Add groups that were drawn or scored."""
+        """Add groups that were drawn or scored, in this sitting or before it."""
         self.samples += sum(group.size for group in groups)
         self.audio_seconds += sum(group.audio_seconds for group in groups)
         for id_, used in ((group.question.id, group.usage) for group in groups if group.usage is not None):
@@ -84,7 +91,7 @@ class _Metered:
         else:
             groups, seconds = self._shared.generate(questions, sampling)
             self._meter.earlier_seconds += seconds
-        self._meter.count(groups)
+        self._meter.made(groups)
         return groups
 
 
@@ -100,7 +107,7 @@ class _MeteredScorer(_Metered):
 
     def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         scored = self._scorer.logprobs(groups)
-        self._meter.count(scored)
+        self._meter.made(scored)
         return scored
 
 

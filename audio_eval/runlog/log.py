@@ -170,14 +170,19 @@ class RunLog:
         write_json(self.folder / "result.json", result.model_dump(by_alias=True))
 
     @contextmanager
-    def sitting(self, earlier_seconds: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
-        """Log the seconds of the block, also when it is interrupted, and those of draws that an earlier run made."""
+    def sitting(
+        self, earlier_seconds: Callable[[], float] = lambda: 0.0, audio_seconds: Callable[[], float] = lambda: 0.0
+    ) -> Iterator[None]:
+        """Log the seconds of the block, also when it is interrupted, those of draws that an earlier run made, and those
+        of the audio that the model was given.
+        """
         began = time.monotonic()
         try:
             yield
         finally:
             seconds, earlier = round(time.monotonic() - began, 3), round(earlier_seconds(), 3)
-            self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier)])
+            heard = round(audio_seconds(), 2)
+            self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier, audio_seconds=heard)])
 
     def samples(self) -> Iterator[Sample]:
         """Each item of the run with its question, gold answer, response, score, votes and completions."""

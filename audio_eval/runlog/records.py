@@ -89,10 +89,12 @@ class Sitting(Record):
     """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption.
 
     ``earlier_seconds`` are those that its votes took in an earlier run of the same command, which had drawn them.
+    ``audio_seconds`` is the audio that the model was given meanwhile, to sample and to score.
     """
 
     seconds: float
     earlier_seconds: float = 0.0
+    audio_seconds: float = 0.0
 
     @property
     def charged(self) -> float:
@@ -142,13 +144,17 @@ class Imported(Record):
 
 
 class Notes(BaseModel):
-    """notes.json: facts about the adaptation and the items, for the result; a method may add its own."""
+    """notes.json: facts about the adaptation and the items, for the result; a method may add its own.
+
+    ``trained_parameters`` is None for models that cannot be trained.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Any]
 
     adapt_samples: int | None = None
     adapt_usage: Usage | None = None
+    trained_parameters: int | None = None
     truncated: list[str] = []
     unreadable: dict[str, str] = {}
     missing: list[str] = []

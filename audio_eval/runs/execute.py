@@ -65,7 +65,7 @@ class Executor:
                 scoring(policy)
             inputs, meter, tracking = self._begin(log, inputs), Meter(), self._tracking(log, spec)
             with tracking.sitting(lambda: steps(log)):
-                with log.sitting(lambda: meter.earlier_seconds):
+                with log.sitting(lambda: meter.earlier_seconds, lambda: meter.given_seconds):
                     self._adapt_and_answer(log, inputs, policy, meter, tracking)
                 graded = score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
                 result = write_result(log, inputs, policy.info, graded)
@@ -152,6 +152,7 @@ class Executor:
             Notes(
                 **session.notes, adapt_samples=adapting, adapt_usage=adapting_usage, truncated=sorted(truncated),
                 unreadable=dict(sorted(unreadable.items())),
+                trained_parameters=policy.trained_parameters if isinstance(policy, TrainablePolicy) else None,
             )
         )  # fmt: skip
 

@@ -9,7 +9,7 @@ import pytest
 
 from audio_eval.cli.main import main
 from audio_eval.leaderboard import Committed, aggregate, load_runs
-from audio_eval.leaderboard.pages import pages
+from audio_eval.leaderboard.files import pages
 from audio_eval.leaderboard.reported import four_columns
 from audio_eval.runlog import RunLog
 from tests.leaderboard.runs import make_run
