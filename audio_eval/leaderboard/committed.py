@@ -183,6 +183,4 @@ def _run(line: Line, known: dict[str, Items], path: Path) -> Run:
         found.append(Outcome(item, correct, parsed, recording, unread, confidence))
     if found and not gives(found, line.result.accuracy or 0.0):
         raise UserError(f"'{path}': the outcomes of run '{line.run}' do not give its accuracy: restore it from git.")
-    return Run(
-        line.run, line.result, tuple(found), line.commit, line.versions, line.flags, reported=line.reported
-    )
+    return Run(line.run, line.result, tuple(found), line.commit, line.versions, line.flags, reported=line.reported)
