@@ -31,15 +31,13 @@ class Thinker(Family):
 class _Parts(nn.Module):
     """What an older thinker has as ``model`` afterwards: towers and language model, to its forward the latter alone."""
 
-    def __init__(self, audio_tower: nn.Module, visual: nn.Module, language_model: nn.Module) -> None:
+    def __init__(self, audio_tower: nn.Module, visual: nn.Module, language_model: Any) -> None:
         super().__init__()
         self.audio_tower, self.visual, self.language_model = audio_tower, visual, language_model
+        self.get_input_embeddings = language_model.get_input_embeddings
 
     def forward(self, **inputs: Any) -> Any:
         return self.language_model(**inputs)
-
-    def get_input_embeddings(self) -> nn.Module:
-        return self.language_model.get_input_embeddings()
 
 
 def _put_below(model: Any) -> None:
