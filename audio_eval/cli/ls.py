@@ -103,15 +103,19 @@ def _all_models() -> int:
     from tabulate import tabulate
 
     from audio_eval.models.catalog import ModelEntry
+    from audio_eval.models.hf.versions import since, too_old
 
-    columns = ("name", "hub id", "revision", "parameters", "window", "licence", "backend")
+    columns = ("name", "hub id", "revision", "parameters", "window", "licence", "backend", "transformers")
     rows, broken = [], []
     for name, entry in sorted(_loaded("models", "model"), key=lambda row: row[0]):
         if isinstance(entry, ModelEntry):
             known = (entry.parameters, entry.window and f"{entry.window:g} s", entry.licence)
             home = "in the package" if Path(entry.source).is_absolute() else entry.source
             revision = entry.revision or ("latest" if home == entry.source else "that of the package")
-            rows.append((name, home, revision, *(value or "not recorded" for value in known), entry.backend))
+            older = too_old(entry)
+            wanted = f">= {since(entry)}{f', {older} is installed' if older else ''}"
+            last = (entry.backend, wanted if entry.backend == "hf" else "not needed")
+            rows.append((name, home, revision, *(value or "not recorded" for value in known), *last))
         else:
             broken.append(f"{name}  {entry if isinstance(entry, str) else 'broken: it is no ModelEntry'}")
     table = tabulate(rows, columns, tablefmt="plain", disable_numparse=True)

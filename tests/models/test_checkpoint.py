@@ -20,7 +20,7 @@ from audio_eval.models.backends import load_policy
 from audio_eval.models.hf import checkpoint
 from audio_eval.models.hf.families.qwen2_audio import CHAT_TEMPLATE
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
-from tests.models.checkpoints import QWEN2_AUDIO_TEMPLATE, TEXT_ONLY_TEMPLATE, question
+from tests.models.checkpoints import CLASSES, QWEN2_AUDIO_TEMPLATE, TEXT_ONLY_TEMPLATE, question
 from tests.models.conftest import Built
 
 _opened: list[str] | None = None
@@ -113,7 +113,7 @@ def test_a_thinker_alone_loads_too(omni: Built, tmp_path: Path) -> None:
     """The layout that ``save_pretrained`` of the thinker writes (tiny-omni's own)."""
     folder = tmp_path / "thinker"
     policy = omni.policy()
-    policy.model.save_pretrained(folder)
+    CLASSES["omni"].from_pretrained(omni.folder, config=policy.model.config).save_pretrained(folder)
     for name in ("preprocessor_config.json", "chat_template.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(omni.folder / name, folder / name)
     assert json.loads((folder / "config.json").read_text())["model_type"] == "qwen2_5_omni_thinker"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from audio_eval.errors import NotHere
+from audio_eval.errors import NotHere, UserError
 from audio_eval.models.backends import Limits
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.models.hf.files import adapter_digests, adapter_name, check_files, digests
 from audio_eval.models.hf.settings import EngineSettings
+from audio_eval.models.hf.versions import UPGRADE, since, too_old
 from audio_eval.models.policy import TrainablePolicy
 
 
@@ -61,6 +62,10 @@ class HF:
 
     def load(self, entry: ModelEntry, config: EngineSettings, limits: Limits) -> TrainablePolicy:
         """The checkpoint, downloaded from the hub where it is not on this machine."""
+        if now := too_old(entry):
+            raise UserError(
+                f"model '{entry.name}' needs transformers {since(entry)}, and {now} is installed: {UPGRADE}."
+            )
         from audio_eval.models.hf.policy import HFPolicy
 
         name = f"{entry.name}+{adapter_name(entry.adapter)}" if entry.adapter else entry.name

@@ -135,7 +135,9 @@ def _published(source: str) -> Dimensions:
 def _planned(family: Family, raw: Any) -> Dimensions:
     """Of a model on the meta device, where it takes no memory."""
     with torch.device("meta"):
-        return of_model(family, without(family.model_class(), family.unused)(family.config(raw)))
+        model = without(family.model_class(), family.unused)(family.config(raw))
+        family.rearrange(model)
+        return of_model(family, model)
 
 
 def _linear(family: Family, model: Any) -> Iterator[tuple[str, Shape]]:

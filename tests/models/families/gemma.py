@@ -80,7 +80,7 @@ def settings_of(part: Any) -> dict[str, Any]:
 
 
 def _class(name: str) -> Any:
-    """transformers' processor class. Before 5.22 its module imports torchvision for the images, which has a stand-in."""
+    """transformers' processor class. Until 5.22 its module imports torchvision, for images alone."""
     with patch.dict("sys.modules", {"torchvision.transforms.v2": MagicMock()}):
         return getattr(transformers, name)
 

@@ -41,11 +41,9 @@ def build(folder: Path, marker_seconds: int = 0) -> None:
     wake(model, model.lm_head.weight, [tokenizer.eos_token_id])
     model.generation_config = GenerationConfig(eos_token_id=[tokenizer.eos_token_id])
     model.save_pretrained(folder)
+    extractor = transformers.MossTranscribeDiarizeFeatureExtractor()
     transformers.MossTranscribeDiarizeProcessor(
-        transformers.MossTranscribeDiarizeFeatureExtractor(),
-        tokenizer,
-        TEMPLATE,
-        time_marker_every_seconds=marker_seconds,
+        extractor, tokenizer, TEMPLATE, time_marker_every_seconds=marker_seconds
     ).save_pretrained(folder)
 
 
@@ -66,4 +64,5 @@ GENERIC = Case(
     build=build,
     inputs=inputs,
     reference="processor and forward",
+    since="5.20",
 )

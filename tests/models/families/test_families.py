@@ -14,6 +14,8 @@ from tests.models.families.page import COLUMNS, FACTS, committed, facts
 
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.name)
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    if absent := request.param.absent():
+        pytest.skip(absent)
     folder = tmp_path_factory.mktemp("family") / "checkpoint"
     request.param.build(folder)
     return Built(request.param, folder)

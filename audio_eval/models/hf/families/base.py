@@ -67,7 +67,12 @@ class Family(ABC):
         model, report = without(self.model_class(), self.unused).from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
+        self.rearrange(model)
         return model, sorted(report["missing_keys"])
+
+    def rearrange(self, model: Any) -> None:
+        """Move parts that another version of transformers has elsewhere to where the methods below look for them."""
+        return
 
     def refuses(self, model: Any, clips: int) -> str | None:
         """Why the model cannot be asked a question with so many recordings; None: it can."""

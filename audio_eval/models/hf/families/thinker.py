@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from audio_eval.models.hf.families.base import Family
@@ -20,12 +18,10 @@ class Thinker(Family):
         """The thinker's part of a full configuration."""
         return getattr(raw, "thinker_config", raw)
 
-    def load(self, folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
-        """The model with its parts where transformers has them from 5.21 on, so that adapters have the same names."""
-        model, missing = super().load(folder, config, dtype)
+    def rearrange(self, model: Any) -> None:
+        """Put the tower below ``model``, so that adapters have the same names whatever the version."""
         if not hasattr(model.model, "language_model"):
             _put_below(model)
-        return model, missing
 
 
 class _Parts(nn.Module):
@@ -34,12 +30,10 @@ class _Parts(nn.Module):
     def __init__(self, audio_tower: nn.Module, language_model: Any) -> None:
         super().__init__()
         self.audio_tower, self.language_model = audio_tower, language_model
+        self.get_input_embeddings = language_model.get_input_embeddings
 
     def forward(self, **inputs: Any) -> Any:
         return self.language_model(**inputs)
-
-    def get_input_embeddings(self) -> Any:
-        return self.language_model.get_input_embeddings()
 
 
 def _put_below(model: Any) -> None:
