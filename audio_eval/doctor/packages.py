@@ -26,6 +26,7 @@ IMPORT_SECONDS = 120.0  # for all packages together; a cold disk takes half a mi
 CONSTRAINTS = Path(audio_eval.__file__).parent.parent / "constraints.txt"
 # What each extra of pyproject.toml is for.
 EXTRAS = {
+    "8bit": "an optimizer with moments of 8 bits (--method-args optimizer=adamw_8bit)",
     "api": "models behind a server (--backend api)",
     "open-ended": "grading of open answers by a judge (--judge) or by similarity (--similarity)",
     "peers": "speed compared with trl (bench/)",
