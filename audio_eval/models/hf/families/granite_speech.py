@@ -50,6 +50,7 @@ class GraniteSpeech(Family):
         """The model, with the adapter merged that its configuration announces (``has_lora_adapter``)."""
         with without_adapter(folder) as weights:
             model, missing = super().load(weights, config, dtype)
+        model.name_or_path = model.config.name_or_path = str(folder)  # a trained adapter names it as its base
         if config.has_lora_adapter:
             if not (folder / LORA).is_file():
                 raise ValueError(f"{LORA} is missing, through which it hears.")
