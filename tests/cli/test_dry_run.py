@@ -229,6 +229,7 @@ def test_a_hub_model_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_hub_model_that_is_here_is_loaded_from_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By its name it would be looked up on the hub, and fetched where that has a newer one."""
     (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda source, **options: str(tmp_path))
     loaded = []
 

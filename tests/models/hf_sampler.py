@@ -51,7 +51,7 @@ class HFSampler:
         self.given.append("adapter")
         if "stale" in self._faults and len(self.given) > 1:
             return
-        family, peft = self.policy.checkpoint.family, self.policy._peft
+        family, peft = self.policy.checkpoint.family, self.policy._trainer.peft
         own = {family.vllm_name(name): name for name in get_peft_model_state_dict(peft)}
         tensors = load_file(folder / "adapter_model.safetensors")
         if "names" in self._faults:

@@ -53,7 +53,7 @@ def same_answers_merged(built: Built) -> None:
                 parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.05)
     before, asked = everything(policy), mixed(policy)
     want = [policy.generate(asked, sampling) for sampling in SAMPLINGS]
-    policy.decoding.merged = RolloutWeights(policy._peft)
+    policy.decoding.merged = RolloutWeights(policy._trainer.peft)
     policy._prefills.drop()
     assert [policy.generate(asked, sampling) for sampling in SAMPLINGS] == want
     assert policy.decoding.merged.computed == 1
