@@ -7,7 +7,11 @@ RUNS ?= runs/demo
 # each test process has one thread (tests/conftest.py), so they share the cores
 WORKERS ?= -n auto --maxprocesses 4
 
-.PHONY: demo labelled models test test-shuffled lint wheel clean
+# the window of pyproject.toml: its beginning, what a GPU image may have, the last that vLLM allows
+TRANSFORMERS ?= 5.16.1 5.17.0 5.20.2
+OTHER_TESTS ?= tests/models tests/rl tests/methods tests/lm_eval
+
+.PHONY: demo labelled models test test-shuffled other-transformers vllm-test gpu-check lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -29,6 +33,13 @@ test: $(STAMP) lint
 test-shuffled: $(STAMP)
 	for seed in 1 2 3; do $(BIN)/python -m pytest $(WORKERS) -p randomly --randomly-seed=$$seed || exit 1; done
 
+# the tests of vLLM, in a cached environment of their own
+vllm-test:
+	PYTHON=$(PYTHON) scripts/vllm_test.sh
+# models, training and lm-eval with other versions of transformers
+other-transformers: $(STAMP)
+	for version in $(TRANSFORMERS); do scripts/other_transformers.sh $$version $(WORKERS) $(OTHER_TESTS) || exit 1; done
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -36,6 +47,10 @@ lint: $(STAMP)
 
 wheel: $(STAMP)
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+# the engine against the bound of this machine's GPU; PYTHON may be any with torch, transformers and peft
+gpu-check:
+	$(PYTHON) bench/gpu_check.py --out gpu_check.json
 
 # torch comes first and by its exact version: another package's plain "torch" would pull gigabytes of CUDA.
 $(STAMP): pyproject.toml constraints.txt

@@ -43,7 +43,11 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
     temporary = folder.with_name(f"{folder.name}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)  # a killed run has left it
     temporary.mkdir(parents=True)
-    fill(temporary)
+    try:
+        fill(temporary)
+    except BaseException:  # a full disk: what is half written goes
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
     for path in [*temporary.rglob("*"), temporary]:
         _sync(path)
     shutil.rmtree(folder, ignore_errors=True)

@@ -41,7 +41,7 @@ class Listing:
     def definition(self, name: str) -> str:
         """A fingerprint of a task's YAML, of what that includes, and of the modules beside it that score the task.
 
-        Comments do not count. What a converter makes of the data shows in the items.
+        Comments and the items' licence do not count. What a converter makes of the data shows in the items.
         """
         file = self.files[name]
         scored_by = [str(self.tasks[name].get(key, "")).partition(":") for key in ("scoring", "official")]
@@ -90,10 +90,14 @@ def _read(path: Path) -> Any:
 
 
 def _with_included(path: Path) -> Iterator[Any]:
-    """What a YAML file holds, and then what it includes, as lm-eval's ``include`` has it; without our own ``class``."""
+    """What a YAML file holds, and then what it includes, as lm-eval's ``include`` has it; without what scores nothing,
+    our own ``class`` and the ``license`` of the items.
+    """
     content = _read(path)
     if isinstance(content, dict) and content.get("class") == KEYED:
         del content["class"]
+    if isinstance(content, dict) and isinstance(content.get("metadata"), dict):
+        content["metadata"].pop("license", None)
     yield content
     included = content.get("include") or [] if isinstance(content, dict) else []
     for name in [included] if isinstance(included, str) else included:

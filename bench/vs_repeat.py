@@ -115,7 +115,7 @@ def repeated_gradient(
         for _ in range(count)
     ]
     lm, embed = policy.model.model.language_model, policy.model.get_input_embeddings()
-    for parameter in policy._names:
+    for parameter in policy._trainer.names:
         parameter.grad = None
     total, start = 0.0, 0
     with torch.no_grad():
@@ -147,10 +147,9 @@ def repeated_update(
 ) -> None:
     """One whole update of the reference."""
     repeated_gradient(policy, groups, advantages, training.token_budget)
-    torch.nn.utils.clip_grad_norm_(list(policy._names), training.max_grad_norm)
-    assert policy._optimizer is not None
-    policy._optimizer.step()
-    policy._optimizer.zero_grad(set_to_none=True)
+    torch.nn.utils.clip_grad_norm_(list(policy._trainer.names), training.max_grad_norm)
+    policy._trainer.optimizer.step()
+    policy._trainer.optimizer.zero_grad(set_to_none=True)
 
 
 # --- the comparison ------------------------------------------------------------------------------------------------
@@ -167,12 +166,12 @@ def differences(policy: HFPolicy, training: Training, groups: Sequence[Group]) -
     Returns the largest difference of an element relative to the largest element, the norm of the difference relative to
     the norm of the gradient, and the difference of the losses.
     """
-    advantages, learner = given_advantages(groups), policy._learner
-    assert learner is not None
+    assert policy._trainer is not None, "begin_training comes first"
+    advantages, learner = given_advantages(groups), policy._trainer.learner
     loss = learner.backward(learner.gather(groups, advantages), None, None)["loss"]
-    ours = {n: p.grad for p, n in policy._names.items() if p.grad is not None}
+    ours = {n: p.grad for p, n in policy._trainer.names.items() if p.grad is not None}
     theirs_loss = repeated_gradient(policy, groups, advantages, training.token_budget)
-    theirs = {n: p.grad for p, n in policy._names.items() if p.grad is not None}
+    theirs = {n: p.grad for p, n in policy._trainer.names.items() if p.grad is not None}
     assert ours.keys() == theirs.keys()
     a, b = (torch.cat([gradient.flatten() for gradient in side.values()]).double() for side in (ours, theirs))
     return float((a - b).abs().max() / b.abs().max()), float((a - b).norm() / b.norm()), abs(loss - theirs_loss)

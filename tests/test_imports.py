@@ -12,13 +12,13 @@ import pytest
 ROOT = Path(__file__).parent.parent
 GROUND = (
     "cache", "errors", "edits", "formats", "audio", "questions", "group", "seeding", "store", "progress", "plugins",
-    "threads", "openai_client", "letters", "prompts", "usage",
+    "threads", "openai_client", "letters", "prompts", "usage", "pages", "terminal",
 )  # fmt: skip
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
 ROOMS = (
-    GROUND, ("scoring",), ("data",), ("task_index", "tasks", "task"), ("models",), ("runlog",), ("rl",),
-    ("method",), ("methods", "registry"), ("runs",), ("leaderboard", "validation", "doctor"), ("cli", "lm_eval"),
-    ("__main__",),
+    GROUND, ("scoring",), ("data",), ("task_index", "tasks", "task"), ("models",), ("runlog", "trackers"), ("rl",),
+    ("method",), ("methods", "registry"), ("runs",), ("leaderboard", "validation", "doctor", "sharing"),
+    ("cli", "lm_eval"), ("__main__",),
 )  # fmt: skip
 
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from audio_eval.progress import Bar, Progress
+from audio_eval.terminal import draws, say
 
 SHOWN = {"reward": "reward", "vote_share": "votes", "entropy": "entropy", "skipped_groups": "skipped"}
 LINE_EVERY = 15.0  # seconds between plain lines
@@ -19,7 +21,7 @@ LINE_EVERY = 15.0  # seconds between plain lines
 
 def terminal_progress() -> Progress:
     """Bars for a terminal, lines for a log."""
-    return _Rich() if sys.stderr.isatty() else _Lines()
+    return _Rich() if draws(sys.stderr) else _Lines()
 
 
 class _Rates(Bar):
@@ -51,7 +53,7 @@ class _Rates(Bar):
 class _Stderr(Progress):
     def warn(self, text: str) -> None:
         """Print a line; rich shows it above its bars."""
-        print(f"    warning: {text}", file=sys.stderr, flush=True)
+        say(f"    warning: {text}", err=True)
 
 
 class _Lines(_Stderr):
@@ -77,7 +79,7 @@ class _LineBar(_Rates):
         gone = self.done - self.before
         left = (self.last - self.began) / gone * (self.total - self.done) if gone else 0.0
         tail = f"{self.last - self.began:.0f} s" if final else f"{left:.0f} s left"
-        print(f"    {self.label} {self.done}/{self.total} {self.rates()}, {tail}", file=sys.stderr, flush=True)
+        say(f"    {self.label} {self.done}/{self.total} {self.rates()}, {tail}", err=True)
 
 
 class _Rich(_Stderr):
@@ -96,7 +98,7 @@ class _RichBar(_Rates):
     def __init__(self, progress: RichProgress, label: str, total: int, done: int) -> None:
         super().__init__(label, total, done)
         self.progress = progress
-        self.task = progress.add_task(label, total=total, completed=done, rates="")
+        self.task = progress.add_task(escape(label), total=total, completed=done, rates="")
 
     def show(self) -> None:
         """Move the bar."""

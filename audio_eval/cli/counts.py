@@ -9,15 +9,16 @@ from audio_eval.letters import letter_at
 from audio_eval.scoring import RULES
 from audio_eval.scoring.chance import chance
 from audio_eval.task import Task
+from audio_eval.terminal import say
 
 MOST_KINDS = 60
 
 
 def print_counts(task: Task) -> None:
     """Print the counts; recordings are not read."""
-    print(f"  items: {len(task.questions)}, source {task.source}, data {task.revision}")
+    say(f"  items: {len(task.questions)}, source {task.source}, data {task.revision}")
     for file, digest in task.provenance.files.items() if task.provenance else ():
-        print(f"  {file}: sha256 {digest}")
+        say(f"  {file}: sha256 {digest}")
     labels = list(task.metadata.get("groups", []))
     for label in labels:
         _line(label, (q.groups.get(label, "?") for q in task.questions))
@@ -34,10 +35,10 @@ def print_counts(task: Task) -> None:
     places = (_place(task.answers[q.id], q.choices) for q in task.questions)
     _line("place of the answer", places)
     by_index = 100.0 * sum(1 / len(q.choices) for q in task.questions) / len(task.questions)
-    print(f"  a uniform guess among the options: {by_index:.2f} % by index")
+    say(f"  a uniform guess among the options: {by_index:.2f} % by index")
     for rule in [RULES["choice"], *filter(None, [task.official])]:
         rate = chance(rule, [(task.letters[q.id], task.answers[q.id]) for q in task.questions])
-        print(f"  a uniform guess among the options: {rate:.2f} % by {rule.name}")
+        say(f"  a uniform guess among the options: {rate:.2f} % by {rule.name}")
 
 
 def _further(task: Task) -> dict[str, list[str]]:
@@ -58,4 +59,4 @@ def _place(answer: str, choices: tuple[str, ...]) -> str:
 
 def _line(label: str, values: Iterable[str]) -> None:
     counts = sorted(Counter(values).items(), key=lambda entry: (-entry[1], entry[0]))
-    print(f"  {label} ({len(counts)}): {'; '.join(f'{name} {n}' for name, n in counts)}")
+    say(f"  {label} ({len(counts)}): {'; '.join(f'{name} {n}' for name, n in counts)}")

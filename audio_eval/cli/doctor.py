@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+
+from audio_eval.terminal import say, say_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,11 +24,11 @@ def execute(args: argparse.Namespace) -> int:
         found.append(finding)
         if not args.json:
             mend = f"; to mend it: {finding.mend}" if finding.mend else ""
-            print(f"{finding.state:<7}  {finding.check}: {finding.detail}{mend}", flush=True)
+            say(f"{finding.state:<7}  {finding.check}: {finding.detail}{mend}")
     failed = any(finding.state == "failed" for finding in found)
     if args.json:
         checks = [vars(finding) for finding in found]
-        print(json.dumps({"ok": not failed, "checks": checks, "versions": versions()}, ensure_ascii=False))
+        say_json({"ok": not failed, "checks": checks, "versions": versions()})
     else:
-        print("versions, for a bug report: " + ", ".join(f"{name} {now}" for name, now in versions().items()))
+        say("versions, for a bug report: " + ", ".join(f"{name} {now}" for name, now in versions().items()))
     return 2 if failed else 0

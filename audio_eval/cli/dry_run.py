@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import NotHere
@@ -14,13 +13,14 @@ from audio_eval.models.policy import MeasuresPrompts
 from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.cost import NO_ITEMS, Counter, Figures, Tokens, count_tokens
 from audio_eval.runs.probe import Timing, probe
+from audio_eval.terminal import say, say_json
 
 ESTIMATE = (
     "times are estimates: short answers cost less than long ones, and a trained model may answer at another length"
 )
 
 
-def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
+def dry_run(specs: Sequence[RunSpec], as_json: bool, output: Path = Path("runs")) -> int:
     """Print every plan, as one JSON object or as a block of lines each; 0 even where data or models are missing.
 
     Raises UserError for what a run would refuse.
@@ -29,19 +29,19 @@ def dry_run(specs: Sequence[RunSpec], as_json: bool) -> int:
     timings: dict[str, Timing] = {}
     for i, spec in enumerate(specs):
         title = f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}"
-        print(f"{title}: counting and probing", file=sys.stderr)
-        plan = _plan(counter, spec, timings)
+        say(f"{title}: counting and probing", err=True)
+        plan = _plan(counter, spec, timings, output)
         plans.append(plan)
         if not as_json:
-            print(f"{title}\n" + "\n".join(f"    {name + ':':<12} {text}" for name, text in _lines(plan)))
+            say(title, *(f"    {name + ':':<12} {text}" for name, text in _lines(plan)))
     if as_json:
-        print(json.dumps({"plans": plans}, ensure_ascii=False))
+        say_json({"plans": plans})
     else:
-        print(f"all {len(plans)} runs: {_total(plans)}\n{ESTIMATE}")
+        say(f"all {len(plans)} runs: {_total(plans)}", *ESTIMATE.splitlines())
     return 0
 
 
-def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[str, Any]:
+def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing], output: Path) -> dict[str, Any]:
     """The figures of a spec as JSON values; ``not_known`` says why a value is null, by the name of its line."""
     figures = counter.figures(spec)
     tokens: Tokens | None = None
@@ -59,6 +59,7 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
         timing = timings[unseeded] = timings.get(unseeded) or probe(policy, figures)
     except Exception as error:  # out of memory, a method's own complaint: what is known is printed all the same
         figures.missing |= {name: _reason(error) for name, known in (("tokens", tokens), ("time", None)) if not known}
+    needs = _needs(spec, figures, tokens, output)
     return {
         "model": spec.model, "method": spec.method, "task": spec.task, "seed": spec.seed,
         "method_args": spec.method_args,
@@ -68,8 +69,28 @@ def _plan(counter: Counter, spec: RunSpec, timings: dict[str, Timing]) -> dict[s
         **figures.cost, "curve": figures.curve, "judge_calls": figures.judge_calls,
         "tokens": asdict(tokens) if tokens else None,
         "time": {"seconds": timing.seconds, **asdict(timing)} if timing else None,
+        "needs": needs,
         "not_known": figures.missing,
     }  # fmt: skip
+
+
+def _needs(spec: RunSpec, figures: Figures, tokens: Tokens | None, output: Path) -> dict[str, Any] | None:
+    """Memory and disk in bytes, the parts of the device's memory, and what of it is not there."""
+    from audio_eval.runs.needs import ITEMS, PROMPT, SECONDS, lacking, on_gpu, run_needs, there
+
+    try:
+        found, disk = run_needs(
+            spec, on_gpu(spec), tokens.longest if tokens else PROMPT, figures.longest or SECONDS,
+            len({audio for question in figures.questions for audio in question.audios}) or ITEMS,
+        )  # fmt: skip
+        return {
+            "device": found.device, "host": found.host, "disk": disk, "at": found.largest,
+            "parts": found.moments[found.largest], "gpu": on_gpu(spec), "prompt": None if tokens else PROMPT,
+            "lacking": lacking(spec, found, disk, there(on_gpu(spec), output)),
+        }  # fmt: skip
+    except Exception as error:  # a model of a kind that nothing is known of
+        figures.missing["memory"] = _reason(error)
+        return None
 
 
 def _learned(figures: Figures, what: str) -> dict[str, Any]:
@@ -106,6 +127,9 @@ def _lines(plan: dict[str, Any]) -> Iterable[tuple[str, str]]:
         yield "tokens", f"{each}, {tokens['total']:,} together{most}"
     else:
         yield "tokens", f"not known: {why['tokens']}"
+    yield "memory", _memory(plan["needs"]) if plan["needs"] else f"not known: {why['memory']}"
+    for text in plan["needs"]["lacking"] if plan["needs"] else ():
+        yield "TOO MUCH", text
     yield "time", _time(plan["time"]) if plan["time"] else f"not known: {why['time']}"
 
 
@@ -121,6 +145,20 @@ def _counted(values: dict[str, Any], reason: str | None) -> str:
 
 def _number(value: Any) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def _memory(needs: dict[str, Any]) -> str:
+    parts = sorted(needs["parts"].items(), key=lambda part: -part[1])
+    shown = ", ".join(f"{_gigabytes(size)} {name}" for name, size in parts[:4] if size)
+    assumed = f", for prompts of {needs['prompt']} tokens" if needs["prompt"] else ""
+    device = "of the GPU" if needs["gpu"] else "of memory"
+    host = f"; host memory {_gigabytes(needs['host'])}" if needs["gpu"] else ""
+    most = f"{_gigabytes(needs['device'])} {device} at most, in the {needs['at']} ({shown}){assumed}"
+    return f"{most}{host}; disk for checkpoints {_gigabytes(needs['disk'])}"
+
+
+def _gigabytes(size: float) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
 def _time(timing: dict[str, Any]) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from audio_eval.errors import UserError
+from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.plan import parse_args
 
@@ -76,11 +77,16 @@ def add_fields(parser: argparse._ActionsContainer, *names: str, **changed: str) 
 
 
 def add_run_fields(parser: argparse.ArgumentParser) -> None:
-    """Every field of RunSpec, in groups; one that no group names stands in the last."""
+    """Every field of RunSpec, in groups; one that no group names stands in the last.
+
+    And ``--dtype``, short for a setting of the backend.
+    """
     grouped = {*NO_FLAG, *(name for names in GROUPS.values() for name in names)}
     others = [name for name in RunSpec.model_fields if name not in grouped]
     for title, names in {**GROUPS, "how it is computed": others}.items():
-        add_fields(parser.add_argument_group(title), *names)
+        add_fields(group := parser.add_argument_group(title), *names)
+    dtype = EngineSettings.model_fields["dtype"]
+    group.add_argument("--dtype", choices=get_args(dtype.annotation), help=f"{dtype.description} (default: auto)")
 
 
 def add_lm_eval_flags(parser: argparse.ArgumentParser) -> None:
@@ -103,7 +109,7 @@ def given(args: argparse.Namespace) -> dict[str, Any]:
 
     Raises UserError for what lm-eval can do and a run here cannot.
     """
-    dests = {OPTIONS.get(name, {}).get("dest", name) for name in RunSpec.model_fields}
+    dests = {"dtype", *(OPTIONS.get(name, {}).get("dest", name) for name in RunSpec.model_fields)}
     found = {key: value for key, value in vars(args).items() if key in dests and value is not None}
     for key, value in parse_args(args.gen_kwargs or "", "--gen-kwargs").items():
         if key not in ("max_tokens", "max_gen_toks", "max_new_tokens"):

@@ -1,11 +1,12 @@
-"""Write tables that compare finished runs: markdown, CSV, JSON; keep results, and pages of them, with the source."""
+"""Write tables and a page that compare finished runs; keep results, and pages of them, with the source."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from audio_eval.terminal import say
 
 if TYPE_CHECKING:
     from audio_eval.leaderboard import Run
@@ -46,29 +47,29 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("--check reads its folder alone: give no run directories.")
     if args.check:
         return _check(args.check)
-    runs = _runs(args.runs)
+    runs, left_out = _runs(args.runs)
     if args.add_to:
         return _add(args.add_to, runs)
     if not runs:
         raise UserError("give run directories, or folders that contain some.")
     if (Path(args.output) / "results").is_dir():
         raise UserError(f"'{args.output}' is a folder that keeps results: --add-to {args.output}, or another --output.")
-    for path in write(aggregate(runs, margin), args.output):
-        print(path)
+    for path in write(aggregate(runs, margin), args.output, left_out=left_out):
+        say(str(path))
     return 0
 
 
-def _runs(paths: list[str]) -> list[Run]:
+def _runs(paths: list[str]) -> tuple[list[Run], list[str]]:
+    """The runs, and why others are left out, which is said."""
     from audio_eval.errors import UserError
     from audio_eval.leaderboard import load_runs
-    from audio_eval.leaderboard.cells import plain
 
     runs, skipped = load_runs(paths)
     for message in skipped:
-        print(f"    {plain(message)}", file=sys.stderr)
+        say(f"    {message}", err=True)
     if paths and not runs:
         raise UserError(f"no finished run in {', '.join(paths)}.")
-    return runs
+    return runs, skipped
 
 
 def _add(folder: str, runs: list[Run]) -> int:
@@ -77,9 +78,9 @@ def _add(folder: str, runs: list[Run]) -> int:
     kept = Committed(folder)
     added = kept.add(runs)
     if runs:
-        print(f"{added.new} runs added, {added.replaced} replaced, {added.unchanged} were there", file=sys.stderr)
+        say(f"{added.new} runs added, {added.replaced} replaced, {added.unchanged} were there", err=True)
     for path in write(aggregate(kept.runs()), folder, kept.published()):
-        print(path)
+        say(str(path))
     return 0
 
 
@@ -92,5 +93,5 @@ def _check(folder: str) -> int:
     if (stale := Committed(folder).stale()) is None:
         return 0
     mend = f"audio-eval leaderboard --add-to {folder}"
-    print(f"'{Path(folder) / stale}' does not follow from the results beside it: {mend}", file=sys.stderr)
+    say(f"'{Path(folder) / stale}' does not follow from the results beside it: {mend}", err=True)
     return 1

@@ -6,6 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from audio_eval.terminal import say
+
 KINDS = ("tasks", "groups", "models", "methods", "prompts")
 
 
@@ -34,11 +36,11 @@ def execute(args: argparse.Namespace) -> int:
         return _all_models()
     rows = {"tasks": _tasks, "groups": _groups, "models": _models, "methods": _methods, "prompts": _prompts}
     for what in [args.what] if args.what else KINDS:
-        print(what)
+        say(what)
         found = sorted(rows[what](args))
         width = max((len(name) for name, _ in found), default=0)
         for name, line in found:
-            print(f"  {name:<{width}}  {line}")
+            say(f"  {name:<{width}}  {line}")
     return 0
 
 
@@ -59,9 +61,9 @@ def _one(args: argparse.Namespace) -> int:
     if is_method:
         _one_method(args.what)
     for name in known.expand([args.what]) if is_task else ():
-        print(name)
+        say(name)
         for key, value in known.tasks[name].items():
-            print(f"  {key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
+            say(f"  {key}: {', '.join(map(str, value)) if isinstance(value, list) else value}")
         if args.counts:
             from audio_eval.cli.counts import print_counts
             from audio_eval.cli.run import quiet_libraries
@@ -81,18 +83,18 @@ def _one_method(name: str) -> None:
     cls = method_class(name)
     source = name if is_path(name) else origin(registered("methods")[name][0])
     models = {name: entry for name, entry in _loaded("models", "model") if isinstance(entry, ModelEntry)}
-    print(cls.name, *details(cls, source, models), sep="\n")
+    say(cls.name, *details(cls, source, models))
 
 
 def _all_methods() -> int:
     from audio_eval.cli.method_info import overview
 
-    print("methods")
+    say("methods")
     for name, found in sorted(_loaded("methods", "method"), key=lambda row: row[0]):
         broken = isinstance(found, str)
-        print(f"  {name}  {found if broken else found.summary}")
+        say(f"  {name}  {found if broken else found.summary}")
         for line in [] if broken else overview(found):
-            print(f"    {line}")
+            say(f"    {line}")
     return 0
 
 
@@ -101,19 +103,23 @@ def _all_models() -> int:
     from tabulate import tabulate
 
     from audio_eval.models.catalog import ModelEntry
+    from audio_eval.models.hf.versions import since, too_old
 
-    columns = ("name", "hub id", "revision", "parameters", "window", "licence", "backend")
+    columns = ("name", "hub id", "revision", "parameters", "window", "licence", "backend", "transformers")
     rows, broken = [], []
     for name, entry in sorted(_loaded("models", "model"), key=lambda row: row[0]):
         if isinstance(entry, ModelEntry):
             known = (entry.parameters, entry.window and f"{entry.window:g} s", entry.licence)
             home = "in the package" if Path(entry.source).is_absolute() else entry.source
             revision = entry.revision or ("latest" if home == entry.source else "that of the package")
-            rows.append((name, home, revision, *(value or "not recorded" for value in known), entry.backend))
+            older = too_old(entry)
+            wanted = f">= {since(entry)}{f', {older} is installed' if older else ''}"
+            last = (entry.backend, wanted if entry.backend == "hf" else "not needed")
+            rows.append((name, home, revision, *(value or "not recorded" for value in known), *last))
         else:
             broken.append(f"{name}  {entry if isinstance(entry, str) else 'broken: it is no ModelEntry'}")
     table = tabulate(rows, columns, tablefmt="plain", disable_numparse=True)
-    print("models", *(f"  {line.rstrip()}" for line in [*table.splitlines(), *broken]), sep="\n")
+    say("models", *(f"  {line.rstrip()}" for line in [*table.splitlines(), *broken]))
     return 0
 
 

@@ -9,15 +9,16 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from audio_eval import __version__
-from audio_eval.cli import doctor, leaderboard, ls, resume, run, score, validate
+from audio_eval.cli import doctor, export, import_run, leaderboard, ls, report_score, resume, run, score, validate
 from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
+from audio_eval.terminal import say, settle_streams
 from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {
     "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume,
-    "doctor": doctor,
+    "export": export, "import": import_run, "report-score": report_score, "doctor": doctor,
 }  # fmt: skip
 EPILOG = """examples:
   what there is
@@ -80,6 +81,7 @@ def parser() -> Parser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line: 0 when done, 1 for a mistake of the user, 2 for what a check found, 130 on Ctrl-C."""
     settle_threads()
+    settle_streams()
     arguments = dashed(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
         arguments.insert(0, "run")  # bare flags mean run
@@ -87,11 +89,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = parser().parse_args(arguments)
         return int(parsed.execute(parsed) or 0)
     except UserError as error:
-        print(f"audio-eval: error: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"audio-eval: error: {' '.join(str(error).split())}", err=True)
         return 1
     except BrokenPipeError:  # the reader of our output has gone: `audio-eval ls | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        print("\naudio-eval: interrupted.", file=sys.stderr)
+        say("", "audio-eval: interrupted.", err=True)
         return 130

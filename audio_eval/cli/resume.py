@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import argparse
+import time
 from pathlib import Path
 
-from audio_eval.cli.run import quiet_libraries, report, show
+from audio_eval.cli.ending import show
+from audio_eval.cli.run import add_tracker_flag, quiet_libraries, report
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog, RunSpec
+from audio_eval.runs.plan import listed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval resume``."""
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, as runs/<name>")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
+    add_tracker_flag(parser)
 
 
 def execute(args: argparse.Namespace) -> int:
@@ -22,12 +26,14 @@ def execute(args: argparse.Namespace) -> int:
     specs = [_spec(folder) for folder in folders]
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.runs.execute import Executor
+    from audio_eval.trackers import find_trackers
 
+    trackers = find_trackers(listed(args.tracker))
     quiet_libraries()
-    executor = Executor(terminal_progress())
+    executor, began = Executor(terminal_progress(), trackers), time.monotonic()
     for spec, folder in zip(specs, folders, strict=True):
         report(executor.run(spec, folder).audio_eval)
-    show(folders, as_json=args.json)
+    show(folders, time.monotonic() - began, as_json=args.json)
     return 0
 
 
@@ -35,4 +41,6 @@ def _spec(folder: Path) -> RunSpec:
     spec = RunLog(folder).spec()
     if not isinstance(spec, RunSpec):
         raise UserError(f"'{folder}' holds responses that were scored: score them again with audio-eval score.")
+    if RunLog(folder).imported():
+        raise UserError(f"'{folder}' was imported from an archive: there is nothing to go on with.")
     return spec

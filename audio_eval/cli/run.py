@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
+import time
 from pathlib import Path
 
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
-from audio_eval.errors import UserError
 from audio_eval.runlog import ResultRow, RunLog
-from audio_eval.runs.plan import plan, run_folder
+from audio_eval.runs.plan import listed, plan, run_folder
+from audio_eval.terminal import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", "-C", metavar="FILE", help="run file (YAML); flags win over what it says")
     parser.add_argument("--dry-run", action="store_true", help="print what the runs will take, and run nothing")
     add_output_flags(parser)
+    add_tracker_flag(parser)
     add_run_fields(parser)
     add_lm_eval_flags(parser)
 
@@ -30,32 +30,44 @@ def add_output_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
 
 
+def add_tracker_flag(parser: argparse.ArgumentParser) -> None:
+    """The flag of who else is told the steps of a run; it decides no number, so it is no part of the spec."""
+    parser.add_argument(
+        "--tracker", metavar="NAME[,...]", default="",
+        help="also show steps and figures in tensorboard, wandb, trackio; a resumed run goes on with those it had",
+    )  # fmt: skip
+
+
 def execute(args: argparse.Namespace) -> int:
     """Check first what can be checked, then do one run per task, method and seed."""
     specs = plan(given(args), args.config)
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.runs.execute import Executor
+    from audio_eval.trackers import find_trackers
 
+    trackers = find_trackers(listed(args.tracker))
     quiet_libraries()
     if args.dry_run:
         from audio_eval.cli.dry_run import dry_run
 
-        return dry_run(specs, as_json=args.json)
-    executor, folders = Executor(terminal_progress()), []
+        return dry_run(specs, as_json=args.json, output=Path(args.output))
+    from audio_eval.cli.ending import show
+
+    executor, folders, began = Executor(terminal_progress(), trackers), [], time.monotonic()
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output), args.fresh)
         log = RunLog(folder)
         state = "done before" if log.finished else "resuming" if log.begun else "new"
-        print(f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}: {folder} ({state})",
-              file=sys.stderr)  # fmt: skip
+        title = f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}"
+        say(f"{title}: {folder} ({state})", err=True)
         try:
             report(executor.run(spec, folder).audio_eval)
         except KeyboardInterrupt:
             hint = f"go on with: audio-eval resume {folder}" if log.begun else "nothing was started."
-            print(f"\ninterrupted; {hint}", file=sys.stderr)
+            say("", f"interrupted; {hint}", err=True)
             return 130
         folders.append(folder)
-    show(folders, as_json=args.json)
+    show(folders, time.monotonic() - began, as_json=args.json)
     return 0
 
 
@@ -63,33 +75,15 @@ def report(row: ResultRow) -> None:
     """Print one line for a finished run on stderr, and what was wrong with its items."""
     figure = row.note if row.accuracy is None else f"{row.accuracy:.1f} %"
     time = "" if row.wall_s is None else f", {row.wall_s:.0f} s"
-    print(f"    {figure}, n {row.n}, unparsable {row.unparsable:.1f} %{time}", file=sys.stderr)
+    lines = [f"{figure}, n {row.n}, unparsable {row.unparsable:.1f} %{time}"]
     for id_, why in row.notes.get("unreadable", {}).items():
-        print(f"    unreadable, counted as wrong: {id_}: {' '.join(why.split())}", file=sys.stderr)
+        lines.append(f"unreadable, counted as wrong: {id_}: {' '.join(why.split())}")
     if strays := row.notes.get("stray_golds"):
         shown = ", ".join(strays[:3]) + (", ..." if len(strays) > 3 else "")
-        print(
-            f"    gold answer is no option, so no response can be right: {len(strays)} items ({shown})", file=sys.stderr
-        )
+        lines.append(f"gold answer is no option, so no response can be right: {len(strays)} items ({shown})")
     if cut := row.notes.get("truncated"):
-        print(
-            f"    longer than the model's window and cut (--long-audio): {len(cut)} items, {cut[0]} first",
-            file=sys.stderr,
-        )
-
-
-def show(folders: list[Path], as_json: bool) -> None:
-    """Print the results on stdout: rows as JSON, or one table per task."""
-    if as_json:
-        rows = [RunLog(folder).result().audio_eval.model_dump() for folder in folders]
-        print(json.dumps({"rows": rows}, ensure_ascii=False))
-        return
-    from audio_eval.leaderboard import aggregate, load_runs, terminal_table
-
-    runs, skipped = load_runs(folders)
-    if skipped:
-        raise UserError("; ".join(skipped))
-    print(terminal_table(aggregate(runs)))
+        lines.append(f"longer than the model's window and cut (--long-audio): {len(cut)} items, {cut[0]} first")
+    say(*(f"    {line}" for line in lines), err=True)
 
 
 def quiet_libraries() -> None:

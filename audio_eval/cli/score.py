@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
+import time
 from pathlib import Path
+
+from audio_eval.terminal import say
 
 SHOWN = 20
 
@@ -35,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Read, score, print; items without a response and ids that the task does not have are named on stderr."""
-    from audio_eval.cli.run import quiet_libraries, report, show
+    from audio_eval.cli.ending import show
+    from audio_eval.cli.run import quiet_libraries, report
     from audio_eval.openai_client import refuse_secrets
     from audio_eval.runlog import ResponsesSpec, RunLog
     from audio_eval.runs.external import METHOD, read_responses, score_responses, write_filled_in
@@ -44,6 +47,7 @@ def execute(args: argparse.Namespace) -> int:
     from audio_eval.scoring.graders import Graders
     from audio_eval.task import AS_FILED, load_task
 
+    began = time.monotonic()
     quiet_libraries()
     refuse_secrets(vars(args))
     graders = Graders.of(args.judge, args.judge_model, args.similarity)
@@ -66,12 +70,12 @@ def execute(args: argparse.Namespace) -> int:
     report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)
     if args.submission:
         write_filled_in(Path(args.submission), task, args.data_dir, responses)
-        print(f"    {args.submission}: filled in for the benchmark's server", file=sys.stderr)
-    show([folder], as_json=args.json)
+        say(f"    {args.submission}: filled in for the benchmark's server", err=True)
+    show([folder], time.monotonic() - began, as_json=args.json)
     return 0
 
 
 def _name(what: str, ids: list[str]) -> None:
     if ids:
         more = f" and {len(ids) - SHOWN} more (all in result.json)" if len(ids) > SHOWN else ""
-        print(f"    {what}: {len(ids)} items: {', '.join(ids[:SHOWN])}{more}", file=sys.stderr)
+        say(f"    {what}: {len(ids)} items: {', '.join(ids[:SHOWN])}{more}", err=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import json
+
+from audio_eval.terminal import say, say_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +32,7 @@ def execute(args: argparse.Namespace) -> int:
         raise UserError("no task is named: see audio-eval ls tasks.")
     quiet_libraries()
     from audio_eval.validation import SCHEMA, validate
-    from audio_eval.validation.render import printable, report_lines, summary
+    from audio_eval.validation.render import report_lines, summary
 
     reports = []
     for name in names:
@@ -42,11 +43,11 @@ def execute(args: argparse.Namespace) -> int:
         reports.append(report)
         if not args.json:
             # Rows are what the user has to mend by hand, so they are told all of them.
-            print(*map(printable, report_lines(report, whole=[SCHEMA])), sep="\n", flush=True)
+            say(*report_lines(report, whole=[SCHEMA]))
     wrong = any(report.errors for report in reports)
     if args.json:
         found = {"tasks": {report.task: report.as_json() for report in reports}, "ok": not wrong}
-        print(json.dumps(found, ensure_ascii=False))
+        say_json(found)
     else:
-        print(summary(reports))
+        say(summary(reports))
     return 2 if wrong else 0

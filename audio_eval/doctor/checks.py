@@ -12,6 +12,7 @@ from audio_eval.doctor.machine import folders, memory, torch
 from audio_eval.doctor.main_job import main_job
 from audio_eval.doctor.packages import dependencies, extras, python
 from audio_eval.doctor.plugins import plugins
+from audio_eval.doctor.vllm import vllm
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,7 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     yield from alone("dependencies", lambda: dependencies(runs), "warning" if runs else "failed")
     yield from alone("torch", torch, "failed")
     yield from alone("decoders", decoders, "failed")
+    yield from alone("vllm", vllm, "warning")
     yield from alone("memory", memory, "warning")
     yield from alone("folders", lambda: folders(settings.output), "warning")
     yield from alone("hub", hub, "warning")

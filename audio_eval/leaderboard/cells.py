@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterable
+
+from audio_eval.terminal import plain
+
+__all__ = ["NONE", "cell", "duration", "plain", "signed", "table"]
 
 NONE = "—"
 
-_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
-_MARKDOWN = re.compile(r"[\\`|*]|\](?=[(\[:])")  # a bracket that makes a link, not that of an interval
+# A bracket that makes a link, not that of an interval; no underscore within a word, which GitHub leaves alone.
+_MARKDOWN = re.compile(r"[\\`|*~]|\](?=[(\[:])|(?<![^\W_])_+|_+(?![^\W_])")
+_BLOCK = re.compile(r"(#{1,6}|[-+]|\d{1,9}[.)]|-{2,}|={2,})(?=\s|$)")  # what opens a heading, a list or a rule
 _HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
-
-
-def plain(text: object) -> str:
-    """One line without control, ANSI, bidirectional and other invisible characters: names come from other people."""
-    kept = []
-    for char in _ESCAPE_SEQUENCE.sub("", str(text)):
-        category = unicodedata.category(char)
-        if category in ("Cc", "Zl", "Zp"):
-            kept.append(" ")
-        elif category not in ("Cf", "Cs"):
-            kept.append(char)
-    return " ".join("".join(kept).split())
 
 
 def cell(text: object) -> str:
     """``plain`` text that markdown shows as it is, inside and outside tables."""
     safe = "".join(_HTML.get(char, char) for char in plain(text))
-    return _MARKDOWN.sub(lambda match: "\\" + match.group(), safe)
+    return _MARKDOWN.sub(lambda match: "".join("\\" + char for char in match.group()), safe)
+
+
+def line(text: object) -> str:
+    """``cell`` for the beginning of a line or of an item of a list."""
+    safe = cell(text)
+    return f"{safe[: end - 1]}\\{safe[end - 1 :]}" if (match := _BLOCK.match(safe)) and (end := match.end()) else safe
 
 
 def signed(points: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from audio_eval.leaderboard.cells import NONE
 from audio_eval.leaderboard.labels import shown
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.row import Row
 
 
 @dataclass(frozen=True)

@@ -8,15 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from audio_eval.leaderboard.cells import NONE, duration, plain, signed
+from audio_eval.leaderboard.cells import NONE, plain, signed
 from audio_eval.leaderboard.column import Column, data_column, source_column
+from audio_eval.leaderboard.cost import COST
 from audio_eval.leaderboard.labels import is_label_kind
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.overview import HIDDEN
+from audio_eval.leaderboard.places import BESIDE, RANK
+from audio_eval.leaderboard.row import Row
 from audio_eval.leaderboard.runs import BASELINE
 from audio_eval.scoring.statistics import Comparison
 from audio_eval.usage import total
-
-HIDDEN = "hidden"
 
 
 def _of(row: Row, figure: str) -> float | None:
@@ -88,6 +89,7 @@ COLUMNS: list[Column] = [
     data_column("model", "the model", lambda row: row.model),
     data_column("method", "the method without what the label adds", lambda row: row.method),
     data_column("task", "the task", lambda row: row.task),
+    *RANK,
     Column(
         "accuracy", "accuracy [95 % CI]",
         "percent of all n items, mean over seeds; a response without a readable answer counts as wrong. Interval: "
@@ -103,6 +105,7 @@ COLUMNS: list[Column] = [
         lambda row: row.seed_deviation, _seed_deviation, terminal=True,
     ),
     data_column("one_seed", "all figures of the row are conditional on its only seed", lambda row: row.one_seed),
+    Column("seed_count", "seeds", "", lambda row: len(row.seeds), lambda row: str(len(row.seeds))),
     Column("n", "n", "", lambda row: row.n, lambda row: str(row.n), terminal=True),
     Column(
         "difference", f"Δ {BASELINE}",
@@ -170,7 +173,7 @@ COLUMNS: list[Column] = [
         lambda row: row.unparsable, lambda row: f"{row.unparsable:.1f}", terminal=True,
     ),
     Column(
-        "untagged", "no tags %", "the part of them without the <answer> tags that the prompt asks for.",
+        "untagged", "no tags %", "the part of them without the `<answer>` tags that the prompt asks for.",
         lambda row: row.untagged, lambda row: _share(row.untagged),
     ),
     Column(
@@ -185,15 +188,8 @@ COLUMNS: list[Column] = [
     data_column("official_n", "items that the benchmark's own rule keeps, the lowest over seeds",
           lambda row: row.official_n and row.official_n[0]),
     data_column("official_rule", "name of the benchmark's own rule", lambda row: row.official_rule),
-    Column(
-        "samples", "samples", "completions sampled or scored per run, adaptation included. Compare a transductive "
-        "method with `majority_vote` at as many samples.",
-        lambda row: row.samples, lambda row: NONE if row.samples is None else f"{row.samples:,.0f}", terminal=True,
-    ),
-    Column(
-        "wall_s", "time", "wall time per run, with that of votes which another run had drawn.",
-        lambda row: row.wall_s, lambda row: NONE if row.wall_s is None else duration(row.wall_s),
-    ),
+    *BESIDE,
+    *COST,
     Column(
         "notes", "notes",
         "`transductive` adapted on the scored items without their answers; `audio: ...` did not hear the recordings. "
@@ -201,6 +197,9 @@ COLUMNS: list[Column] = [
         f"with the `{BASELINE}` that hears them.",
         notes, lambda row: ", ".join(notes(row)) or NONE, terminal=True, right=False,
     ),
+    data_column("transductive", "adapted on the scored items without their answers",
+          lambda row: "transductive" in row.tags),
+    data_column("trained_on", "the task whose labels were learned from", lambda row: row.runs[0].summary.trained_on),
     source_column("settings", "settings", "those that are not the method's usual ones", lambda row: dict(row.settings)),
     source_column("tags", "tags", "everything that was said of how the run was made", lambda row: list(row.tags)),
     source_column("seeds", "seeds", "", lambda row: list(row.seeds)),
@@ -212,6 +211,7 @@ COLUMNS: list[Column] = [
     Column("adapter", "adapter", "sha256 of the trained weights", _adapters,
            lambda row: ", ".join(digest[:12] for digest in _adapters(row)) or NONE, place="sources"),
     source_column("graders", "graders", "", lambda row: row.runs[0].summary.graders),
+    source_column("versions", "versions", "of Python and packages", lambda row: dict(row.runs[0].versions) or None),
     source_column("commits", "commit", "of the code", lambda row: sorted({r.commit for r in row.runs if r.commit})),
     source_column("runs", "runs", "", lambda row: [run.name for run in row.runs]),
     source_column("remarks", "remarks", "", lambda row: sorted({r.summary.note for r in row.runs if r.summary.note})),

@@ -17,12 +17,13 @@ from typing import Literal, NamedTuple
 from pydantic import BaseModel, ConfigDict
 
 from audio_eval.errors import UserError
-from audio_eval.leaderboard.pages import file_stem, pages
+from audio_eval.leaderboard.files import SUFFIXES, file_stem, pages
 from audio_eval.leaderboard.published import Published, read_published, read_whole
 from audio_eval.leaderboard.rows import aggregate
 from audio_eval.leaderboard.runs import Run, gives
 from audio_eval.runlog import ResultRow
 from audio_eval.runlog.log import Lines
+from audio_eval.runlog.records import Reported
 from audio_eval.scoring.scores import Unread
 from audio_eval.scoring.statistics import Outcome
 
@@ -56,7 +57,8 @@ class Items(BaseModel):
 class Line(BaseModel):
     """A line of results/<task>.jsonl: a run. ``items`` names a line of items.jsonl; "" where answers are hidden.
 
-    ``confidences`` are those of the votes on the items, to three decimals; empty where there was no vote.
+    ``confidences`` are those of the votes on the items, to three decimals; empty where there was no vote. ``reported``
+    is what the benchmark's server said where answers are hidden.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -67,6 +69,9 @@ class Line(BaseModel):
     items: str = ""
     outcomes: str = ""
     confidences: tuple[float | None, ...] = ()
+    reported: Reported | None = None
+    versions: dict[str, str | None] = {}
+    flags: dict[str, str] = {}
     result: ResultRow
 
 
@@ -126,7 +131,7 @@ class Committed:
             path = self.folder / name
             if not path.is_file() or path.read_bytes() != text.encode():
                 return name
-        there = {path.name for path in self.folder.iterdir() if path.suffix in (".md", ".csv")}
+        there = {path.name for path in self.folder.iterdir() if path.suffix in SUFFIXES}
         return min(there - expected.keys() - {"README.md"}, default=None)
 
     def _write(self, runs: Sequence[Run]) -> None:
@@ -158,6 +163,9 @@ def _line(run: Run) -> Line:
         items=_items(run).items if outcomes else "",
         outcomes="".join(_LETTER[o.correct, o.parsed, None if o.correct else o.unread] for o in outcomes),
         confidences=() if set(confidences) <= {None} else confidences,
+        reported=run.reported,
+        versions=dict(run.versions),
+        flags=dict(run.flags),
         result=run.summary.model_copy(update={"run": run.name}),
     )
 
@@ -175,4 +183,4 @@ def _run(line: Line, known: dict[str, Items], path: Path) -> Run:
         found.append(Outcome(item, correct, parsed, recording, unread, confidence))
     if found and not gives(found, line.result.accuracy or 0.0):
         raise UserError(f"'{path}': the outcomes of run '{line.run}' do not give its accuracy: restore it from git.")
-    return Run(line.run, line.result, tuple(found), line.commit)
+    return Run(line.run, line.result, tuple(found), line.commit, line.versions, line.flags, reported=line.reported)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from audio_eval.leaderboard.cells import cell, table
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.row import Row
 from audio_eval.leaderboard.runs import BASELINE
 
 _HEADERS = ["method", "confidence", "items", "learned", "corrupted", "kept right", "kept wrong"]

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import groupby
 from statistics import fmean
 from typing import Any
 
-from audio_eval.leaderboard.labels import Facts, labels
-from audio_eval.leaderboard.runs import BASELINE, Run, accuracy
+from audio_eval.leaderboard.labels import labels
+from audio_eval.leaderboard.ranking import ranked
+from audio_eval.leaderboard.row import Row
+from audio_eval.leaderboard.runs import Run, accuracy
 from audio_eval.runlog import ResultRow
 from audio_eval.scoring.figures import GroupScore, Metric, Official
 from audio_eval.scoring.scores import Unread
 from audio_eval.scoring.statistics import (
     MARGIN,
-    Comparison,
-    FateBin,
-    Fates,
-    Interval,
     Outcome,
     accuracy_interval,
     compare,
@@ -28,78 +26,6 @@ from audio_eval.scoring.statistics import (
     holm,
     seed_deviation,
 )
-
-
-@dataclass(frozen=True)
-class Row:
-    """A method on a task, averaged over its seeds. Percents are 0..100; ``samples`` and ``wall_s`` are per run.
-
-    ``label`` is its name in the table of its task. ``accuracy`` and ``interval`` are None where the answers are hidden,
-    ``comparison``, ``fates`` and ``p_holm`` where there is no comparable ``direct``. ``p_holm`` is the p-value adjusted
-    for the ``family``: the number of rows of one table that are compared with ``direct`` under the same conditions.
-    ``untagged`` and ``not_an_option`` are the parts of ``unparsable`` by their reason, None where it was not recorded;
-    ``readable_accuracy`` is that of the responses that could be read. ``seed_deviation`` is that of the seeds'
-    accuracies in points, None for one seed. ``fates_by_confidence`` is empty where nothing was voted on. ``groups`` is
-    the main breakdown, ``macro`` its unweighted mean. ``official`` and ``official_n`` (lowest and highest over seeds)
-    follow the benchmark's own rule. ``settings`` are those that are not the method's usual ones. ``runs`` are the runs
-    that the row averages, by seed.
-    """
-
-    model: str
-    method: str
-    task: str
-    prompt: str | None
-    scorer: str | None
-    data_revision: str | None
-    model_revision: str | None
-    seeds: tuple[int, ...]
-    n: int
-    accuracy: float | None
-    interval: Interval | None
-    groups: dict[str, float | None]
-    macro: float | None
-    unparsable: float
-    untagged: float | None
-    not_an_option: float | None
-    readable_accuracy: float | None
-    seed_deviation: float | None
-    comparison: Comparison | None
-    fates: Fates | None
-    fates_by_confidence: tuple[FateBin, ...]
-    official: float | None
-    official_n: tuple[int, int] | None
-    official_rule: str | None
-    metrics: dict[str, Metric]
-    samples: float | None
-    wall_s: float | None
-    tags: tuple[str, ...]
-    settings: dict[str, Any]
-    runs: tuple[Run, ...]
-    label: str = ""
-    p_holm: float | None = None
-    family: int | None = None
-
-    @property
-    def facts(self) -> Facts:
-        """What may tell it from the other rows of a table."""
-        first = self.runs[0].summary
-        origin = {
-            "prompt": self.prompt, "scorer": self.scorer, "data": self.data_revision, "model": self.model_revision,
-            "recordings": first.audio_revision, "graders": first.graders or "nobody",
-        }  # fmt: skip
-        order = (*map(str, self.seeds), *(run.name for run in self.runs))
-        return Facts(self.model, self.method, self.settings, self.tags, origin, {"n": str(self.n)}, order)
-
-    @property
-    def baseline(self) -> bool:
-        """Whether other rows are compared with it."""
-        return self.runs[0].baseline
-
-    @property
-    def one_seed(self) -> bool:
-        """Whether its figures are conditional on the one seed it has; greedy answers do not depend on seeds."""
-        drawn = self.method != BASELINE or self.runs[0].summary.audio == "shuffled"
-        return len(self.seeds) == 1 and drawn
 
 
 def aggregate(runs: Sequence[Run], margin: float = MARGIN) -> list[Row]:
@@ -128,7 +54,7 @@ def aggregate(runs: Sequence[Run], margin: float = MARGIN) -> list[Row]:
     return [
         replace(row, label=label)
         for table in tables
-        for row, label in zip(table, labels([row.facts for row in table]), strict=True)
+        for row, label in zip(ranked(table), labels([row.facts for row in table]), strict=True)
     ]
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from audio_eval.errors import UserError
-from audio_eval.runlog import ResultRow, RunLog
+from audio_eval.leaderboard.reproduce import flags
+from audio_eval.runlog import ResultRow, RunLog, RunSpec
+from audio_eval.runlog.records import IMPORTED_TAGS, Reported
 from audio_eval.scoring.statistics import Outcome
 
 # Only with the recordings: in an audio ablation it is a row like any other.
@@ -19,12 +21,20 @@ _FINISHED, _STARTED = "result.json", ("spec.json", "responses.jsonl")
 
 @dataclass(frozen=True)
 class Run:
-    """One finished run; ``outcomes`` is empty where the answers are hidden, ``commit`` is that of the code."""
+    """One finished run; ``outcomes`` is empty where the answers are hidden, ``commit`` is that of the code.
+
+    ``versions`` are those of Python and of packages, ``flags`` the command line's that ``summary`` does not tell; both
+    are empty where they were not recorded. ``reported`` is what the benchmark's server said of the run, which was not
+    measured here.
+    """
 
     name: str
     summary: ResultRow
     outcomes: tuple[Outcome, ...] = ()
     commit: str | None = None
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    flags: Mapping[str, str] = field(default_factory=dict)
+    reported: Reported | None = None
 
     @property
     def comparable(self) -> Hashable:
@@ -37,8 +47,9 @@ class Run:
 
     @property
     def baseline(self) -> bool:
-        """Whether others are compared with it."""
-        return self.summary.method == BASELINE and self.summary.audio is None
+        """Whether others are compared with it: never with one from elsewhere that was not recomputed."""
+        unchecked = IMPORTED_TAGS[False] in self.summary.tags
+        return self.summary.method == BASELINE and self.summary.audio is None and not unchecked
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -89,7 +100,7 @@ def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
             run = _load_run(folder, resolved.name)
         except UserError as error:  # it names the file
             messages.append(f"{' '.join(str(error).split())} Left out.")
-        except (ValueError, OSError) as error:
+        except (ValueError, OSError, RecursionError) as error:
             reason = " ".join(str(error).split())
             messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
         else:
@@ -112,10 +123,15 @@ def _load_run(folder: Path, name: str) -> Run:
     belong together.
     """
     log = RunLog(folder)
-    summary, environment = log.result().audio_eval, log.environment()
-    commit = environment.commit if environment else None
+    run = Run(name, log.result().audio_eval)
+    if environment := log.environment():
+        versions = {"python": environment.python, **environment.packages}
+        run = replace(run, commit=environment.commit, versions=versions)
+    if log.begun and isinstance(spec := log.spec(), RunSpec):
+        run = replace(run, flags=flags(spec))
+    summary = run.summary
     if summary.accuracy is None:
-        return Run(name, summary, commit=commit)
+        return replace(run, reported=log.reported())
     scores = [score for score in log.scores.read() if score.outcome != "excluded"]
     recordings = {question.id: question.audio_sha256 for question in log.questions.read()}
     confidences = log.confidences()
@@ -132,4 +148,4 @@ def _load_run(folder: Path, name: str) -> Run:
         raise ValueError(f"scores.jsonl has {len(outcomes)} items, result.json says n = {summary.n}")
     if not gives(outcomes, summary.accuracy):
         raise ValueError(f"scores.jsonl makes {accuracy(outcomes):.2f} %, result.json says {summary.accuracy:.2f} %")
-    return Run(name, summary, outcomes, commit)
+    return replace(run, outcomes=outcomes)

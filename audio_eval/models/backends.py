@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.models.catalog import ModelEntry, find_model
-from audio_eval.models.policy import Policy
+from audio_eval.models.policy import Policy, Training
 from audio_eval.plugins import named
 
 # What becomes of a recording that is longer than the model's window: its beginning is heard, it is heard in parts one
@@ -32,6 +32,7 @@ class Limits:
     max_tokens: int = 64  # longest completion, where the sampling does not say
     device: str | None = None  # "cpu", "cuda"; None: the backend chooses
     long_audio: LongAudio = "cut"  # of a recording longer than the model's window; skip: it fails with the reason
+    training: Training | None = None  # of the method that will train the policy, for a backend that ``heeds_training``
 
 
 @runtime_checkable
@@ -40,11 +41,13 @@ class Backend(Protocol):
 
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
     ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio``, where its policies know their
-    window, the ``limits.long_audio`` that they heed besides "cut"; and ``digests(entry)``, the sha256 by name of the
-    files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as for
-    ``locate``), or, where no file can be read, ``identity(entry, config)``, what else is known of them. Without either
-    the policy's ``info.revision`` has to tell them apart. With ``entry(model)`` the backend names its models itself,
-    and the catalog is not asked.
+    window, the ``limits.long_audio`` that they heed besides "cut"; ``heeds_training = True``, if ``load`` needs to know
+    of the method's training (``limits.training``, None where none follows); and ``digests(entry)``, the sha256 by name
+    of the files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as
+    for ``locate``), or, where no file can be read, ``identity(entry, config)``, what else is known of them. Without
+    either the policy's ``info.revision`` has to tell them apart. ``batch_size(device)`` is the number of questions per
+    batch where the user gives none; it goes into the run's spec. With ``entry(model)`` the backend names its models
+    itself, and the catalog is not asked.
     """
 
     name: str
@@ -78,6 +81,11 @@ class Chosen:
             return known(self.entry, self.config)
         found = getattr(self.backend, "digests", None)
         return found(self.entry) if found else {}
+
+    def batch_size(self, device: str | None) -> int | None:
+        """Questions per batch where the user gives none; None: the usual number."""
+        found = getattr(self.backend, "batch_size", None)
+        return found(device) if found else None
 
     def load(self, limits: Limits) -> Policy:
         """``Backend.load`` of the model."""

@@ -26,6 +26,7 @@ class ModelEntry(BaseModel):
     window: float | None = None  # seconds of audio; a longer recording is cut, or as --long-audio says
     licence: str | None = None  # of the weights
     backend: str = "hf"
+    since: str | None = None  # the first transformers that it works with; None: any that this package allows
     preset: str | None = None
     revision: str | None = None  # commit, branch or tag; None: the latest
     name: str = ""  # the name it was asked for by, filled in by ``find_model``

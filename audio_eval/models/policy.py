@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from audio_eval.errors import UserError
 
 if TYPE_CHECKING:
+    import torch
+
     from audio_eval.group import Group
     from audio_eval.questions import Question
 
@@ -92,6 +94,11 @@ class Training(BaseModel):
         "constant", description="learning rate over the steps: constant, or falling to zero (linear, cosine)"
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="share of the steps in which the learning rate rises from zero")
+    optimizer: Literal["adamw", "adamw_8bit", "adamw_offloaded"] = Field(
+        "adamw",
+        description="adamw; adamw_8bit (moments in eight bits, an approximation: a quarter of their memory); or "
+        "adamw_offloaded (moments in host memory: the same updates, slower)",
+    )
     weight_decay: float = Field(0.01, ge=0, description="AdamW weight decay")
     max_grad_norm: float = Field(1.0, gt=0, description="the gradient norm is clipped to this value")
     loss: LossName = Field(
@@ -108,9 +115,16 @@ class Training(BaseModel):
     mini_batch: int | None = Field(
         None, ge=1, description="questions per optimizer update; none: one update with all questions of a step"
     )
-    token_budget: int = Field(16384, ge=1, description="tokens per micro-batch: prompts, completions and padding")
+    token_budget: int | None = Field(
+        None,
+        ge=1,
+        description="tokens per micro-batch: prompts, completions and padding; none: 16384, on a GPU by its memory",
+    )
     logits_chunk: int = Field(1024, ge=1, description="completion positions whose logits are in memory at once")
-    checkpointing: bool = Field(False, description="activation checkpointing: less memory, slower backward pass")
+    checkpointing: bool | None = Field(
+        None,
+        description="activation checkpointing: less memory, slower backward pass; none: on for tune=full on a GPU",
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -206,6 +220,35 @@ class TrainablePolicy(ScoresCompletions, Protocol):
         ...
 
     def reset(self) -> None:
+        """Go back to the unadapted model."""
+        ...
+
+
+@runtime_checkable
+class TakesWeights(Policy, Protocol):
+    """A model that generates, with weights that a trainer beside it hands over."""
+
+    @property
+    def takes_adapters(self) -> bool:
+        """Whether it can run a LoRA adapter beside its weights; else it is given merged weights."""
+        ...
+
+    def take_adapter(self, folder: Path) -> None:
+        """Sample with the LoRA adapter in ``folder`` from now on, in place of the one before.
+
+        ``folder`` has vLLM's names, as the ``vllm`` folder that a trained policy saves. ``UserError`` if the model has
+        no module of one of these names.
+        """
+        ...
+
+    def take_weights(self, tensors: Mapping[str, torch.Tensor], tower_changed: bool) -> None:
+        """Replace these weights, by transformers' names; all parameters of a layer come together.
+
+        ``tower_changed``: the audio tower's, or the projector's, are among them, so encoded clips are forgotten.
+        """
+        ...
+
+    def drop_weights(self) -> None:
         """Go back to the unadapted model."""
         ...
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from audio_eval.models.policy import (
     Update,
 )
 from audio_eval.questions import Question
+from audio_eval.rl.checkpoints import Large
 from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.usage import Usage
 
@@ -33,9 +35,16 @@ class Meter:
     failed: dict[str, str] = field(default_factory=dict)  # question id -> why it failed
     usage: dict[str, Usage] = field(default_factory=dict)  # question id -> what a server says it took
     earlier_seconds: float = 0.0  # seconds of draws that an earlier run of the command had made
+    # Of audio_seconds the part of this sitting: two meters of one run may differ in it.
+    given_seconds: float = field(default=0.0, compare=False)
+
+    def made(self, groups: Sequence[Group]) -> None:
+        """Add groups that the model draws or scores now."""
+        self.given_seconds += sum(group.audio_seconds for group in groups)
+        self.count(groups)
 
     def count(self, groups: Sequence[Group]) -> None:
-        """Add groups that were drawn or scored."""
+        """Add groups that were drawn or scored, in this sitting or before it."""
         self.samples += sum(group.size for group in groups)
         self.audio_seconds += sum(group.audio_seconds for group in groups)
         for id_, used in ((group.question.id, group.usage) for group in groups if group.usage is not None):
@@ -82,7 +91,7 @@ class _Metered:
         else:
             groups, seconds = self._shared.generate(questions, sampling)
             self._meter.earlier_seconds += seconds
-        self._meter.count(groups)
+        self._meter.made(groups)
         return groups
 
 
@@ -98,12 +107,12 @@ class _MeteredScorer(_Metered):
 
     def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         scored = self._scorer.logprobs(groups)
-        self._meter.count(scored)
+        self._meter.made(scored)
         return scored
 
 
 class _MeteredTrainable(_MeteredScorer):
-    """A TrainablePolicy. Every method is written out: a runtime check of the protocol does not see __getattr__."""
+    """A TrainablePolicy, and Large. Every method is written out: a runtime check of a protocol sees no __getattr__."""
 
     def __init__(self, policy: TrainablePolicy, meter: Meter, seed: int, shared: SharedDraws | None) -> None:
         super().__init__(policy, meter, seed, shared)
@@ -127,6 +136,16 @@ class _MeteredTrainable(_MeteredScorer):
 
     def save(self, folder: Path) -> None:
         self._policy.save(folder)
+
+    @property
+    def chosen(self) -> Mapping[str, Any]:
+        return self._policy.chosen if isinstance(self._policy, Large) else {}
+
+    def checkpoint_bytes(self, weights_only: bool) -> int:
+        return self._policy.checkpoint_bytes(weights_only) if isinstance(self._policy, Large) else 0
+
+    def save_weights(self, folder: Path) -> None:
+        (self._policy.save_weights if isinstance(self._policy, Large) else self._policy.save)(folder)
 
     def load(self, folder: Path) -> None:
         self._policy.load(folder)

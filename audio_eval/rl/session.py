@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.progress import Progress
 from audio_eval.questions import Example, Question
+from audio_eval.rl.checkpoints import Large, check_room, due, held_bytes, interval, room
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.meter import Meter
 from audio_eval.runlog import RunLog
@@ -19,14 +22,15 @@ from audio_eval.store import JsonLines, read_json, write_folder_atomic, write_js
 
 STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
 Ask = Callable[[Sequence[Question]], list[Group]]  # asks a policy about a batch of questions
-Observer = Callable[[int], None]  # called with the number of steps that are done
+# Called with the number of steps that are done and the metrics of the last one (none before the first).
+Observer = Callable[[int, Mapping[str, float]], None]
 
 
 class Session:
     """The run of a method. ``seed`` keys the method's random draws.
 
     ``examples`` are the labelled items of the training task, if there is one; nothing here leads to the answers of the
-    scored task. ``meter`` is the one that counts what the policy does.
+    scored task. ``meter`` is the one that counts what the policy does. ``save_every`` None: by the checkpoints' size.
     """
 
     def __init__(
@@ -37,7 +41,7 @@ class Session:
         examples: Sequence[Example] = (),
         progress: Progress | None = None,
         observer: Observer | None = None,
-        save_every: int = 1,
+        save_every: int | None = None,
         meter: Meter | None = None,
     ) -> None:
         self.seed, self.examples = seed, examples
@@ -46,7 +50,8 @@ class Session:
         for name in STEP_LOGS:
             self._step_logs[name] = JsonLines(self._folder / f"{name}.jsonl")
         self._progress, self._observer = progress or Progress(), observer
-        self._save_every, self._meter = save_every, meter or Meter()
+        self._every, self._meter = save_every, meter or Meter()
+        self._chosen: dict[str, Any] = {}
         self._counted: list[str] = []  # names of ``generate`` whose samples the meter has
         self.notes: dict[str, Any] = {}
 
@@ -100,24 +105,28 @@ class Session:
         self._step_logs["rollouts"].append(experience.records(step))
 
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
-        """Load the last checkpoint, if there is one, and yield the numbers of the steps that are still to do."""
+        """Load the last checkpoint, if there is one, and yield the numbers of the steps that are still to do.
+
+        ``UserError`` where the disk has no room for the checkpoints to come.
+        """
         last = self._last_saved()
-        done = 0
+        done, state = 0, {}
         if last is not None:
             policy.load(last)
             state = read_json(last / "state.json")
             done = state["step"]
             self._meter.samples, self._meter.audio_seconds = state["samples"], state["audio_seconds"]
             self._counted = state["counted"]
+        self._settle(policy, done, total, state)
         for log in self._step_logs.values():
             if log.path.exists():
                 log.keep([record for record in log.read() if record["step"] <= done])
         if self._observer and not done:
-            self._observer(0)
+            self._observer(0, {})
         with self._progress.bar("adapt", total, done) as self._bar:
             yield from range(done, total)
         if total == 0:
-            self._save(policy, 0)
+            self._save(policy, 0, True)
 
     def step_done(self, policy: TrainablePolicy, step: int, total: int, metrics: dict[str, float]) -> None:
         """Log a step. Where a checkpoint is due, write it and remove the one before.
@@ -128,29 +137,57 @@ class Session:
             [StepRecord.model_validate({"step": step, **{k: round(float(v), 6) for k, v in metrics.items()}})]
         )
         if self._observer:
-            self._observer(step)
-        if step == total or step % self._save_every == 0:
-            self._save(policy, step)
+            self._observer(step, metrics)
+        if step == total or step % (self._every or 1) == 0:
+            self._save(policy, step, step == total)
         self._bar.advance(1, **metrics)
 
     def stop(self, policy: TrainablePolicy, step: int, rule: str) -> None:
         """End early because ``rule``, which was set before the run, holds: the model after ``step`` steps is scored."""
-        if (self._last_saved() or Path()).name != f"step-{step:06d}":
-            self._save(policy, step)
+        self._save(policy, step, True)
         self.note("stopped", f"after step {step}: {rule}")
 
-    def _save(self, policy: TrainablePolicy, step: int) -> None:
+    def _settle(self, policy: TrainablePolicy, done: int, total: int, state: dict[str, Any]) -> None:
+        """How often a checkpoint is due, where the user leaves that open: as before, else by its size.
+
+        What was chosen by sizes is noted.
+        """
+        large = policy if isinstance(policy, Large) else None
+        whole, weights = (large.checkpoint_bytes(only) if large else 0 for only in (False, True))
+        self._chosen = dict(large.chosen) if large else {}
+        if self._chosen:
+            self.note("chosen", self._chosen)
+        if done and (before := state.get("chosen", {})) != self._chosen:
+            self.warn(f"the training began with {before} and goes on with {self._chosen}: its last bits will differ.")
+        if self._every is None:
+            self._every = int(state.get("save_every") or interval(whole))
+            if self._every > 1:
+                self.note("save_every", self._every)
+        sizes = [weights if last else whole for last in due(done, total, self._every)]
+        check_room(self._folder, room(sizes, held_bytes(self._folder)), "the training's checkpoints")
+
+    def _save(self, policy: TrainablePolicy, step: int, last: bool) -> None:
+        """``last``: no step follows, and what only a further step needs is left out."""
         folder = self._folder / f"step-{step:06d}"
+        sized = policy if isinstance(policy, Large) else None
+        if sized:
+            check_room(self._folder, sized.checkpoint_bytes(last), f"the checkpoint after step {step}", fewer=not last)
         state = {
             "step": step, "seed": self.seed, "samples": self._meter.samples,
-            "audio_seconds": self._meter.audio_seconds, "counted": self._counted,
+            "audio_seconds": self._meter.audio_seconds, "counted": self._counted, "save_every": self._every,
+            **({"chosen": self._chosen} if self._chosen else {}),
         }  # fmt: skip
 
         def fill(temporary: Path) -> None:
-            policy.save(temporary)
+            sized.save_weights(temporary) if sized and last else policy.save(temporary)
             write_json(temporary / "state.json", state)
 
-        write_folder_atomic(folder, fill)
+        try:
+            write_folder_atomic(folder, fill)
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            raise UserError(f"'{self._folder}': no space is left for the checkpoint after step {step}.") from None
         for other in self._folder.glob("step-*"):  # the checkpoint before, and remains of a killed run
             if other != folder:
                 shutil.rmtree(other)

@@ -16,9 +16,11 @@ from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import (
     CurvePoint,
     Environment,
+    Imported,
     LabelRecord,
     Notes,
     QuestionRecord,
+    Reported,
     ResponseRecord,
     Sitting,
     StepRecord,
@@ -120,9 +122,7 @@ class RunLog:
 
     def identity(self) -> Identity | None:
         """What the run was made of when it began; None where it was made before this was recorded."""
-        if not (self.folder / "identity.json").is_file():
-            return None
-        return self._typed("identity.json", Identity, read_json(self.folder / "identity.json"))
+        return self._optional("identity.json", Identity)
 
     def write_identity(self, identity: Identity) -> None:
         """Write identity.json."""
@@ -130,9 +130,7 @@ class RunLog:
 
     def environment(self) -> Environment | None:
         """Where the run began; None before it has."""
-        if not (self.folder / "env.json").is_file():
-            return None
-        return self._typed("env.json", Environment, read_json(self.folder / "env.json"))
+        return self._optional("env.json", Environment)
 
     def write_environment(self, environment: Environment) -> None:
         """Write env.json."""
@@ -146,6 +144,22 @@ class RunLog:
         """Write notes.json."""
         write_json(self.folder / "notes.json", notes.model_dump(exclude_defaults=True))
 
+    def reported(self) -> Reported | None:
+        """What the benchmark's server said of the run; None where nobody has entered it."""
+        return self._optional("reported.json", Reported)
+
+    def write_reported(self, reported: Reported) -> None:
+        """Write reported.json."""
+        write_json(self.folder / "reported.json", reported.model_dump(mode="json"))
+
+    def imported(self) -> Imported | None:
+        """How the run came here as an archive; None for one that was made here."""
+        return self._optional("imported.json", Imported)
+
+    def write_imported(self, imported: Imported) -> None:
+        """Write imported.json."""
+        write_json(self.folder / "imported.json", imported.model_dump(mode="json"))
+
     def result(self) -> Result:
         """The figures of a finished run."""
         record = self._read("result.json")
@@ -156,14 +170,19 @@ class RunLog:
         write_json(self.folder / "result.json", result.model_dump(by_alias=True))
 
     @contextmanager
-    def sitting(self, earlier_seconds: Callable[[], float] = lambda: 0.0) -> Iterator[None]:
-        """Log the seconds of the block, also when it is interrupted, and those of draws that an earlier run made."""
+    def sitting(
+        self, earlier_seconds: Callable[[], float] = lambda: 0.0, audio_seconds: Callable[[], float] = lambda: 0.0
+    ) -> Iterator[None]:
+        """Log the seconds of the block, also when it is interrupted, those of draws that an earlier run made, and those
+        of the audio that the model was given.
+        """
         began = time.monotonic()
         try:
             yield
         finally:
             seconds, earlier = round(time.monotonic() - began, 3), round(earlier_seconds(), 3)
-            self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier)])
+            heard = round(audio_seconds(), 2)
+            self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier, audio_seconds=heard)])
 
     def samples(self) -> Iterator[Sample]:
         """Each item of the run with its question, gold answer, response, score, votes and completions."""
@@ -201,6 +220,11 @@ class RunLog:
                 "run it again, or read it with the audio-eval that wrote it (see its env.json)."
             )
         return record
+
+    def _optional(self, name: str, model: type[M]) -> M | None:
+        if not (self.folder / name).is_file():
+            return None
+        return self._typed(name, model, read_json(self.folder / name))
 
     def _typed(self, name: str, model: type[M], record: dict[str, Any]) -> M:
         try:

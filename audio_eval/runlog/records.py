@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+import datetime
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.usage import Usage
+
+IMPORTED_TAGS = {True: "imported, verified", False: "imported, not recomputed"}
 
 
 class Record(BaseModel):
@@ -86,10 +89,12 @@ class Sitting(Record):
     """sessions.jsonl: the seconds of one sitting of a run, from its start or ``resume`` to its end or interruption.
 
     ``earlier_seconds`` are those that its votes took in an earlier run of the same command, which had drawn them.
+    ``audio_seconds`` is the audio that the model was given meanwhile, to sample and to score.
     """
 
     seconds: float
     earlier_seconds: float = 0.0
+    audio_seconds: float = 0.0
 
     @property
     def charged(self) -> float:
@@ -110,14 +115,46 @@ class LabelRecord(Record):
     agreement: float
 
 
+class Reported(Record):
+    """reported.json: what the benchmark's server said of a run whose answers are hidden; percents are 0 to 100.
+
+    It was not measured here: ``source`` and ``date`` say where it is from.
+    """
+
+    accuracy: float = Field(ge=0, le=100, allow_inf_nan=False)
+    groups: dict[str, Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]] = {}
+    source: str = Field(min_length=1)
+    date: datetime.date
+
+
+class Imported(Record):
+    """imported.json: a run that came as an archive. ``verified``: its scores were recomputed from its responses here,
+    and are the same; otherwise ``reason`` says why they were not recomputed. Neither says whose responses they are.
+    """
+
+    archive_sha256: str
+    date: datetime.date
+    verified: bool
+    reason: str = ""
+
+    @property
+    def tag(self) -> str:
+        """What every table must say of it."""
+        return IMPORTED_TAGS[self.verified]
+
+
 class Notes(BaseModel):
-    """notes.json: facts about the adaptation and the items, for the result; a method may add its own."""
+    """notes.json: facts about the adaptation and the items, for the result; a method may add its own.
+
+    ``trained_parameters`` is None for models that cannot be trained.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, Any]
 
     adapt_samples: int | None = None
     adapt_usage: Usage | None = None
+    trained_parameters: int | None = None
     truncated: list[str] = []
     unreadable: dict[str, str] = {}
     missing: list[str] = []

@@ -18,7 +18,8 @@ class ResultRow(Figures):
     ``settings`` are the method's where they differ from its usual ones with this model. ``audio`` names an audio
     ablation, ``long_audio`` what became of recordings beyond the model's window, where they were not cut. ``usage`` is
     what a server says that all answers took. ``accuracy`` is None where the answers are hidden or nobody has judged
-    them; ``note`` says which.
+    them; ``note`` says which. ``audio_seconds`` is the audio that the model was given in ``wall_s``, ``device`` what it
+    ran on, in words; None where that was not recorded.
     """
 
     model: str
@@ -27,6 +28,9 @@ class ResultRow(Figures):
     seed: int
     samples: int | None
     wall_s: float | None
+    device: str | None = None
+    audio_seconds: float | None = None
+    trained_parameters: int | None = None
     usage: Usage | None = None
     audio: str | None = None
     long_audio: str | None = None

@@ -48,7 +48,7 @@ class RunSpec(BaseModel):
     train_data_dir: str | None = Field(None, description="--data-dir of the training task; default: --data-dir")
     train_audio: AudioAblation | None = Field(None, description="what is heard in the training task")
     train_limit: int = Field(1000, ge=1, description="only the first N items of the training task")
-    batch_size: int = Field(32, ge=1, description="questions sampled in one batch")
+    batch_size: int = Field(32, ge=1, description="questions sampled in one batch; more on a GPU of 40 GB and more")
     max_tokens: int = Field(64, ge=1, description="longest completion, in tokens")
     long_audio: LongAudio = Field(
         "cut",
@@ -56,7 +56,11 @@ class RunSpec(BaseModel):
         "default), chunk (it hears all, in parts one after another) or skip (not asked, counted as wrong)",
     )
     device: str | None = Field(None, description="cpu or cuda; default: cuda where there is one")
-    save_every: int = Field(1, ge=1, description="steps between checkpoints; the last step always has one")
+    save_every: int | None = Field(
+        None,
+        ge=1,
+        description="steps between checkpoints; the last step always has one; default: by their size, 1 below 1 GiB",
+    )
     holdout: float = Field(0.0, ge=0, lt=1, description="score only this share of the items, and adapt on the rest")
     judge: str | None = Field(None, description="URL of an OpenAI-compatible server that judges open answers")
     judge_model: str | None = Field(None, description="model of the judge; its key is read from OPENAI_API_KEY")
@@ -76,3 +80,9 @@ class ResponsesSpec(BaseModel):
     permute_choices: int | None = None
     judge: str | None = None
     similarity: str | None = None
+
+
+def same_run(one: RunSpec | ResponsesSpec, other: RunSpec | ResponsesSpec) -> bool:
+    """Whether two specs give the same numbers: how often a checkpoint is written changes none."""
+    a, b = (s.model_copy(update={"save_every": None}) if isinstance(s, RunSpec) else s for s in (one, other))
+    return a == b

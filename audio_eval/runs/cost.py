@@ -30,6 +30,7 @@ class Part:
     questions: Sequence[Question] | None
     why: str = ""
     hours: float | None = None
+    longest: float = 0.0  # seconds of the longest recording
     unreadable: int = 0  # recordings that cannot be read
 
     @property
@@ -70,6 +71,11 @@ class Figures:
         parts = [self.cost["votes"], self.cost["rollouts"], self.cost["answers"], self.curve]
         known = [part for part in parts if part is not None]
         return sum(known) if len(known) == len(parts) else None
+
+    @property
+    def longest(self) -> float:
+        """Seconds of the longest recording; 0 where none is known."""
+        return max(part.longest for part in (self.scored, self.adapted, self.labelled))
 
     @property
     def questions(self) -> list[Question]:
@@ -145,6 +151,7 @@ class Counter:
         read = [s for audio in recordings if (s := self._seconds[audio]) is not None]
         part.unreadable = len(recordings) - len(read)
         part.hours = sum(read) / 3600 if read or not recordings else None
+        part.longest = max(read, default=0.0)
 
 
 def seconds_of(audio: AudioRef) -> float | None:

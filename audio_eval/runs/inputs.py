@@ -9,7 +9,7 @@ from pathlib import Path
 from audio_eval.errors import NotHere, UserError
 from audio_eval.method import Method
 from audio_eval.models.backends import Limits, choose, load_policy
-from audio_eval.models.policy import Policy, TrainablePolicy
+from audio_eval.models.policy import Policy, TrainablePolicy, Training
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
 from audio_eval.registry import method_class
@@ -48,6 +48,15 @@ class Inputs:
         check_learned_from(self.spec, self.method, [e.question for e in self.examples] or self.adapted_on)
 
 
+@dataclass(frozen=True)
+class _Loaded:
+    """A policy that stays loaded, with what makes it the same one, and the training that it was loaded for."""
+
+    key: tuple[object, ...]
+    training: Training | None
+    policy: Policy
+
+
 class Loader:
     """Loads what specs name; tasks and the policy stay loaded from one spec to the next.
 
@@ -57,7 +66,7 @@ class Loader:
     def __init__(self, audio_needed: bool = True) -> None:
         self._audio_needed = audio_needed
         self._tasks: dict[tuple[object, ...], Task] = {}
-        self._policy: tuple[tuple[object, ...], Policy] | None = None
+        self._policy: _Loaded | None = None
 
     def inputs(self, spec: RunSpec) -> Inputs:
         """Everything but the policy. Raises ``UserError`` for the first thing that is wrong or not here."""
@@ -110,15 +119,23 @@ class Loader:
 
     def policy(self, spec: RunSpec) -> Policy:
         """The unadapted policy."""
-        if self._policy is None or self._policy[0] != self.policy_key(spec):
-            limits = Limits(spec.batch_size, spec.max_tokens, spec.device, spec.long_audio)
-            self._policy = None  # two models need not fit into memory at once
+        key, training = self.policy_key(spec), self._training(spec)
+        kept = self._policy
+        if kept is None or kept.key != key or (training is not None and training != kept.training):
+            limits = Limits(spec.batch_size, spec.max_tokens, spec.device, spec.long_audio, training)
+            self._policy = kept = None  # two models need not fit into memory at once
             loaded = load_policy(spec.model, limits, spec.backend, spec.model_args, spec.adapter)
-            self._policy = (self.policy_key(spec), loaded)
-        policy = self._policy[1]
-        if isinstance(policy, TrainablePolicy):
-            policy.reset()
-        return policy
+            self._policy = kept = _Loaded(key, training, loaded)
+        if isinstance(kept.policy, TrainablePolicy):
+            kept.policy.reset()
+        return kept.policy
+
+    def _training(self, spec: RunSpec) -> Training | None:
+        """The method's training, where the backend heeds it; only what of it decides how a model is loaded."""
+        backend, config = choose(spec.model, spec.backend, spec.model_args).backend, self.method(spec).config
+        if not isinstance(config, Training) or not getattr(backend, "heeds_training", False):
+            return None
+        return Training.model_validate({"tune": config.tune, "lora_r": config.lora_r})
 
     def model_digests(self, spec: RunSpec) -> dict[str, str]:
         """The sha256 of the model's files by name, or its revision where the backend does not know them.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,13 @@ from audio_eval.models.backends import check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
-from audio_eval.runlog.spec import NO_TRAIN_TASK
+from audio_eval.runlog.spec import NO_TRAIN_TASK, same_run
 from audio_eval.runs.recipe import Recipe
 from audio_eval.task_index import listing
 
-# The keys of a run file are RunSpec's fields, but it lists `tasks`, and what it says about itself.
-KEYS = {"model", "method", "tasks", "seed", "method_args", *Recipe.model_fields} | (
+# The keys of a run file are RunSpec's fields, but it lists `tasks`, and what it says about itself. `dtype` is a setting
+# of the backend that has a flag of its own.
+KEYS = {"model", "method", "tasks", "seed", "method_args", "dtype", *Recipe.model_fields} | (
     set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args", "prompt_source"}
 )
 
@@ -40,8 +41,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         if not merged.get(key):
             raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
     model, methods = str(merged["model"]), listed(merged.get("method", "direct"))
-    model_args = {**_mapping(file.get("model_args", {}), "--model-args"),
-                  **parse_args(flags.get("model_args") or "", "--model-args")}  # fmt: skip
+    model_args = {**_model_args(file), **_model_args(flags)}
     chosen_model = choose(model, merged.get("backend"), model_args, merged.get("adapter"))
     entry, backend = chosen_model.entry, chosen_model.backend
     check_long_audio(backend, merged.get("long_audio", "cut"))
@@ -53,6 +53,8 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         for k, v in merged.items()
         if k in RunSpec.model_fields and k not in ("model", "method", "seed", "method_args", "model_args")
     }
+    if "batch_size" not in rest and (batch := chosen_model.batch_size(rest.get("device"))):
+        rest["batch_size"] = batch
     if (prompt := rest.get("prompt")) and str(prompt).endswith(prompts.SUFFIXES):
         # The file may have changed when the run is resumed, so the spec keeps what it holds now.
         found = prompts.find(str(prompt))
@@ -174,6 +176,15 @@ def usual_settings(cls: type[Method], model: str, backend: str | None = None) ->
     return cls.Config(**choose(model, backend).entry.usual(cls.presets)).model_dump()
 
 
+def _model_args(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The backend's settings of a run file or of flags, ``dtype`` among them."""
+    found = dict(_mapping(settings.get("model_args") or {}, "--model-args"))
+    dtype = settings.get("dtype")
+    if dtype and found.setdefault("dtype", dtype) != dtype:
+        raise UserError(f"--dtype {dtype} and --model-args dtype={found['dtype']} contradict each other: give one.")
+    return found
+
+
 def _mapping(value: Any, flag: str = "--method-args") -> dict[str, Any]:
     return value if isinstance(value, dict) else parse_args(str(value), flag)
 
@@ -217,9 +228,9 @@ def _place(source: str) -> str:
 
 
 def _holds(folder: Path, spec: RunSpec | ResponsesSpec) -> bool:
-    """Whether a run directory is of this spec; one that cannot be read, or is of another version, is not."""
+    """Whether a run directory is of this run; one that cannot be read, or is of another version, is not."""
     try:
-        return RunLog(folder).spec() == spec
+        return same_run(RunLog(folder).spec(), spec)
     except UserError:
         return False
 

@@ -13,6 +13,7 @@ from audio_eval.errors import NotHere
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, TrainablePolicy
 from audio_eval.questions import Example, Question
+from audio_eval.rl.checkpoints import Large, interval
 from audio_eval.rl.session import Ask, Session
 from audio_eval.runs.cost import NO_ITEMS, Figures
 
@@ -126,7 +127,9 @@ class Loop:
 class ProbeSession(Session):
     """A session that times what a method does and ends its loops after a few steps."""
 
-    def __init__(self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int) -> None:
+    def __init__(
+        self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int | None
+    ) -> None:
         super().__init__(folder, seed, batch_size, examples, save_every=save_every)
         self.drawn: list[tuple[float, set[str]]] = []  # for each call of ``kept``: seconds, and its questions' ids
         self.loops: list[Loop] = []
@@ -162,6 +165,8 @@ class ProbeSession(Session):
             else:
                 self.remarks.append("without the writing of checkpoints")
             self._saving = time.perf_counter() - began
+            whole = policy.checkpoint_bytes(False) if isinstance(policy, Large) else 0
+            self._every = self._every or interval(whole)
             self._apart += self._saving
 
     def seconds_of_steps(self, steps: int | None) -> float:
@@ -171,5 +176,5 @@ class ProbeSession(Session):
         """
         total = sum(loop.total for loop in self.loops)
         scale = steps / total if steps and total else 1.0
-        saving = (self._saving or 0.0) / self._save_every
+        saving = (self._saving or 0.0) / (self._every or 1)
         return scale * sum(loop.total * (loop.each + saving) for loop in self.loops)

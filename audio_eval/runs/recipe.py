@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict, model_validator
 
 
@@ -25,12 +27,35 @@ class Expected(BaseModel):
         return self
 
 
+class Amount(BaseModel):
+    """GB (10^9 bytes) of the GPU's memory, of host memory, and of the disk while checkpoints are written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    device_gb: int
+    host_gb: int
+    disk_gb: int
+
+
+class Smaller(Amount):
+    """What the recipe needs with these settings of the method (``--method-args``) instead of its own."""
+
+    settings: dict[str, Any]
+
+
+class Needed(Amount):
+    """What the recipe needs with one GPU (audio_eval.runs.needs), and how it fits into 80 GB where it does not."""
+
+    below_80_gb: Smaller | None = None
+
+
 class Recipe(BaseModel):
     """``expected``: what the source reports. ``inferred``: settings that the source does not state, by name, and why
-    they have the value they have.
+    they have the value they have. ``needs``: memory and disk, computed by ``bench/recipe_needs.py``.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     expected: tuple[Expected, ...] = ()
     inferred: dict[str, str] = {}
+    needs: Needed | None = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from audio_eval.cache import file_digest
 from audio_eval.errors import UserError
 from audio_eval.method import Method
 from audio_eval.models.policy import PolicyInfo
@@ -22,17 +23,23 @@ from audio_eval.store import write_json
 from audio_eval.task import Task
 from audio_eval.usage import total
 
+_OWN_PLACE = {"adapt_samples", "adapt_usage", "trained_parameters"}  # notes that are fields of the row
+
 
 def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mapping[str, Any]) -> Result:
     """The result of a run; ``judged`` is what the graders say of themselves."""
     spec, method, notes, responses = inputs.spec, inputs.method, log.notes(), log.responses.read()
+    sittings = log.sittings.read()
     row = {
         "model": policy.name,
         "method": method.name,
         "seed": spec.seed,
         "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
         "usage": total([notes.adapt_usage, *(record.usage for record in responses)]),
-        "wall_s": round(sum(sitting.charged for sitting in log.sittings.read()), 2),
+        "wall_s": round(sum(sitting.charged for sitting in sittings), 2),
+        "device": policy.device,
+        "audio_seconds": round(sum(sitting.audio_seconds for sitting in sittings), 2) or None,
+        "trained_parameters": notes.trained_parameters,
         "audio": spec.audio,
         "long_audio": None if spec.long_audio == "cut" else spec.long_audio,
         "tags": [*tags(spec, method), *inputs.overlap],
@@ -42,7 +49,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "adapter_sha256": adapter_digest(log.folder),
         "audio_revision": audio_revision(log.questions.read()),
         "oracle": oracle.of_run(inputs.adapted, log.folder),
-        "notes": notes.model_dump(exclude_defaults=True, exclude={"adapt_samples", "adapt_usage"}),
+        "notes": notes.model_dump(exclude_defaults=True, exclude=_OWN_PLACE),
     }
     config = {"model_args": spec.method_args, "limit": spec.limit}
     result = assemble(inputs.task, log, judged, row, config)
@@ -136,7 +143,7 @@ def audio_revision(questions: Sequence[QuestionRecord]) -> str | None:
 def adapter_digest(folder: Path) -> str | None:
     """sha256 of the weights that were scored, where anything was trained."""
     files = sorted((folder / "adapt").glob("step-*/adapter*.safetensors"))
-    return sha256(files[-1].read_bytes()).hexdigest() if files else None
+    return file_digest(files[-1]) if files else None
 
 
 def write_submission(path: Path, task: Task, data_dir: str | None, responses: Mapping[str, str]) -> None:

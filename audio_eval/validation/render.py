@@ -33,11 +33,6 @@ def summary(reports: list[Report]) -> str:
     return f"{'not ok' if errors else 'ok'}: {said}"
 
 
-def printable(line: str) -> str:
-    """The line with control characters escaped: ids and texts come from a file that nobody has checked."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-
-
 def _many(n: int, what: str) -> str:
     return f"{n} {what}{'s' * (n != 1)}"
 

@@ -103,9 +103,9 @@ def test_leaderboard_writes_tables_per_task_and_over_all(
     printed = {Path(line).name for line in capsys.readouterr().out.splitlines()}
     assert printed == {path.name for path in tmp_path.iterdir()}
     task = "synth_aqa_validation-" + next(name for name in printed if name.endswith(".csv"))[-12:-4]
-    assert printed == {f"{task}.md", f"{task}.csv", "all.md", "leaderboard.json"}
+    assert printed == {f"{task}.md", f"{task}.csv", f"{task}.tex", "all.md", "leaderboard.json", "index.html"}
     for text in (path.read_text() for path in tmp_path.iterdir()):
-        assert "majority_vote" in text and "direct" in text
+        assert "majority_vote" in text.replace("\\_", "_") and "direct" in text
     page, margin = (tmp_path / f"{task}.md").read_text(), ["--margin", "90"]
     assert "By the confidence of the vote" in page and "±2 (" in page
     assert main(["leaderboard", str(two_runs[0]), "-o", str(tmp_path), *margin]) == 0

@@ -103,8 +103,26 @@ def test_direct_is_counted_exactly_and_leaves_nothing_behind(methods: Path, caps
     assert one["items"] == {"scored": 8} and one["audio_hours"]["scored"] == pytest.approx(8 * 2 / 3600)
     assert [one[k] for k in ("votes", "steps", "rollouts", "trained", "answers", "judge_calls")] == [0, 0, 0, 0, 8, 0]
     assert one["not_known"] == {}
+    assert one["needs"]["device"] > 6_000_000 and one["needs"]["disk"] == 0 and one["needs"]["prompt"] is None
     assert one["time"]["seconds"] > 0 and one["time"]["questions"] == 8 and one["time"]["device"].startswith("c")
     assert list(Path().iterdir()) == []
+
+
+def test_a_run_that_needs_more_than_is_there_is_warned_of(
+    methods: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a model that is not on this machine is counted by its published dimensions."""
+    free = {"device": 48e9, "host": 40e9, "disk": 1e9}
+    monkeypatch.setattr("audio_eval.runs.needs.there", lambda gpu, output: free)
+    run = ["--model", "qwen2.5-omni-3b", "--tasks", "mmau_test_mini", "--method", "aqa_ttrl", "--data-dir", "none"]
+    assert main([*run, "--method-args", "tune=full", "--dry-run"]) == 0
+    told = capsys.readouterr().out
+    assert "memory:" in told and "moments" in told and "prompts of 900 tokens" in told
+    assert "of the machine's memory, and 48.0 GB are free" in told and "of disk, and 1.0 GB are free" in told
+    monkeypatch.setattr("audio_eval.runs.needs.on_gpu", lambda spec: True)
+    assert main([*run, "--method-args", "tune=full", "--dry-run"]) == 0
+    assert "of the GPU's memory, and 48.0 GB are free: --method-args " in (told := capsys.readouterr().out)
+    assert "adamw_offloaded would fit" in told
 
 
 def test_prompt_tokens_are_those_the_model_reads(methods: Path) -> None:
@@ -211,6 +229,7 @@ def test_a_hub_model_is_never_downloaded(monkeypatch: pytest.MonkeyPatch, tmp_pa
 def test_a_hub_model_that_is_here_is_loaded_from_its_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """By its name it would be looked up on the hub, and fetched where that has a newer one."""
     (tmp_path / "model.safetensors").touch()
+    (tmp_path / "config.json").write_text("{}")
     monkeypatch.setattr("huggingface_hub.snapshot_download", lambda source, **options: str(tmp_path))
     loaded = []
 

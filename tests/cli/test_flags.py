@@ -46,6 +46,10 @@ def test_defaults_and_choices_are_said() -> None:
     assert found["audio"].choices == ("silence", "shuffled", "none")
 
 
+def test_dtype_is_a_flag_too() -> None:
+    assert parsed("--dtype bfloat16") == {"dtype": "bfloat16"}
+
+
 def test_a_new_field_is_a_flag_without_a_further_edit(monkeypatch: pytest.MonkeyPatch) -> None:
     class Wider(RunSpec):
         colour: Literal["red", "blue"] | None = Field(None, description="of the bars")

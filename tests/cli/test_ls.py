@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
-from importlib.metadata import EntryPoint
+from importlib.metadata import EntryPoint, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, ClassVar, Literal
@@ -15,7 +15,11 @@ from pydantic import Field
 from audio_eval import plugins, registry
 from audio_eval.cli.main import main
 from audio_eval.cli.method_info import type_name
+from audio_eval.errors import UserError
 from audio_eval.method import Cost, Method, MethodConfig
+from audio_eval.models.backends import Chosen, Limits
+from audio_eval.models.catalog import ModelEntry
+from audio_eval.models.hf.backend import HF
 from audio_eval.models.policy import Training
 from tests.cli.conftest import RUN
 from tests.cli.test_mistakes import mistake
@@ -106,13 +110,26 @@ def test_models(capsys: pytest.CaptureFixture[str]) -> None:
     """Every model has a line of all columns; what is not recorded is said to be so, and nothing is made up."""
     title, header, *lines = printed(capsys, "models").splitlines()
     assert title == "models" and re.split(r"\s{2,}", header.strip()) == [
-        "name", "hub id", "revision", "parameters", "window", "licence", "backend",
+        "name", "hub id", "revision", "parameters", "window", "licence", "backend", "transformers",
     ]  # fmt: skip
     cells = {row[0]: row[1:] for row in (re.split(r"\s{2,}", line.strip()) for line in lines)}
     assert set(cells) == set(plugins.registered("models"))
-    audio = cells["qwen2-audio-7b-instruct"]
-    assert audio == ["Qwen/Qwen2-Audio-7B-Instruct", "latest", "7 B", "30 s", "not recorded", "hf"]
-    assert cells["tiny-omni"] == ["in the package", "that of the package", "1.6 M", "300 s", "Apache-2.0", "hf"]
+    audio, oldest = cells["qwen2-audio-7b-instruct"], ">= 5.16.1"
+    assert audio == ["Qwen/Qwen2-Audio-7B-Instruct", "latest", "7 B", "30 s", "not recorded", "hf", oldest]
+    assert cells["tiny-omni"] == ["in the package", "that of the package", "1.6 M", "300 s", "Apache-2.0", "hf", oldest]
+    assert cells["mellow"][-1] == "not needed"
+
+
+def test_a_model_that_needs_a_newer_transformers(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said by the list, and in one line when the model is loaded; nothing is downloaded before."""
+    entry = ModelEntry(source="someone/new", summary="", since="99.1", name="new")
+    monkeypatch.setattr("audio_eval.cli.ls._loaded", lambda group, what: [("new", entry)])
+    now = version("transformers")
+    assert printed(capsys, "models").splitlines()[-1].endswith(f"  >= 99.1, {now} is installed")
+    with pytest.raises(UserError, match=rf"^model 'new' needs transformers 99\.1, and {now} is installed: .*upgrade"):
+        Chosen(entry, HF(), HF.Config()).load(Limits())
 
 
 def test_methods(capsys: pytest.CaptureFixture[str]) -> None:
@@ -172,7 +189,7 @@ def test_what_a_plugin_can_say(register: Any, capsys: pytest.CaptureFixture[str]
 def test_types() -> None:
     shown = {name: type_name(field) for name, field in Training.model_fields.items()}
     assert shown["tune"] == "lora | full" and shown["clip_high"] == "float > 0 | null"
-    assert shown["checkpointing"] == "bool" and shown["lora_r"] == "int >= 1"
+    assert shown["checkpointing"] == "bool | null" and shown["lora_r"] == "int >= 1"
 
 
 def test_a_method_in_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

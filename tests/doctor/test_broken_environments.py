@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,7 @@ def distribution(path: Path, name: str, version: str, metadata: str = "", entry_
 def test_a_whole_environment(tmp_path: Path) -> None:
     code, found, report = doctor(tmp_path)
     assert code == 0, report
+    assert found["training"]["state"] == "ok" and "a step of LoRA" in found["training"]["detail"]
     assert next(iter(found)) == "main job" and "tiny-omni answers" in found["main job"]["detail"]
     formats = ("wav", "flac", "ogg", "mp3")
     for check in ("main job", "python", "dependencies", "torch", *(f"decoder {name}" for name in formats), "plug-ins"):
@@ -75,6 +77,8 @@ def test_many_faults_at_once(tmp_path: Path) -> None:
     (tmp_path / "a file").touch()
     distribution(tmp_path, "torchvision", "0.99", "Requires-Dist: torch==9.9\n")
     distribution(tmp_path, "tabulate", "0.1")
+    wants = ("transformers<5.20,>=5.16.1", "torch==1.0", "torchaudio", "no-such-thing", "numpy")
+    distribution(tmp_path, "vllm", "0.33.0", "".join(f"Requires-Dist: {want}\n" for want in wants))
     points = "[audio_eval.methods]\nlost = elsewhere.module:Lost\n[audio_eval.scorers]\nodd = math:pi\n"
     distribution(tmp_path, "elsewhere", "1.5", entry_points=points)
     code, found, report = doctor(
@@ -91,6 +95,9 @@ def test_many_faults_at_once(tmp_path: Path) -> None:
     assert "elsewhere 1.5" in found["plug-in lost"]["mend"] and found["plug-in lost"]["state"] == "warning"
     assert "no subclass" in found["plug-in odd"]["detail"]
     assert report["versions"]["elsewhere"] == "1.5"
+    vllm = found["vllm"]["detail"]
+    assert found["vllm"]["state"] == "warning" and vllm.startswith("vllm 0.33.0 does not fit")
+    assert re.search(r"torch is \S+, it wants ==1.0; no-such-thing is missing$", vllm), vllm
     assert found["hub"]["state"] == "warning" and "127.0.0.1 cannot be reached" in found["hub"]["detail"]
     assert found["hub's token"] == {"check": "hub's token", "state": "ok", "detail": "is set", "mend": ""}
 

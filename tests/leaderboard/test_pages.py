@@ -137,7 +137,8 @@ def test_write_twice_is_byte_identical_and_leaves_no_temporary_file(runs: Path, 
     second = {path.name: path.read_bytes() for path in write(rows_of(*folders), tmp_path / "out")}
     assert first == second
     assert {path.name for path in (tmp_path / "out").iterdir()} == set(first)
-    assert {"synth_aqa.md", "synth_aqa.csv", "all.md", "leaderboard.json"} < set(first) and len(first) == 8
+    files = {"synth_aqa.md", "synth_aqa.csv", "synth_aqa.tex", "all.md", "leaderboard.json", "index.html"}
+    assert files < set(first) and len(first) == 3 * 3 + 3
     assert first["all.md"].startswith(b"# All tasks\n")
 
 
@@ -223,6 +224,6 @@ def test_no_p_value_is_zero(tmp_path: Path):
     rows = rows_of(tmp_path)
     cells = cells_of(task_table(rows), 0)
     assert (cells["p"], cells["p (Holm)"]) == ("&lt;0.001", "&lt;0.001")
-    found = json.loads((write(rows, tmp_path / "out")[-1]).read_text())["rows"][0]
+    found = json.loads(write(rows, tmp_path / "out")[-2].read_text())["rows"][0]
     assert 0 < found["p_value"] <= found["p_holm"] < 1e-300 and found["difference"] == found["difference_high"] == 100.0
     assert found["difference_low"] < 100.0 and found["accuracy_low"] < 100.0

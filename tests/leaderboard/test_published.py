@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from audio_eval.errors import UserError
-from audio_eval.leaderboard.pages import pages
+from audio_eval.leaderboard.files import pages
 from audio_eval.leaderboard.published import ROUNDING, SIZES, Published, published_tables, read_published
 from tests.leaderboard.runs import make_run, rows_of
 
@@ -89,7 +89,8 @@ def test_they_are_never_ranked_with_what_was_measured(tmp_path: Path) -> None:
     make_run(tmp_path / "a", "rw", task="mmau_test_mini")
     others = [Published(**ROW), Published(**{**ROW, "task": "mmar", "version": None})]
     found = pages(rows_of(tmp_path), others)
-    assert set(found) == {"mmau_test_mini.md", "mmau_test_mini.csv", "mmar.md", "all.md", "leaderboard.json"}
+    of_task = {f"mmau_test_mini.{suffix}" for suffix in ("md", "csv", "tex")}
+    assert set(found) == {*of_task, "mmar.md", "all.md", "leaderboard.json", "index.html"}
     measured, reported = found["mmau_test_mini.md"].split("## Reported by others")
     assert "70.00" in reported and "70.00" not in measured and "its README" not in found["mmau_test_mini.csv"]
     assert "[mmar](mmar.md)" in found["all.md"] and "70.0" not in found["all.md"]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import transformers
+from packaging.version import Version
 from safetensors.torch import load_file, save_file
 from scipy.io import wavfile
 from transformers import (
@@ -51,6 +54,8 @@ CLASSES: dict[str, Any] = {
     "omni": Qwen2_5OmniThinkerForConditionalGeneration,
     "qwen2_audio": Qwen2AudioForConditionalGeneration,
 }
+# older thinkers have their towers beside ``model``, and their class has no place for an adapter's newer names
+TOWERS_BESIDE = Version(transformers.__version__) < Version("5.21")
 
 
 def make_tokenizer() -> Qwen2TokenizerFast:
@@ -107,7 +112,9 @@ def _save_shards(folder: Path, shards: list[dict[str, torch.Tensor]]) -> None:
 def _hub_names(model: Any, scratch: Path) -> dict[str, torch.Tensor]:
     """The model's tensors under the names the hub has: ``save_pretrained`` maps them back."""
     model.save_pretrained(scratch)
-    return load_file(scratch / "model.safetensors")
+    saved = load_file(scratch / "model.safetensors")
+    # older versions write Qwen2-Audio's with one "model" too many
+    return {name.replace("language_model.model.model.", "language_model.model."): t for name, t in saved.items()}
 
 
 def _text_config(tokenizer: Qwen2TokenizerFast) -> dict[str, Any]:
@@ -122,8 +129,17 @@ def _audio_config() -> dict[str, Any]:
     return dict(num_mel_bins=128, d_model=32, encoder_layers=2, encoder_attention_heads=2, encoder_ffn_dim=64)
 
 
+def _newer(name: str) -> str:
+    """A thinker's parameter as transformers names it from 5.21 on, where its parts are below ``model``."""
+    if TOWERS_BESIDE and name.startswith(("audio_tower.", "visual.")):
+        return f"model.{name}"
+    return re.sub(r"^model\.", "model.language_model.", name) if TOWERS_BESIDE else name
+
+
 def build_omni(folder: Path) -> dict[str, torch.Tensor]:
-    """The full Qwen2.5-Omni layout in ``folder``; returns the thinker's weights under transformers' own names."""
+    """The full Qwen2.5-Omni layout in ``folder``; returns the thinker's weights under transformers' own names, without
+    the vision tower's.
+    """
     folder.mkdir(parents=True)
     tokenizer = make_tokenizer()
     ids = {token: tokenizer.convert_tokens_to_ids(token) for token in SPECIAL}
@@ -158,7 +174,11 @@ def build_omni(folder: Path) -> dict[str, torch.Tensor]:
     torch.manual_seed(3)
     thinker = Qwen2_5OmniThinkerForConditionalGeneration(thinker_config).eval()
     _wake(thinker, tokenizer.eos_token_id)
-    weights = {name: tensor.clone() for name, tensor in thinker.state_dict().items()}
+    weights = {
+        named: tensor.clone()
+        for name, tensor in thinker.state_dict().items()
+        if ".visual." not in (named := _newer(name))
+    }
     config.save_pretrained(folder)
     named = {f"thinker.{name}": t for name, t in _hub_names(thinker, folder.parent / f"{folder.name}-scratch").items()}
     names = sorted(named)
@@ -193,12 +213,15 @@ def build_omni(folder: Path) -> dict[str, torch.Tensor]:
     return weights
 
 
-def build_qwen2_audio(folder: Path) -> dict[str, torch.Tensor]:
-    """Qwen2-Audio-Instruct's layout in ``folder``; returns the weights under transformers' own names."""
+def build_qwen2_audio(folder: Path, **text: Any) -> dict[str, torch.Tensor]:
+    """Qwen2-Audio-Instruct's layout in ``folder``; returns the weights under transformers' own names.
+
+    ``text`` changes the language model.
+    """
     folder.mkdir(parents=True)
     tokenizer = make_tokenizer()
     config = Qwen2AudioConfig(
-        text_config=_text_config(tokenizer) | {"model_type": "qwen2"},
+        text_config=_text_config(tokenizer) | {"model_type": "qwen2"} | text,
         audio_config=_audio_config() | {"model_type": "qwen2_audio_encoder", "max_source_positions": 1500},
         audio_token_index=tokenizer.convert_tokens_to_ids("<|AUDIO|>"),
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import transformers
+from safetensors import safe_open
 
 from audio_eval.models.backends import Limits, load_policy
 from audio_eval.models.hf.policy import HFPolicy
@@ -55,3 +58,37 @@ def omni(build: Callable[[str], Built]) -> Built:
 @pytest.fixture(scope="session")
 def qwen2_audio(build: Callable[[str], Built]) -> Built:
     return build("qwen2_audio")
+
+
+@pytest.fixture
+def tensors_read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the tensors that transformers reads from files, in order."""
+    read: list[str] = []
+
+    class Slice:
+        def __init__(self, inner: Any, name: str) -> None:
+            self.inner, self.name = inner, name
+
+        def __getitem__(self, index: Any) -> torch.Tensor:
+            read.append(self.name)
+            return self.inner[index]
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(self.inner, attribute)
+
+    class Recorder:
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.file = safe_open(*args, **kwargs)
+
+        def get_slice(self, name: str) -> Slice:
+            return Slice(self.file.get_slice(name), name)
+
+        def get_tensor(self, name: str) -> torch.Tensor:
+            read.append(name)
+            return self.file.get_tensor(name)
+
+        def __getattr__(self, attribute: str) -> Any:
+            return getattr(self.file, attribute)
+
+    monkeypatch.setattr(transformers.modeling_utils, "safe_open", Recorder)
+    return read

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from audio_eval.models.hf.policy import HFPolicy
-from tests.models.checkpoints import CLASSES, model_inputs, question
+from tests.models.checkpoints import CLASSES, TOWERS_BESIDE, model_inputs, question
 from tests.models.conftest import Built
 from tests.models.training import advantages_of, both_ways, groups_of, settings, started
 
@@ -29,6 +29,8 @@ def adapter(built: Built, tmp_path: Path) -> tuple[HFPolicy, Path]:
 
 def test_peft_reads_the_adapter(built: Built, adapter: tuple[HFPolicy, Path]) -> None:
     policy, folder = adapter
+    if TOWERS_BESIDE and built.kind == "omni":
+        pytest.skip("adapters have the names that transformers' class has from 5.21 on")
     names = set(load_file(folder / "adapter_model.safetensors"))
     assert names and all(n.startswith("base_model.model.model.language_model.layers.") for n in names)
     assert {n.split(".lora_")[0].split(".")[-1] for n in names} == SEVEN

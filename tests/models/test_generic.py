@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from transformers import AudioFlamingo3ForConditionalGeneration, MossTranscribeDiarizeForConditionalGeneration
+import transformers
+from transformers import AudioFlamingo3ForConditionalGeneration
 from transformers.models.auto import modeling_auto
 
 from audio_eval.errors import UserError
@@ -19,8 +20,9 @@ from audio_eval.models.policy import Sampling
 from tests.models.checkpoints import question
 from tests.models.families.checks import Built
 from tests.models.families.flamingo import AUDIO_FLAMINGO, build_audio_flamingo
-from tests.models.families.moss import build
+from tests.models.families.moss import GENERIC, build
 
+of_moss = pytest.mark.skipif(bool(GENERIC.absent()), reason=GENERIC.absent() or "")
 ASKED = [question(1, 0.4), question(2, 1.3), question(3), question(4, 31.0)]
 
 
@@ -45,6 +47,7 @@ def test_on_a_family_of_our_own_it_says_the_same(tmp_path: Path, monkeypatch: py
     assert [generic.prompt_length(q) for q in ASKED] == [own.prompt_length(q) for q in ASKED]
 
 
+@of_moss
 def test_a_processor_that_writes_between_a_clips_tokens_is_refused(tmp_path: Path) -> None:
     build(tmp_path / "markers", marker_seconds=2)
     with pytest.raises(
@@ -54,6 +57,7 @@ def test_a_processor_that_writes_between_a_clips_tokens_is_refused(tmp_path: Pat
     assert "\n" not in str(it.value)
 
 
+@of_moss
 def test_a_model_that_does_more_than_decoder_and_head_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -63,6 +67,7 @@ def test_a_model_that_does_more_than_decoder_and_head_is_refused(
         load_policy(str(tmp_path / "more"))
 
 
+@of_moss
 def test_a_model_that_fails_in_its_own_way_is_refused_in_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -71,7 +76,7 @@ def test_a_model_that_fails_in_its_own_way_is_refused_in_one_line(
     def fail(*_: object, **__: object) -> None:
         raise IndexError("of\nits own")
 
-    monkeypatch.setattr(MossTranscribeDiarizeForConditionalGeneration, "forward", fail)
+    monkeypatch.setattr(transformers.MossTranscribeDiarizeForConditionalGeneration, "forward", fail)
     with pytest.raises(UserError, match=r"it cannot be treated like others \(IndexError: of its own\)\."):
         load_policy(str(tmp_path / "odd"))
 
@@ -95,8 +100,16 @@ def test_a_model_that_hears_nothing_is_refused(tmp_path: Path, monkeypatch: pyte
 
 
 def test_types_that_transformers_does_not_know(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(UserError, match="type 'whisper', which is not supported"):
+    with pytest.raises(UserError, match="type 'whisper', which is not supported") as it:
         family_of("whisper", "'x'", tmp_path)
+    assert "transformers" not in str(it.value), "a newer one would not help"
+    with pytest.raises(
+        UserError, match=rf"'new_type', .* {transformers.__version__} does not know it; a newer one may"
+    ):
+        family_of("new_type", "'x'", tmp_path)
     monkeypatch.delattr(modeling_auto, "MODEL_FOR_MULTIMODAL_LM_MAPPING_NAMES")  # an older version
     with pytest.raises(UserError, match="type 'llava', which is not supported"):
         family_of("llava", "'x'", tmp_path)
+    monkeypatch.setattr("audio_eval.models.hf.families.CONFIG_MAPPING", {})  # one that lacks a family's own type
+    with pytest.raises(UserError, match=r"'voxtral', which transformers [\d.]+ does not know: python -m pip install"):
+        family_of("voxtral", "'x'", tmp_path)

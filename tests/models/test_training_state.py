@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from audio_eval.errors import UserError
+from audio_eval.models.hf import policy as hf_policy
+from audio_eval.models.hf.checkpoint import Checkpoint, load_checkpoint
 from audio_eval.models.hf.policy import HFPolicy
 from tests.models.checkpoints import question
 from tests.models.conftest import Built
@@ -100,3 +105,40 @@ def test_full_weights_are_saved_under_the_models_names(built: Built, tmp_path: P
     assert saved.keys() <= built.weights.keys()
     assert {n.split(".")[0] for n in saved} == {"model", "lm_head"}
     assert all(n.startswith(("model.language_model.", "lm_head.")) for n in saved)
+
+
+@pytest.mark.parametrize("tune", ["lora", "full"])
+def test_there_are_never_two_models(omni: Built, tune: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = omni.policy()
+    policy.begin_training(settings(tune, beta=0.1), seed=0)
+    groups = groups_of(policy)
+    policy.train_step(groups, advantages_of(groups))
+    moments = [t for state in policy._trainer.optimizer.state.values() for t in state.values() if t.dim()]
+    old, held = weakref.ref(policy.model), [weakref.ref(tensor) for tensor in moments]
+    del moments
+    loads: list[bool] = []
+
+    def load(*args: Any) -> Checkpoint:
+        loads.append(old() is None and not any(tensor() is not None for tensor in held))
+        return load_checkpoint(*args)
+
+    monkeypatch.setattr(hf_policy, "load_checkpoint", load)
+    policy.reset()
+    assert loads == ([] if tune == "lora" else [True]), "adapters are taken off, and nothing is loaded"
+    assert not any(tensor() is not None for tensor in held)
+
+
+def test_a_reset_that_fails_can_be_repeated(omni: Built, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = omni.policy()
+    untouched = groups_of(policy)
+    policy.begin_training(settings("full"), seed=0)
+
+    def fail(*args: Any) -> Checkpoint:
+        raise UserError("the folder is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(hf_policy, "load_checkpoint", fail)
+        with pytest.raises(UserError):
+            policy.reset()
+    policy.reset()
+    assert groups_of(policy) == untouched

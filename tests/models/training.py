@@ -73,8 +73,8 @@ def gradients_of(policy: HFPolicy) -> Gradients:
 
 def before_each_update(policy: HFPolicy, look: Callable[[], None]) -> None:
     """Call ``look`` whenever the optimizer is about to step."""
-    assert policy._optimizer is not None
-    policy._optimizer.register_step_pre_hook(lambda *_: look())
+    assert policy._trainer is not None
+    policy._trainer.optimizer.register_step_pre_hook(lambda *_: look())
 
 
 def record(policy: HFPolicy) -> list[Gradients]:

@@ -138,7 +138,7 @@ def test_a_kill_between_checkpoint_and_log_loses_neither(
 def test_the_observer_sees_every_step_from_the_unadapted_model_on(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
     policy = FakePolicy(lambda q, s: {})
-    session = Session(tmp_path, 0, 4, observer=lambda step: seen.append((step, policy.updates)))
+    session = Session(tmp_path, 0, 4, observer=lambda step, metrics: seen.append((step, policy.updates)))
     train(policy, Updates(), 2, experience, session)
     assert seen == [(0, 0), (1, 1), (2, 2)]
 

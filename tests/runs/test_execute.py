@@ -33,9 +33,9 @@ def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
     assert {path.name for path in (ttrl / "adapt").iterdir()} == {
         "votes.jsonl", "labels.jsonl", "rollouts.jsonl", "step-000002",
     }  # fmt: skip
-    assert {"adapter_model.safetensors", "adapter_config.json", "optimizer.safetensors", "state.json"} <= {
-        path.name for path in (ttrl / "adapt" / "step-000002").iterdir()
-    }
+    last = {path.name for path in (ttrl / "adapt" / "step-000002").iterdir()}
+    assert {"adapter_model.safetensors", "adapter_config.json", "state.json"} <= last
+    assert "optimizer.safetensors" not in last, "nothing goes on from the last step"
     assert not list(ttrl.rglob("*.tmp"))
 
 
@@ -112,6 +112,9 @@ def test_the_row_agrees_with_the_files(ttrl: Path) -> None:
     assert row["run"] == str(ttrl)
     assert row["tags"] == ["transductive", "pseudo labels"] and row["trained_on"] is None
     assert row["wall_s"] == pytest.approx(seconds(ttrl), abs=0.01)
+    assert row["device"].startswith("cpu (") and row["trained_parameters"] > 100_000
+    heard = sum(sitting["audio_seconds"] for sitting in lines(ttrl, "sessions.jsonl"))
+    assert row["audio_seconds"] == pytest.approx(heard) and heard > 16
     assert row["adapter_sha256"] == sha256(adapter(ttrl)).hexdigest()
     attempts = sum(record["attempts"] * 8 for record in lines(ttrl, "metrics.jsonl"))
     assert row["samples"] == 16 * 4 + 4 * attempts + 16, "votes, rollouts, answers"
@@ -191,6 +194,7 @@ def test_equal_votes_are_drawn_once_and_every_run_has_them(tmp_path: Path, monke
     for name, spec in specs.items():
         alone = Executor().run(spec, tmp_path / "alone" / name).audio_eval
         assert (rows[name].samples, rows[name].accuracy) == (alone.samples, alone.accuracy)
+        assert rows[name].audio_seconds == alone.audio_seconds, "the votes' too, as their seconds are"
         for path in sorted((tmp_path / "alone" / name).rglob("*.*")):
             if path.suffix in (".jsonl", ".safetensors") and path.name != "sessions.jsonl":
                 kept = tmp_path / "together" / path.relative_to(tmp_path / "alone")

@@ -44,6 +44,17 @@ def test_flag_beats_run_file_beats_model_beats_method(tmp_path: Path) -> None:
     assert (spec.model, spec.limit, spec.seed) == ("tiny-omni", 9, 3)
 
 
+def test_dtype_is_short_for_a_setting_of_the_backend(tmp_path: Path) -> None:
+    config = run_file(tmp_path, "model: x/y\ndtype: float32\nmodel_args: {cache_gb: 1}")
+    assert one(config=config).model_args == {"dtype": "float32", "cache_gb": 1}
+    assert one(config=config, dtype="bfloat16").model_args == {"dtype": "bfloat16", "cache_gb": 1}
+    assert one(dtype="bfloat16") == one(model_args="dtype=bfloat16"), "it is the same run"
+    with pytest.raises(UserError, match="contradict each other"):
+        one(dtype="bfloat16", model_args="dtype=float32")
+    with pytest.raises(UserError, match="dtype: input should be 'auto'"):
+        one(dtype="int8")
+
+
 def test_a_setting_of_one_method_beats_the_bare_one(tmp_path: Path) -> None:
     specs = plan({**BASE, "method": "majority_vote,aqa_ttrl", "method_args": "aqa_ttrl.votes=32,votes=2"})
     assert {spec.method: spec.method_args["votes"] for spec in specs} == {"majority_vote": 2, "aqa_ttrl": 32}
@@ -172,6 +183,14 @@ def test_an_equal_spec_finds_its_folder_and_a_different_one_gets_another(tmp_pat
     RunLog(second).write_spec(other)
     assert [run_folder(s, tmp_path) for s in (spec, other)] == [folder, second]
     assert run_folder(one(method_args="votes=5"), tmp_path).name == folder.name + "-3"
+
+
+def test_how_often_checkpoints_are_written_makes_no_other_run(tmp_path: Path) -> None:
+    """Nor does a spec.json from before it was chosen by size."""
+    folder = run_folder(one(), tmp_path)
+    RunLog(folder).write_spec(one(save_every=1))
+    assert run_folder(one(), tmp_path) == run_folder(one(save_every=5), tmp_path) == folder
+    assert run_folder(one(seed=1), tmp_path) != folder
 
 
 def test_folder_names_are_safe_and_do_not_collide(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from audio_eval.leaderboard.cells import plain
 from audio_eval.leaderboard.columns import columns
 from audio_eval.leaderboard.labels import shown
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.row import Row
 
 _FORMULA = ("=", "+", "-", "@")
 

@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from statistics import fmean
 
+from audio_eval.leaderboard.boards import Board, boards
 from audio_eval.leaderboard.breakdown import breakdowns
-from audio_eval.leaderboard.cells import NONE, cell, table
-from audio_eval.leaderboard.columns import HIDDEN, Column, columns, in_table, legends, notes
+from audio_eval.leaderboard.cells import NONE, cell, line, table
+from audio_eval.leaderboard.columns import Column, columns, in_table, legends, notes
 from audio_eval.leaderboard.fates import fates_section
-from audio_eval.leaderboard.labels import labels
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.overview import HIDDEN, entry, most_items, overview
+from audio_eval.leaderboard.row import Row
 
 # Their accuracy says nothing about real audio-language models.
 EMBEDDED_MODELS = frozenset({"tiny-omni", "tiny-audio"})
 
 
 def task_table(rows: Sequence[Row]) -> str:
-    """The table of one task with its legend, the sources of its rows, the fates of items, and the breakdowns."""
-    return f"{summary_table(rows)}\n\n{_sources(rows)}\n{fates_section(rows)}{breakdowns(rows)}"
+    """The tables of one task, a table for each set of rows that are ranked together; the legend, the sources of the
+    rows, the fates of items, and the breakdowns.
+    """
+    shown, found = in_table(rows), boards(rows)
+    tables = "\n\n".join(_board(board, shown, len(found) > 1) for board in found)
+    ordered = [row for board in found for row in board.rows]
+    return (
+        f"{tables}\n\n{_models(rows)}\n\n{_legend(rows, shown)}\n\n{_sources(ordered)}\n{fates_section(ordered)}"
+        f"{breakdowns(ordered)}"
+    )
+
+
+def _board(board: Board, shown: Sequence[Column], titled: bool) -> str:
+    filled = [column for column in shown if any(column.text(row) != NONE for row in board.rows)]
+    told = [f"### {cell(board.title)}" if titled else "", _body(board.rows, filled), cell(board.verdict)]
+    return "\n\n".join(filter(None, told))
 
 
 def summary_table(rows: Sequence[Row], keys: Collection[str] | None = None) -> str:
     """The table of one task with its legend; ``keys`` names the columns if not all are wanted."""
     shown = [column for column in in_table(rows) if keys is None or column.key in keys]
+    return f"{_body(rows, shown)}\n\n{_models(rows)}\n\n{_legend(rows, shown)}"
+
+
+def _body(rows: Sequence[Row], shown: Sequence[Column]) -> str:
     lines = [[cell(column.text(row)) for column in shown] for row in rows]
     right = [number for number, column in enumerate(shown) if column.right]
-    body = table(lines, [cell(column.title) for column in shown], "github", right)
-    return f"{body}\n\n{_models(rows)}\n\n{_legend(rows, shown)}"
+    return table(lines, [cell(column.title) for column in shown], "github", right)
 
 
 def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
@@ -35,26 +52,14 @@ def all_table(rows_by_task: Mapping[str, Sequence[Row]]) -> str:
 
     A cell with several accuracies (prompts, scorers, data revisions or items differ) shows them all and has no mean.
     """
-    tasks = list(rows_by_task)
-    scored = [task for task in tasks if any(row.accuracy is not None for row in rows_by_task[task])]
-    entries: dict[tuple[str, ...], dict[str, list[Row]]] = {}
-    for task in tasks:
-        for row in rows_by_task[task]:
-            key = (row.model, str(row.model_revision), row.method, repr(row.tags), repr(sorted(row.settings.items())))
-            entries.setdefault(key, {}).setdefault(task, []).append(row)
-    first = [next(iter(by_task.values()))[0] for by_task in entries.values()]
-    names = labels([row.facts.across_tasks() for row in first])
-    full = {task: max((row.n for row in rows_by_task[task]), default=0) for task in tasks}
-    ranked = []
-    for name, row, by_task in zip(names, first, entries.values(), strict=True):
-        single = [rows[0] for task in scored if len(rows := by_task.get(task, [])) == 1 and rows[0].n == full[task]]
-        known = [row.accuracy for row in single if row.accuracy is not None]
-        mean = fmean(known) if known and len(known) == len(scored) else None
-        cells = [_entry(by_task.get(task, []), full[task]) for task in tasks]
-        line = [name, *cells, NONE if mean is None else f"{mean:.1f}", ", ".join(notes(row)) or NONE]
-        ranked.append(((mean is None, -(mean or 0.0), name), [cell(text) for text in line]))
+    tasks, full = list(rows_by_task), most_items(rows_by_task)
+    lines = []
+    for found in overview(rows_by_task):
+        entries = [entry(found.rows.get(task, []), full[task]) or NONE for task in tasks]
+        mean = NONE if found.mean is None else f"{found.mean:.1f}"
+        lines.append([cell(text) for text in (found.label, *entries, mean, ", ".join(notes(found.first)) or NONE)])
     headers = ["method", *map(cell, tasks), "mean", "notes"]
-    body = table([line for _, line in sorted(ranked)], headers, "github", right=range(1, len(headers) - 1))
+    body = table(lines, headers, "github", right=range(1, len(headers) - 1))
     every = [row for rows in rows_by_task.values() for row in rows]
     return (
         f"{body}\n\n{_models(every)}\n\n"
@@ -90,11 +95,6 @@ def _sources(rows: Sequence[Row]) -> str:
         return "; ".join(f"{cell(t)} {cell(texts[t][number])}" for t in titles if texts[t][number] != NONE)
 
     own = [title for title in texts if title not in shared]
-    lines = [f"{number}. {cell(row.label)}: {told(number - 1, own)}" for number, row in enumerate(rows, start=1)]
+    lines = [f"{number}. {line(row.label)}: {told(number - 1, own)}" for number, row in enumerate(rows, start=1)]
     same = f" All: {told(0, [t for t in texts if t in shared])}." if shared else ""
     return "\n".join([f"Sources of the rows, from the top.{same}", "", *lines])
-
-
-def _entry(rows: Sequence[Row], full: int) -> str:
-    texts = (HIDDEN if row.accuracy is None else f"{row.accuracy:.1f}" for row in rows)
-    return " / ".join(t + (f" (n {r.n})" if r.n != full else "") for t, r in zip(texts, rows, strict=True)) or NONE

@@ -6,9 +6,11 @@ import textwrap
 from collections.abc import Sequence
 from itertools import groupby
 
-from audio_eval.leaderboard.cells import plain, table
+from audio_eval.leaderboard.boards import boards
+from audio_eval.leaderboard.cells import NONE, plain, table
+from audio_eval.leaderboard.column import Column
 from audio_eval.leaderboard.columns import in_table, legends
-from audio_eval.leaderboard.rows import Row
+from audio_eval.leaderboard.row import Row
 
 WIDTH = 120
 WIDEST = {"label": 20, "notes": 15}  # characters; longer texts go on in further lines
@@ -22,15 +24,24 @@ def terminal_table(rows: Sequence[Row]) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    shown = in_table(rows, terminal=True)
+    """The rows of a task: a table for each set that is ranked together."""
+    shown, found = in_table(rows, terminal=True), boards(rows)
+    models = ", ".join(dict.fromkeys(plain(row.model) for row in rows))
+    parts = [f"{plain(rows[0].task)}, {models}"]
+    for board in found:
+        title = [] if len(found) == 1 else textwrap.wrap(plain(board.title), WIDTH)
+        filled = [column for column in shown if any(column.text(row) != NONE for row in board.rows)]
+        parts += ["\n".join(title), _body(board.rows, filled)]
+    return "\n\n".join(filter(None, parts))
+
+
+def _body(rows: Sequence[Row], shown: Sequence[Column]) -> str:
     lines = [[_wrapped(plain(column.title), TITLE) for column in shown]]
     lines += [[_wrapped(plain(column.text(row)), WIDEST.get(column.key, WIDTH)) for column in shown] for row in rows]
     rules = ["-" * max(len(part) for text in texts for part in text.split("\n")) for texts in zip(*lines, strict=True)]
     right = [number for number, column in enumerate(shown) if column.right]
     # As plain lines: tabulate pads what it knows to be a title, and the table would not fit.
-    body = table([lines[0], rules, *lines[1:]], [], "plain", right)
-    models = ", ".join(dict.fromkeys(plain(row.model) for row in rows))
-    return f"{plain(rows[0].task)}, {models}\n\n{body}"
+    return table([lines[0], rules, *lines[1:]], [], "plain", right)
 
 
 def _wrapped(text: str, width: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,17 +20,21 @@ def user_turn(question: Question, wav_only: bool = False) -> tuple[list[Message]
 
     Raises ``AudioError`` for a recording that cannot be used, as the hf backend does.
     """
+    found = [encoded(recording, wav_only) for recording in question.audios]
+    return turn(question, [(data, form) for data, form, _ in found]), sum(seconds for *_, seconds in found)
+
+
+def turn(question: Question, files: Sequence[tuple[bytes, str]]) -> list[Message]:
+    """The messages of a question whose recordings are these files, each with its format."""
     # special tokens written out in a question must stay text
     text = {"type": "text", "text": question.prompt.replace("<|", "< |")}
-    if question.audio is None:
-        return [{"role": "user", "content": text["text"]}], 0.0
-    parts: list[Message] = []
-    total = 0.0
-    for recording in question.audios:
-        data, form, seconds = encoded(recording, wav_only)
-        parts.append({"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": form}})
-        total += seconds
-    return [{"role": "user", "content": [*parts, text]}], total
+    if not files:
+        return [{"role": "user", "content": text["text"]}]
+    parts: list[Message] = [
+        {"type": "input_audio", "input_audio": {"data": base64.b64encode(data).decode(), "format": form}}
+        for data, form in files
+    ]
+    return [{"role": "user", "content": [*parts, text]}]
 
 
 def encoded(audio: AudioRef, wav_only: bool = False) -> tuple[bytes, str, float]:

@@ -13,7 +13,7 @@ from typing import Any
 from audio_eval.audio import AudioError
 from audio_eval.group import Completion, Group
 from audio_eval.models.api.limiter import Limiter
-from audio_eval.models.api.messages import user_turn
+from audio_eval.models.api.messages import Message, user_turn
 from audio_eval.models.api.parallel import in_parallel
 from audio_eval.models.api.sender import NO_COMPLETION, Sender, refused
 from audio_eval.models.api.settings import ServerSettings
@@ -83,7 +83,7 @@ class APIPolicy:
     def _reply(self, question: Question, first: int, n: int, sampling: Sampling, stopped: Event) -> Reply:
         """``n`` completions, or fewer where the server gives fewer."""
         try:
-            messages, seconds = user_turn(question, wav_only=self._settings.audio == "wav")
+            messages, seconds = self._messages(question)
         except AudioError as error:
             return Reply(error=str(error))
         request = self._request(question, messages, first, sampling)
@@ -100,6 +100,14 @@ class APIPolicy:
             self._one_by_one(f"it gave {len(reply.completions)} of {n}")
         reply.completions = reply.completions[:n]
         return reply
+
+    def _messages(self, question: Question) -> tuple[list[Message], float]:
+        """The messages of a question, and the seconds of sound in them."""
+        return user_turn(question, wav_only=self._settings.audio == "wav")
+
+    def _completion(self, choice: Any) -> Completion:
+        """A choice of a reply."""
+        return Completion(self._client.clean(choice.message.content or ""), None, choice.finish_reason != "length")
 
     def _request(self, question: Question, messages: list[Any], first: int, sampling: Sampling) -> dict[str, Any]:
         settings, greedy = self._settings, sampling.temperature == 0
@@ -125,10 +133,7 @@ class APIPolicy:
         if outcome.error is not None:
             return Reply(error=outcome.error)
         try:
-            completions = [
-                Completion(self._client.clean(choice.message.content or ""), None, choice.finish_reason != "length")
-                for choice in outcome.completion.choices
-            ]
+            completions = [self._completion(choice) for choice in outcome.completion.choices]
         except (AttributeError, TypeError):  # the client does not check what it receives
             completions = []
         if not completions:

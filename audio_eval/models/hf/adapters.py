@@ -1,4 +1,4 @@
-"""The trained weights, LoRA adapters or the model's own, and the optimizer: set up, saved and loaded."""
+"""The trained weights, LoRA adapters or the model's own: set up, saved and loaded."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.files import ADAPTER_CONFIG, FULL, LORA, TRAINED_FROM
+from audio_eval.models.hf.tensors import read_tensors, write_tensors
 from audio_eval.models.policy import Training
 
 
@@ -40,14 +41,20 @@ def unfreeze(checkpoint: Checkpoint, training: Training) -> None:
             parameter.requires_grad_(True)
 
 
+def trained_tensors(checkpoint: Checkpoint, peft_model: Any | None) -> dict[str, torch.Tensor]:
+    """What a file of trained weights holds, by name; tensors are no copies."""
+    if peft_model is None:
+        return {n: p for n, p in checkpoint.model.named_parameters() if p.requires_grad}
+    return dict(get_peft_model_state_dict(peft_model))
+
+
 def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -> None:
     """Write adapters in peft's layout and once more under vLLM's names, or full weights under the model's own names."""
     model, family, metadata = checkpoint.model, checkpoint.family, {TRAINED_FROM: checkpoint.weights}
+    tensors = trained_tensors(checkpoint, peft_model)
     if peft_model is None:
-        trained = {n: p.detach().cpu().contiguous() for n, p in model.named_parameters() if p.requires_grad}
-        save_file(trained, folder / FULL, metadata)
+        write_tensors(folder / FULL, tensors, metadata)
         return
-    tensors = {n: t.detach().cpu().contiguous() for n, t in get_peft_model_state_dict(peft_model).items()}
     config = peft_model.peft_config["default"].to_dict()
     config = {k: sorted(v) if isinstance(v, set) else v for k, v in config.items()}
     # vLLM matches modules by plain names and silently ignores an adapter whose names it does not know
@@ -58,7 +65,7 @@ def save_adapter(folder: Path, checkpoint: Checkpoint, peft_model: Any | None) -
     renamed = {family.vllm_name(name): tensor for name, tensor in tensors.items()}
     for place, named, settings in ((folder, tensors, config), (folder / "vllm", renamed, vllm_config)):
         place.mkdir(exist_ok=True)
-        save_file(named, place / LORA, metadata)
+        write_tensors(place / LORA, named, metadata)
         (place / ADAPTER_CONFIG).write_text(json.dumps(settings, indent=1, default=str) + "\n")
 
 
@@ -67,27 +74,4 @@ def load_adapter(folder: Path, model: Any, peft_model: Any | None) -> None:
     if peft_model is not None:
         set_peft_model_state_dict(peft_model, load_file(folder / LORA))
         return
-    own = dict(model.named_parameters())
-    with torch.no_grad():
-        for name, tensor in load_file(folder / FULL).items():
-            own[name].copy_(tensor)
-
-
-def save_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]) -> None:
-    """Write AdamW's moments and step counts under the parameters' names."""
-    tensors = {
-        f"{name}|{key}": value.detach().cpu().contiguous()
-        for parameter, name in names.items()
-        for key, value in optimizer.state[parameter].items()
-    }
-    save_file(tensors, path)
-
-
-def load_optimizer(path: Path, optimizer: torch.optim.Optimizer, names: dict[torch.nn.Parameter, str]) -> None:
-    """Read back what ``save_optimizer`` wrote."""
-    by_name = {name: parameter for parameter, name in names.items()}
-    for key, tensor in load_file(path).items():
-        name, part = key.rsplit("|", 1)
-        parameter = by_name[name]
-        # AdamW keeps the step count on the CPU
-        optimizer.state[parameter][part] = tensor if part == "step" else tensor.to(parameter.device)
+    read_tensors(folder / FULL, dict(model.named_parameters()))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from audio_eval.errors import NotHere
+from audio_eval.errors import NotHere, UserError
 from audio_eval.models.backends import Limits
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.models.hf.files import adapter_digests, adapter_name, check_files, digests
 from audio_eval.models.hf.settings import EngineSettings
+from audio_eval.models.hf.versions import UPGRADE, since, too_old
 from audio_eval.models.policy import TrainablePolicy
 
 
@@ -21,6 +22,15 @@ class HF:
     can_train = True
     takes_adapter = True
     takes_long_audio = ("chunk", "skip")
+
+    def batch_size(self, device: str | None) -> int | None:
+        """Questions per batch where the user gives no number: more on a GPU, by the memory of the card."""
+        if not any(Path(driver).exists() for driver in ("/dev/nvidiactl", "/dev/dxg")):  # before torch is imported
+            return None
+        from audio_eval.models.hf.question_batches import card_bytes, questions_of_card
+
+        total = card_bytes(device)
+        return None if total is None else questions_of_card(total)
 
     def locate(self, entry: ModelEntry) -> str:
         """The checkpoint's folder: the source itself, or a hub snapshot that is complete in the local cache."""
@@ -52,6 +62,10 @@ class HF:
 
     def load(self, entry: ModelEntry, config: EngineSettings, limits: Limits) -> TrainablePolicy:
         """The checkpoint, downloaded from the hub where it is not on this machine."""
+        if now := too_old(entry):
+            raise UserError(
+                f"model '{entry.name}' needs transformers {since(entry)}, and {now} is installed: {UPGRADE}."
+            )
         from audio_eval.models.hf.policy import HFPolicy
 
         name = f"{entry.name}+{adapter_name(entry.adapter)}" if entry.adapter else entry.name

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ from audio_eval.models.hf.files import (
     revision_of,
 )
 
+_PROMPTS = 8192  # whose ids are kept
+
 
 @dataclass
 class Checkpoint:
@@ -42,6 +45,15 @@ class Checkpoint:
     placeholder: int
     revision: str
     weights: str
+    _ids: dict[tuple[str, int], list[int]] = field(default_factory=dict, init=False, repr=False)
+
+    def ids(self, prompt: str, clips: int) -> list[int]:
+        """``Family.token_ids`` of a prompt with so many clips, kept, as a question is asked several times in a run."""
+        if (prompt, clips) not in self._ids:
+            if len(self._ids) >= _PROMPTS:
+                self._ids.clear()
+            self._ids[prompt, clips] = self.family.token_ids(self.tokenizer, prompt, clips)
+        return self._ids[prompt, clips]
 
     @property
     def language_model(self) -> Any:
@@ -90,6 +102,18 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
         raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason}") from error
 
 
+def without_weights(source: str, folder: Path) -> Checkpoint:
+    """What makes prompts of questions, for an engine that loads the weights itself: of the model only its ``config``.
+
+    ``UserError`` for a type that has no family of its own, as that is treated by what its weights say.
+    """
+    check_files(source, folder)
+    model_type = json.loads((folder / "config.json").read_text()).get("model_type", "?")
+    family = family_of(model_type, f"'{source}'")
+    config = family.config(AutoConfig.from_pretrained(folder))
+    return _processing(source, folder, family, SimpleNamespace(config=config))
+
+
 def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
     raw = json.loads((folder / "config.json").read_text())
     family = family_of(raw.get("model_type", "?"), f"'{source}'", folder)
@@ -103,6 +127,13 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
     if missing:
         raise UserError(f"'{source}' lacks {len(missing)} weights, {missing[0]} first: the checkpoint is incomplete.")
     model.to(device).eval().requires_grad_(False)
+    checkpoint = _processing(source, folder, family, model)
+    family.check(model, checkpoint.tokenizer)
+    return checkpoint
+
+
+def _processing(source: str, folder: Path, family: Family, model: Any) -> Checkpoint:
+    """The checkpoint, with tokenizer, chat template and feature extractor read from ``folder``."""
     tokenizer = family.tokenizer(folder)
     tokenizer.chat_template = chat_template(folder, tokenizer.chat_template, family)
     if tokenizer.chat_template is None:
@@ -110,10 +141,9 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
             f"'{source}' has no chat template that takes audio: chat_template.json or chat_template.jinja is missing."
         )
     # where the tokenizer's files are missing, transformers silently makes an empty one
-    placeholder = family.placeholder(config)
+    placeholder = family.placeholder(model.config)
     if tokenizer.convert_tokens_to_ids(family.audio_token) != placeholder:
         raise UserError(f"'{source}': the tokenizer does not know {family.audio_token}; is tokenizer.json missing?")
-    family.check(model, tokenizer)
     weights = fingerprint(digests(folder), ".safetensors")
     return Checkpoint(family, model, tokenizer, family.extractor(folder), placeholder, revision_of(folder), weights)
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from audio_eval.models.hf.transfer import to_device
 from audio_eval.models.policy import Sampling
 
 _CELLS = 1 << 25  # rows x vocabulary that are handled at once: 256 MB of cumulative sums
@@ -24,16 +25,19 @@ def draw(head: Any, hidden_RH: torch.Tensor, row_S: np.ndarray, point_S: np.ndar
     """
     rows = len(hidden_RH)
     chunk = max(1, _CELLS // head.weight.shape[0])
-    tokens = []
+    found, picked, offset = [], [], 0
     for start in range(0, rows, chunk):
         logits_RV = head(hidden_RH[start : start + chunk]).float()
         first, last = np.searchsorted(row_S, [start, start + chunk])
         part_S = row_S[first:last] - start
         if sampling.temperature == 0:
-            tokens.append(logits_RV.argmax(dim=-1).cpu().numpy()[part_S])
+            tokens, at = logits_RV.argmax(dim=-1), part_S
         else:
-            tokens.append(_invert(probabilities(logits_RV, sampling), part_S, point_S[first:last]))
-    return np.concatenate(tokens)
+            tokens, at = _invert(probabilities(logits_RV, sampling), part_S, point_S[first:last])
+        found.append(tokens)
+        picked.append(at + offset)
+        offset += len(tokens)
+    return torch.cat(found).cpu().numpy()[np.concatenate(picked)]  # the only place where the host waits
 
 
 def probabilities(logits_RV: torch.Tensor, sampling: Sampling) -> torch.Tensor:
@@ -57,15 +61,19 @@ def probabilities(logits_RV: torch.Tensor, sampling: Sampling) -> torch.Tensor:
     return probs_RV
 
 
-def _invert(probs_RV: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray) -> np.ndarray:
-    """For each sample the token whose interval of its row's cumulative sum contains the sample's point."""
+def _invert(probs_RV: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray) -> tuple[torch.Tensor, np.ndarray]:
+    """For each sample the token whose interval of its row's cumulative sum contains the sample's point.
+
+    Tokens on the device, and the place (S,) of each sample's among them.
+    """
     cumulative_RV = probs_RV.cumsum(dim=-1, dtype=torch.float64)  # in double, or rare tokens would be lost to rounding
     counts_R = np.bincount(row_S, minlength=len(probs_RV))
     column_S = np.arange(len(row_S)) - (counts_R.cumsum() - counts_R)[row_S]
     points_RM = np.zeros((len(probs_RV), int(counts_R.max())))
     points_RM[row_S, column_S] = point_S
+    [points] = to_device([points_RM.ravel()], probs_RV.device)
     total_R1 = cumulative_RV[:, -1:]
     below_R1 = torch.nextafter(total_R1, torch.zeros_like(total_R1))
-    scaled_RM = torch.minimum(torch.from_numpy(points_RM).to(total_R1.device) * total_R1, below_R1)
+    scaled_RM = torch.minimum(points.view(points_RM.shape) * total_R1, below_R1)
     tokens_RM = torch.searchsorted(cumulative_RV, scaled_RM, right=True)  # never a token with probability zero
-    return tokens_RM.cpu().numpy()[row_S, column_S]
+    return tokens_RM.flatten(), row_S * points_RM.shape[1] + column_S

@@ -96,7 +96,7 @@ class QuestionEncoder:
 
     def ask(self, question: Question) -> TokenizedPrompt:
         """Ids and lengths. They depend on the question only, not on the cache."""
-        asked, family = self._tokenized(question), self.checkpoint.family
+        asked, family = tokenized(self.checkpoint, question, self._long_audio), self.checkpoint.family
         if asked.refused is None:
             frames = [family.frames(self.checkpoint.extractor, clip) for clip in asked.clips]
             asked.audio_tokens = sum(family.audio_tokens(self.checkpoint.model, n) for n in frames if n)
@@ -106,7 +106,9 @@ class QuestionEncoder:
 
     def prompts(self, questions: Sequence[Question]) -> list[EmbeddedPrompt | str]:
         """For each question an EmbeddedPrompt, or the reason why there is none (a text)."""
-        [prompts] = self.stream([[self._tokenized(question) for question in questions]], threads=0)
+        [prompts] = self.stream(
+            [[tokenized(self.checkpoint, question, self._long_audio) for question in questions]], threads=0
+        )
         return prompts
 
     def stream(self, batches: Sequence[Sequence[TokenizedPrompt]], threads: int | None = None) -> Stream:
@@ -142,7 +144,9 @@ class QuestionEncoder:
             return str(error)
 
     def _features(self, audio: AudioRef) -> Features:
-        return self.checkpoint.family.features(self.checkpoint.extractor, audio)
+        """In float32 whatever the model's dtype: extractors use torch, and may run within its autocast on a CPU."""
+        with torch.autocast("cpu", enabled=False):
+            return self.checkpoint.family.features(self.checkpoint.extractor, audio)
 
     def _join(
         self,
@@ -191,24 +195,6 @@ class QuestionEncoder:
             embeds = embeds.clone()  # a view would keep the tower's whole output
         return EncodedClip(embeds, features.seconds, features.truncated)
 
-    def _tokenized(self, question: Question) -> TokenizedPrompt:
-        """The question as ids, without the lengths of its clips."""
-        family, clips = self.checkpoint.family, self._clips(question)
-        if refused := family.refuses(self.checkpoint.model, len(clips)):
-            parts = " Parts count (--long-audio chunk)." if len(clips) > len(question.audios) else ""
-            return TokenizedPrompt(question, clips, [], refused=refused + parts)
-        if question.tokens is not None:
-            return TokenizedPrompt(question, clips, list(question.tokens))
-        ids = family.token_ids(self.checkpoint.tokenizer, question.prompt, len(clips))
-        return TokenizedPrompt(question, clips, ids)
-
-    def _clips(self, question: Question) -> tuple[AudioRef, ...]:
-        """What the model hears one after another: the recordings, or their parts that fit its window."""
-        if self._long_audio != "chunk":
-            return question.audios
-        seconds = self.checkpoint.family.max_seconds
-        return tuple(part for audio in question.audios for part in _parts(audio, seconds))
-
     def _prompt(self, asked: TokenizedPrompt, clips: Sequence[EncodedClip]) -> EmbeddedPrompt:
         checkpoint, device = self.checkpoint, self.checkpoint.device
         ids = torch.tensor(asked.ids, device=device)
@@ -224,6 +210,24 @@ class QuestionEncoder:
         rest = checkpoint.embed(ids[start:])
         embeds = [part.to(rest.dtype) for part in (*embeds, rest)]
         return EmbeddedPrompt(asked.question, torch.cat(embeds), torch.cat([*spelled, ids[start:]]), tuple(clips))
+
+
+def tokenized(checkpoint: Checkpoint, question: Question, long_audio: LongAudio) -> TokenizedPrompt:
+    """The question as ids, without the lengths of its clips."""
+    family, clips = checkpoint.family, _clips(question, checkpoint.family.max_seconds, long_audio)
+    if refused := family.refuses(checkpoint.model, len(clips)):
+        parts = " Parts count (--long-audio chunk)." if len(clips) > len(question.audios) else ""
+        return TokenizedPrompt(question, clips, [], refused=refused + parts)
+    if question.tokens is not None:
+        return TokenizedPrompt(question, clips, list(question.tokens))
+    return TokenizedPrompt(question, clips, checkpoint.ids(question.prompt, len(clips)))
+
+
+def _clips(question: Question, seconds: float, long_audio: LongAudio) -> tuple[AudioRef, ...]:
+    """What the model hears one after another: the recordings, or their parts that fit its window."""
+    if long_audio != "chunk":
+        return question.audios
+    return tuple(part for audio in question.audios for part in _parts(audio, seconds))
 
 
 def _parts(audio: AudioRef, seconds: float) -> list[AudioRef]:

@@ -55,7 +55,9 @@ class Learner:
     ) -> None:
         self.scorer, self.training, self.parameters, self.max_tokens = scorer, training, parameters, max_tokens
         if training.checkpointing:
-            scorer.checkpoint.language_model.activation_checkpointing_enable({"use_reentrant": False})
+            decoder = scorer.checkpoint.language_model
+            newer = getattr(decoder, "activation_checkpointing_enable", None)  # its name from transformers 5.23 on
+            (newer or decoder.gradient_checkpointing_enable)({"use_reentrant": False})
 
     def gather(self, groups: Sequence[Group], advantages: Sequence[np.ndarray]) -> Step:
         """Leave out the completions that have no gradient before any forward pass: without a KL or an entropy bonus

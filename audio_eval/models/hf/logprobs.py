@@ -15,6 +15,7 @@ from audio_eval.models.hf.gradient import Scored, certainty_rows, score_rows
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
 from audio_eval.models.hf.layout import SharedPrefix
 from audio_eval.models.hf.microbatch import Budget, Piece, micro_batches
+from audio_eval.models.hf.room import BUDGET
 from audio_eval.models.policy import Training
 from audio_eval.questions import Question
 
@@ -48,7 +49,7 @@ class LogprobEngine:
     ) -> None:
         self.encoder, self.training, self.precision = encoder, training, precision
         self.checkpoint = encoder.checkpoint
-        self.budget = Budget(training.token_budget)
+        self.budget = Budget(training.token_budget or BUDGET)
 
     def batch(self, groups: Sequence[Group], chosen: Sequence[Sequence[int]]) -> Batch:
         """The ``chosen`` completions (indices) of each group. A group without chosen ones costs nothing."""
@@ -103,7 +104,7 @@ class LogprobEngine:
         t = self.training
         with self.precision():
             rows = self._rows(batch, pieces)
-            return score_rows(self.checkpoint, rows, t.logits_chunk, t.checkpointing, t.entropy_coef > 0)
+            return score_rows(self.checkpoint, rows, t.logits_chunk, bool(t.checkpointing), t.entropy_coef > 0)
 
     def in_budget(self, batch: Batch, work: Callable[[list[list[Piece]]], T]) -> T:
         """Run ``work`` on the batch's micro-batches, and again on smaller ones where memory runs out."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import replace
@@ -14,16 +15,16 @@ import torch
 
 from audio_eval.group import Completion, Group
 from audio_eval.models.backends import LongAudio
-from audio_eval.models.hf import adapters
 from audio_eval.models.hf.batches import cut_batches
-from audio_eval.models.hf.checkpoint import load_checkpoint
+from audio_eval.models.hf.checkpoint import Checkpoint, load_checkpoint
+from audio_eval.models.hf.decoding import Decoding
 from audio_eval.models.hf.inputs import EmbeddedPrompt, QuestionEncoder
-from audio_eval.models.hf.learner import METRICS, Learner, Step, mini_batches
 from audio_eval.models.hf.logprobs import LogprobEngine
 from audio_eval.models.hf.merge import merge_adapter
 from audio_eval.models.hf.prefill import Prefills
-from audio_eval.models.hf.sampler import sample
+from audio_eval.models.hf.sampler import end_ids, sample
 from audio_eval.models.hf.settings import EngineSettings
+from audio_eval.models.hf.trainer import Trainer
 from audio_eval.models.policy import PolicyInfo, PromptLength, Sampling, Training, Update
 from audio_eval.questions import Question
 
@@ -54,31 +55,22 @@ class HFPolicy:
         self._dtype = _dtype(self._engine.dtype, self.device)
         # no bound method: without a reference cycle an unused model is freed at once
         self._precision = partial(_precision, self.device, self._dtype)
-        self._load()
+        self._start(self._load())
 
-    def _load(self, encoder: QuestionEncoder | None = None) -> None:
-        """The unadapted model; ``encoder`` keeps the clips it has."""
-        self.checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
-        if self._adapter:
-            self.checkpoint = merge_adapter(self.checkpoint, self._adapter, self._source)
-        self.model, self.tokenizer = self.checkpoint.model, self.checkpoint.tokenizer
-        self.encoder = encoder or QuestionEncoder(self.checkpoint, self._engine, self._long_audio)
-        self.encoder.checkpoint = self.checkpoint
+    def _load(self) -> Checkpoint:
+        checkpoint = load_checkpoint(self._source, self.device, self._dtype, self._pinned)
+        return merge_adapter(checkpoint, self._adapter, self._source) if self._adapter else checkpoint
+
+    def _start(self, checkpoint: Checkpoint, encoder: QuestionEncoder | None = None) -> None:
+        """With the unadapted model; ``encoder`` keeps the clips it has."""
+        self.checkpoint, self.model, self.tokenizer = checkpoint, checkpoint.model, checkpoint.tokenizer
+        self.encoder = encoder or QuestionEncoder(checkpoint, self._engine, self._long_audio)
+        self.encoder.checkpoint = checkpoint
         self._prefills = Prefills(self._engine.prefill_tokens)
-        self._end_ids = self._find_end_ids()
+        self.decoding = Decoding(checkpoint, self._engine, self._dtype)
+        self._end_ids = end_ids(self.model.generation_config, self.tokenizer)
         self._scorer = LogprobEngine(self.encoder, Training.model_validate({}), self._precision)
-        self._training: Training | None = None
-        self._peft: Any | None = None
-        self._reference: dict[str, torch.Tensor] = {}
-        self._names: dict[torch.nn.Parameter, str] = {}  # what is trained
-        self._optimizer: torch.optim.Optimizer | None = None
-        self._learner: Learner | None = None
-
-    def _find_end_ids(self) -> frozenset[int]:
-        """Every id that ends an answer: the generation config's, and the tokenizer's own."""
-        listed = self.model.generation_config.eos_token_id
-        ids = listed if isinstance(listed, list) else [listed]
-        return frozenset(i for i in [*ids, self.tokenizer.eos_token_id] if i is not None)
+        self._trainer: Trainer | None = None
 
     @property
     def info(self) -> PolicyInfo:
@@ -91,7 +83,7 @@ class HFPolicy:
     @property
     def trained_parameters(self) -> int:
         """How many parameters are trained; 0 before ``begin_training``."""
-        return sum(parameter.numel() for parameter in self._names)
+        return sum(parameter.numel() for parameter in self._trainer.names) if self._trainer else 0
 
     @property
     def max_length(self) -> int:
@@ -110,10 +102,11 @@ class HFPolicy:
         """One Group a question, in order; sampled in batches that depend on these questions alone, longest first."""
         sampling = replace(sampling, max_tokens=sampling.max_tokens or self.max_tokens)
         asked = [self.encoder.ask(question) for question in questions]
-        batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, self.batch_size)
+        most = self.decoding.most_questions(self.batch_size, sampling)
+        batches = cut_batches([a.tokens for a in asked], self._engine.token_budget, most)
         groups: dict[int, Group] = {}
         stream = self.encoder.stream([[asked[i] for i in batch] for batch in batches])
-        with torch.no_grad(), self._precision(), closing(stream):
+        with torch.no_grad(), self.decoding.weights(), self._precision(), closing(stream):
             for batch, prompts in zip(batches, stream, strict=True):
                 drawn = self._generate_batch([questions[i] for i in batch], prompts, sampling)
                 groups |= zip(batch, drawn, strict=True)
@@ -125,8 +118,9 @@ class HFPolicy:
         usable = [p for p in prompts if isinstance(p, EmbeddedPrompt)]
         drawn: Iterator[Group] = iter(())
         if usable:
-            prefill, asked = self._prefills.of(self.checkpoint, usable), [p.question for p in usable]
-            drawn = iter(sample(self.checkpoint, self._end_ids, asked, prefill, sampling))
+            with self.decoding.precision():
+                rows = self.decoding.start(self._prefills.of(self.checkpoint, usable))
+                drawn = iter(sample(self.checkpoint, self._end_ids, [p.question for p in usable], rows, sampling))
         return [
             _heard(next(drawn), prompt) if isinstance(prompt, EmbeddedPrompt) else Group(question, (), (), error=prompt)
             for question, prompt in zip(questions, prompts, strict=True)
@@ -172,19 +166,12 @@ class HFPolicy:
     # --- training --------------------------------------------------------------------------------------------------
 
     def begin_training(self, training: Training, seed: int) -> None:
-        """Attach adapters, whose start depends on ``seed``, or unfreeze weights; and set up AdamW."""
-        self._training = training
-        if training.tune == "lora":
-            self._peft = adapters.attach_lora(self.checkpoint, training, seed)
-        else:
-            adapters.unfreeze(self.checkpoint, training)
-            self.encoder.frozen = not training.train_tower
-            if training.beta > 0:
-                self._reference = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
-        self._names = {p: n for n, p in self.model.named_parameters() if p.requires_grad}
-        self._optimizer = torch.optim.AdamW(list(self._names), lr=training.lr, weight_decay=training.weight_decay)
-        self._scorer = LogprobEngine(self.encoder, training, self._precision)
-        self._learner = Learner(self._scorer, training, list(self._names), self.max_tokens)
+        """Attach adapters, whose start depends on ``seed``, or unfreeze weights; and set up the optimizer."""
+        drop = self._prefills.drop
+        self._trainer = Trainer(self.encoder, training, seed, self.max_tokens, self._precision, drop)
+        self._scorer = self._trainer.scorer
+        if self._trainer.peft is not None:
+            self.decoding.adapt(self._trainer.peft)
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         """Optimizer updates on the groups. A group whose advantages are all zero counts in the means and costs nothing,
@@ -194,72 +181,52 @@ class HFPolicy:
         Metrics are the learner's and ``grad_norm``, means over the mini-batches of the last pass; ``updates``, the
         number of optimizer updates; ``oom_retries``; ``truncated``, the share of completions cut at max_tokens.
         """
-        training, learner, optimizer = self._training, self._learner, self._optimizer
-        assert training is not None and learner is not None and optimizer is not None, "begin_training comes first"
-        for parameters in optimizer.param_groups:
-            parameters["lr"] = training.lr * lr_scale
-        retries = self._scorer.budget.retries
-        parts = [learner.gather(*part) for part in mini_batches(groups, advantages, training.mini_batch)]
-        failed = {id_: why for part in parts for id_, why in part.batch.failed.items()}
-        drawn, cut = sum(part.totals.completions for part in parts), sum(part.truncated for part in parts)
-        stats = dict.fromkeys((*METRICS, "grad_norm", "oom_retries", "updates"), 0.0)
-        stats["truncated"] = cut / max(drawn, 1)
-        parts = [part for part in parts if part.batch.tokens]
-        if not parts:
-            return Update(stats, failed)
-        self._prefills.drop()
-        updates = training.inner_updates * len(parts)
-        references = self._score_references(parts) if training.beta > 0 else [None] * len(parts)
-        olds = [self._scorer.logprobs(part.batch) if updates > 1 else None for part in parts]
-        for _ in range(training.inner_updates):
-            found = []
-            for part, old, reference in zip(parts, olds, references, strict=True):
-                found.append(learner.backward(part, old, reference))
-                norm = torch.nn.utils.clip_grad_norm_(list(self._names), training.max_grad_norm)
-                optimizer.step()
-                optimizer.zero_grad(set_to_none=True)
-                found[-1]["grad_norm"] = float(norm)
-        stats |= {name: sum(one[name] for one in found) / len(found) for name in found[0]}
-        stats |= {"updates": float(updates), "oom_retries": float(self._scorer.budget.retries - retries)}
-        return Update(stats, failed)
-
-    def _score_references(self, parts: Sequence[Step]) -> list[list[torch.Tensor]]:
-        """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""
-        if self._peft is not None:
-            with self._peft.disable_adapter():
-                return [self._scorer.logprobs(part.batch) for part in parts]
-        own = {n: p.detach().clone() for n, p in self.model.named_parameters() if p.requires_grad}
-        self._assign(self._reference)
-        try:
-            return [self._scorer.logprobs(part.batch) for part in parts]
-        finally:
-            self._assign(own)
-
-    def _assign(self, tensors: dict[str, torch.Tensor]) -> None:
-        with torch.no_grad():
-            for parameter, name in self._names.items():
-                parameter.copy_(tensors[name])
+        return self._in_training.step(groups, advantages, lr_scale)
 
     # --- state -----------------------------------------------------------------------------------------------------
 
     def save(self, folder: Path) -> None:
         """Trained weights (``adapter*.safetensors``) and ``optimizer.safetensors``."""
-        folder.mkdir(parents=True, exist_ok=True)
-        adapters.save_adapter(folder, self.checkpoint, self._peft)
-        if self._optimizer is not None:
-            adapters.save_optimizer(folder / "optimizer.safetensors", self._optimizer, self._names)
+        self._in_training.save(folder)
+
+    def save_weights(self, folder: Path) -> None:
+        """The trained weights alone."""
+        self._in_training.save(folder, weights_only=True)
+
+    @property
+    def chosen(self) -> dict[str, Any]:
+        """Settings of the training that follow from the device's memory."""
+        return self._in_training.chosen
+
+    def checkpoint_bytes(self, weights_only: bool) -> int:
+        """Bytes of what ``save`` writes, or ``save_weights``."""
+        return self._in_training.bytes(weights_only)
 
     def load(self, folder: Path) -> None:
         """Read back what ``save`` wrote, after ``begin_training`` with the same settings."""
-        adapters.load_adapter(folder, self.model, self._peft)
-        if self._optimizer is not None:
-            adapters.load_optimizer(folder / "optimizer.safetensors", self._optimizer, self._names)
+        self._in_training.load(folder)
 
     def reset(self) -> None:
-        """Load the unadapted model again; encoded clips are kept where the tower did not change."""
-        if self._training is None:
+        """Take adapters off, or load the unadapted model again once the trained one is gone: there are never two.
+
+        Encoded clips are kept where the tower did not change.
+        """
+        if self._trainer is None and hasattr(self, "model"):
             return
-        self._load(self.encoder if self.encoder.frozen else None)
+        encoder = self.encoder if self.encoder.frozen else None
+        if self._trainer is not None and self._trainer.take_off():
+            self._start(self.checkpoint, encoder)
+            return
+        self.encoder.checkpoint = self._trainer = None  # type: ignore[assignment]
+        for name in ("checkpoint", "model", "_scorer", "_prefills", "decoding"):  # absent where a load failed
+            self.__dict__.pop(name, None)
+        gc.collect()  # modules refer to each other in circles
+        self._start(self._load(), encoder)
+
+    @property
+    def _in_training(self) -> Trainer:
+        assert self._trainer is not None, "begin_training comes first"
+        return self._trainer
 
 
 def _heard(group: Group, prompt: EmbeddedPrompt) -> Group:

@@ -23,18 +23,22 @@ Layer = tuple[torch.Tensor, torch.Tensor]
 
 @dataclass(frozen=True)
 class Prefill:
-    """Keys and values (Q, kv heads, P, head dim) of each layer, the padding mask (Q, P), last hidden states (Q, H)."""
+    """Keys and values (Q, kv heads, P, head dim) of each layer, the padding mask (Q, P), last hidden states (Q, H), and
+    the lengths in tokens of the Q prompts.
+    """
 
     layers: list[Layer]
     mask_QP: torch.Tensor
     hidden_QH: torch.Tensor
+    lengths: tuple[int, ...]
 
     def select(self, index: Sequence[int]) -> Prefill:
         """The part that belongs to these questions."""
         if list(index) == list(range(len(self.mask_QP))):
             return self
         at = torch.tensor(index, device=self.mask_QP.device)
-        return Prefill([(k[at], v[at]) for k, v in self.layers], self.mask_QP[at], self.hidden_QH[at])
+        lengths = tuple(self.lengths[i] for i in index)
+        return Prefill([(k[at], v[at]) for k, v in self.layers], self.mask_QP[at], self.hidden_QH[at], lengths)
 
 
 def prefill(language_model: Any, prompts: Sequence[torch.Tensor]) -> Prefill:
@@ -48,7 +52,8 @@ def prefill(language_model: Any, prompts: Sequence[torch.Tensor]) -> Prefill:
     )  # fmt: skip
     last_Q = mask_QP.sum(dim=1) - 1
     hidden_QH = out.last_hidden_state[torch.arange(len(prompts), device=mask_QP.device), last_Q]
-    return Prefill([(layer.keys, layer.values) for layer in cache.layers], mask_QP.bool(), hidden_QH)
+    layers = [(layer.keys, layer.values) for layer in cache.layers]
+    return Prefill(layers, mask_QP.bool(), hidden_QH, tuple(map(len, prompts)))
 
 
 class Prefills:

@@ -7,17 +7,14 @@ numbers of its own, so the result are N independent samples.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 
 from audio_eval.group import Completion, Group
-from audio_eval.models.hf.branches import Branches
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.draws import draw
-from audio_eval.models.hf.prefill import Prefill
-from audio_eval.models.hf.repeats import Repeated, Repeats
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.seeding import stream
@@ -25,12 +22,21 @@ from audio_eval.seeding import stream
 Counted = list[tuple[Completion, int]]
 
 
+class Rows(Protocol):
+    """Rows (R) that grow by a token at a time: ``Branches``, ``StaticBranches``, ``Repeats``."""
+
+    hidden_RH: torch.Tensor  # the last hidden states
+
+    def advance(self, parents: Sequence[int], tokens: Sequence[int]) -> None:
+        """Make new rows: each is row ``parents[i]``, rising, with ``tokens[i]`` appended. Other rows are dropped."""
+        ...
+
+
 @torch.no_grad()
 def sample(
-    checkpoint: Checkpoint, end_ids: frozenset[int], questions: Sequence[Question],
-    prompts: Prefill | Repeated, sampling: Sampling,
-) -> list[Group]:  # fmt: skip
-    """Draw ``sampling.n`` completions of each question (Q), whose ``prompts`` were forwarded, as one Group each.
+    checkpoint: Checkpoint, end_ids: frozenset[int], questions: Sequence[Question], branches: Rows, sampling: Sampling
+) -> list[Group]:
+    """Draw ``sampling.n`` completions of each question (Q), of which ``branches`` has a row each, as one Group each.
 
     Random numbers are keyed by (sampling.seed, question id, sampling.stream), so the rest of the batch does not matter.
     """
@@ -44,11 +50,6 @@ def sample(
     # a sample (S): whose it is, which of the question's, and the row it stands in, rising
     owner_S, number_S = np.arange(len(questions)).repeat(drawn), np.tile(np.arange(drawn), len(questions))
     row_S, rows = owner_S, [()] * len(questions)
-    branches: Branches | Repeats
-    if isinstance(prompts, Repeated):
-        branches = Repeats(checkpoint, prompts)
-    else:
-        branches = Branches(checkpoint.language_model, prompts, checkpoint.family.layer_masks)
     for left in range(limit, 0, -1):
         point_S = np.stack([s.random(drawn) for s in streams])[owner_S, number_S]
         token_S = draw(head, branches.hidden_RH, row_S, point_S, sampling)
@@ -70,7 +71,14 @@ def sample(
         index = np.flatnonzero(live).tolist()
         rows = [rows[i] for i in index]
         branches.advance([parents[i] for i in index], [tokens[i] for i in index])
-    return [_group(question, counted, sampling) for question, counted in zip(questions, done, strict=True)]
+    return [grouped(question, counted, sampling) for question, counted in zip(questions, done, strict=True)]
+
+
+def end_ids(generation_config: Any, tokenizer: Any) -> frozenset[int]:
+    """Every id that ends an answer: the generation config's, and the tokenizer's own."""
+    listed = generation_config.eos_token_id
+    ids = listed if isinstance(listed, list) else [listed]
+    return frozenset(i for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
 class Endings:
@@ -96,8 +104,8 @@ class Endings:
         return self._tokenizer.decode(tokens, skip_special_tokens=True)
 
 
-def _group(question: Question, counted: Counted, sampling: Sampling) -> Group:
-    """The most frequent first."""
+def grouped(question: Question, counted: Counted, sampling: Sampling) -> Group:
+    """One Group of completions with their counts, the most frequent first."""
     ordered = sorted(counted, key=lambda pair: (-pair[1], pair[0].token_ids))
     completions, counts = tuple(c for c, _ in ordered), tuple(n for _, n in ordered)
     return Group(question, completions, counts, temperature=sampling.temperature or 1.0)

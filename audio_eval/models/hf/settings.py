@@ -10,7 +10,9 @@ from audio_eval.models.backends import BackendConfig
 
 
 class EngineSettings(BackendConfig):
-    """``dtype`` and ``revision`` decide what the model computes; all others change speed and memory only."""
+    """``dtype`` and ``revision`` decide what the model computes; all others change speed and memory only, and
+    ``merge_rollouts``, ``cuda_graphs`` and ``static_shapes`` the last bits of what it computes when it samples.
+    """
 
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="precision of the weights; auto: bfloat16 on a GPU, float32 on a CPU"
@@ -33,4 +35,13 @@ class EngineSettings(BackendConfig):
         default=8192,
         ge=0,
         description="prompt tokens whose keys and values are kept for the next call (8192 of a 3B: 300 MB)",
+    )
+    merge_rollouts: Literal["auto"] | bool = Field(
+        default="auto", description="sample with LoRA adapters merged into the weights; auto: on a GPU"
+    )
+    cuda_graphs: Literal["auto"] | bool = Field(
+        default="auto", description="launch a token step as one CUDA graph; auto: where that is possible"
+    )
+    static_shapes: bool = Field(
+        default=False, description="pad token steps as for CUDA graphs where there are none, as on a CPU (slower)"
     )

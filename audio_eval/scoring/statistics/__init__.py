@@ -10,9 +10,11 @@ from audio_eval.scoring.statistics.fates import FateBin, Fates, fates, fates_by_
 from audio_eval.scoring.statistics.intervals import accuracy_interval, mean_interval, seed_deviation, wilson_interval
 from audio_eval.scoring.statistics.outcomes import Interval, Outcome
 from audio_eval.scoring.statistics.paired import MARGIN, Comparison, compare
+from audio_eval.scoring.statistics.ranks import Standing, standings
 from audio_eval.scoring.statistics.reference import CONFIDENCE
 
 __all__ = [
-    "CONFIDENCE", "MARGIN", "Comparison", "FateBin", "Fates", "Interval", "Outcome", "accuracy_interval", "compare",
-    "fates", "fates_by_confidence", "holm", "mean_interval", "seed_deviation", "wilson_interval",
+    "CONFIDENCE", "MARGIN", "Comparison", "FateBin", "Fates", "Interval", "Outcome", "Standing", "accuracy_interval",
+    "compare", "fates", "fates_by_confidence", "holm", "mean_interval", "seed_deviation", "standings",
+    "wilson_interval",
 ]  # fmt: skip

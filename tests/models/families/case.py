@@ -5,13 +5,15 @@ from __future__ import annotations
 import io
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import librosa
 import numpy as np
 import torch
+import transformers
+from packaging.version import Version
 from safetensors.torch import load_file, save_file
 from scipy.io import wavfile
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -19,6 +21,7 @@ from transformers import PreTrainedTokenizerFast
 
 from audio_eval.audio import RATE, AudioRef
 from audio_eval.models.hf.policy import HFPolicy
+from audio_eval.models.hf.versions import oldest
 from audio_eval.prompts import find
 from audio_eval.questions import Question
 from tests.models.checkpoints import WORDS, _save_shards
@@ -44,6 +47,16 @@ class Case:
     hub: str  # ids on the hub, in words
     divisor: float = 1.0  # of the logits, where transformers' class leaves it out
     second_clip: float = 2.3  # seconds
+    since: str = field(default_factory=oldest)  # the first version of transformers that has the classes
+
+    def absent(self) -> str | None:
+        """Why it cannot be checked with the transformers that is installed, if that is too old."""
+        now = transformers.__version__
+        return (
+            f"{self.name} needs transformers {self.since}, this is {now}"
+            if Version(now) < Version(self.since)
+            else None
+        )
 
 
 def waves(question: Question) -> list[np.ndarray]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,11 @@ TEMPLATE = (
 )
 
 
-def build(folder: Path, config_class: Any, model_class: Any, processor_class: Any, system: str, **more: Any) -> None:
-    """The layout of the checkpoint; the tower has its true window of 30 s."""
+def build(
+    folder: Path, config_class: Any, model_class: Any, processor_class: Any, system: str,
+    text: Mapping[str, Any] | None = None, **more: Any,
+) -> None:  # fmt: skip
+    """The layout of the checkpoint; the tower has its true window of 30 s. ``text`` changes the language model."""
     tokenizer = make_tokenizer(SPECIAL, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL[3:])})
     config = config_class(
@@ -43,7 +47,8 @@ def build(folder: Path, config_class: Any, model_class: Any, processor_class: An
             model_type="qwen2", vocab_size=len(tokenizer), hidden_size=48, intermediate_size=64, num_hidden_layers=2,
             num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=32768, tie_word_embeddings=False,
             rope_parameters={"rope_type": "default", "rope_theta": 1e6},
-        ),
+        )
+        | dict(text or {}),
         audio_config=dict(
             model_type="audioflamingo3_encoder", num_mel_bins=128, hidden_size=40, num_hidden_layers=2,
             num_attention_heads=2, intermediate_size=48, max_source_positions=1500,
@@ -63,13 +68,13 @@ def build(folder: Path, config_class: Any, model_class: Any, processor_class: An
     ).save_pretrained(folder)
 
 
-def build_audio_flamingo(folder: Path) -> None:
+def build_audio_flamingo(folder: Path, **text: Any) -> None:
     system = "You are a helpful assistant."
-    build(folder, AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration, AudioFlamingo3Processor, system)
+    build(folder, AudioFlamingo3Config, AudioFlamingo3ForConditionalGeneration, AudioFlamingo3Processor, system, text)
 
 
 def build_music_flamingo(folder: Path) -> None:
-    rope = {"rope_type": "default", "rope_theta": 1200}
+    rope = {"rope_type": "default", "rope_theta": 1200, "partial_rotary_factor": 0.2}
     build(
         folder, MusicFlamingoConfig, MusicFlamingoForConditionalGeneration, MusicFlamingoProcessor,
         "You are Music Flamingo, a multimodal assistant for language and music.", rope_parameters=rope,

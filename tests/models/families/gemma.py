@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock, patch
 
 import torch
+import transformers
 from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import AutoFeatureExtractor, AutoTokenizer, GemmaTokenizer
 
@@ -77,9 +79,16 @@ def settings_of(part: Any) -> dict[str, Any]:
     return json.loads(part.to_json_string())
 
 
+def _class(name: str) -> Any:
+    """transformers' processor class. Until 5.22 its module imports torchvision, for images alone."""
+    with patch.dict("sys.modules", {"torchvision.transforms.v2": MagicMock()}):
+        return getattr(transformers, name)
+
+
 @lru_cache
-def _processor(processor_class: Any, folder: Path) -> Any:
+def _processor(name: str, folder: Path) -> Any:
     """A checkpoint's processor with None for those of images and videos, which need torchvision."""
+    processor_class = _class(name)
 
     class AudioOnly(processor_class):
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
@@ -93,12 +102,12 @@ def _processor(processor_class: Any, folder: Path) -> Any:
     return AudioOnly(**dict.fromkeys(processor_class.get_attributes()) | parts)
 
 
-def processed(processor_class: Any, folder: Path, asked: Question) -> Inputs:
+def processed(processor: str, folder: Path, asked: Question) -> Inputs:
     """What the checkpoint's processor makes of a question."""
     parts: list[dict[str, Any]] = [{"type": "audio", "audio": wave} for wave in waves(asked)]
     turn = {"role": "user", "content": [*parts, {"type": "text", "text": asked.prompt}]}
     return dict(
-        _processor(processor_class, folder).apply_chat_template(
+        _processor(processor, folder).apply_chat_template(
             [turn], tokenize=True, return_dict=True, return_tensors="pt", add_generation_prompt=True
         )
     )

@@ -10,7 +10,6 @@ from transformers import (
     Gemma3nAudioFeatureExtractor,
     Gemma3nConfig,
     Gemma3nForConditionalGeneration,
-    Gemma3nProcessor,
 )
 
 from audio_eval.models.hf.families.no_vision import NoVisionConfig
@@ -105,7 +104,7 @@ GEMMA3N = Case(
     name="Gemma 3n",
     hub="google/gemma-3n-E2B-it, -E4B-it",
     build=build,
-    inputs=lambda _, folder, asked: processed(Gemma3nProcessor, folder, asked),
+    inputs=lambda _, folder, asked: processed("Gemma3nProcessor", folder, asked),
     reference=REFERENCE,
     second_clip=FIRST,
 )

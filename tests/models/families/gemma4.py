@@ -10,11 +10,9 @@ from transformers import (
     Gemma4AudioFeatureExtractor,
     Gemma4Config,
     Gemma4ForConditionalGeneration,
-    Gemma4Processor,
     Gemma4UnifiedAudioFeatureExtractor,
     Gemma4UnifiedConfig,
     Gemma4UnifiedForConditionalGeneration,
-    Gemma4UnifiedProcessor,
     GemmaTokenizer,
 )
 
@@ -129,13 +127,13 @@ GEMMA4 = Case(
     name="Gemma 4",
     hub="google/gemma-4-E2B-it, -E4B-it",
     build=build_conformer,
-    inputs=lambda _, folder, asked: processed(Gemma4Processor, folder, asked),
+    inputs=lambda _, folder, asked: processed("Gemma4Processor", folder, asked),
     reference=REFERENCE,
 )
 GEMMA4_UNIFIED = Case(
     name="Gemma 4 12B",
     hub="google/gemma-4-12B-it",
     build=build_unified,
-    inputs=lambda _, folder, asked: processed(Gemma4UnifiedProcessor, folder, asked),
+    inputs=lambda _, folder, asked: processed("Gemma4UnifiedProcessor", folder, asked),
     reference=REFERENCE,
 )

@@ -5,14 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import (
-    AutoProcessor,
-    GenerationConfig,
-    MossTranscribeDiarizeConfig,
-    MossTranscribeDiarizeFeatureExtractor,
-    MossTranscribeDiarizeForConditionalGeneration,
-    MossTranscribeDiarizeProcessor,
-)
+import transformers
+from transformers import AutoProcessor, GenerationConfig
 
 from audio_eval.audio import RATE
 from audio_eval.models.hf.policy import HFPolicy
@@ -31,7 +25,7 @@ def build(folder: Path, marker_seconds: int = 0) -> None:
     """``marker_seconds``: the processor writes the time into a clip so often; 0: never."""
     tokenizer = make_tokenizer(SPECIAL, eos_token="<|im_end|>", pad_token="<|endoftext|>")
     tokenizer.add_special_tokens({"additional_special_tokens": list(SPECIAL[3:])})
-    config = MossTranscribeDiarizeConfig(
+    config = transformers.MossTranscribeDiarizeConfig(
         text_config=dict(
             model_type="qwen3", vocab_size=len(tokenizer), hidden_size=48, intermediate_size=64, num_hidden_layers=2,
             num_attention_heads=4, num_key_value_heads=2, head_dim=16, max_position_embeddings=32768,
@@ -43,12 +37,13 @@ def build(folder: Path, marker_seconds: int = 0) -> None:
         audio_token_id=tokenizer.convert_tokens_to_ids("<|audio_pad|>"), tie_word_embeddings=False,
     )  # fmt: skip
     torch.manual_seed(3)
-    model = MossTranscribeDiarizeForConditionalGeneration(config).eval()
+    model = transformers.MossTranscribeDiarizeForConditionalGeneration(config).eval()
     wake(model, model.lm_head.weight, [tokenizer.eos_token_id])
     model.generation_config = GenerationConfig(eos_token_id=[tokenizer.eos_token_id])
     model.save_pretrained(folder)
-    MossTranscribeDiarizeProcessor(
-        MossTranscribeDiarizeFeatureExtractor(), tokenizer, TEMPLATE, time_marker_every_seconds=marker_seconds
+    extractor = transformers.MossTranscribeDiarizeFeatureExtractor()
+    transformers.MossTranscribeDiarizeProcessor(
+        extractor, tokenizer, TEMPLATE, time_marker_every_seconds=marker_seconds
     ).save_pretrained(folder)
 
 
@@ -69,4 +64,5 @@ GENERIC = Case(
     build=build,
     inputs=inputs,
     reference="processor and forward",
+    since="5.20",
 )

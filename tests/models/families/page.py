@@ -11,7 +11,7 @@ from tests.models.families.cases import CASES
 from tests.models.families.checks import CHECKS, Built
 
 PAGE = Path(__file__).parents[3] / "docs" / "models.md"
-FACTS = ("engine", "window", "reference", "checkpoints")
+FACTS = ("engine", "window", "transformers", "reference", "checkpoints")
 COLUMNS = (*CHECKS, *FACTS)
 BEGIN, END = (
     "<!-- families: tests/models/families/page.py writes the table between these marks -->",
@@ -31,7 +31,8 @@ def committed() -> dict[str, dict[str, str]]:
 def facts(built: Built) -> dict[str, str]:
     """What the family says of itself, and what it was compared with."""
     family = built.policy.checkpoint.family
-    told = (family.engine, f"{family.max_seconds:g} s", built.case.reference, built.case.hub)
+    case = built.case
+    told = (family.engine, f"{family.max_seconds:g} s", f"from {case.since}", case.reference, case.hub)
     return dict(zip(FACTS, told, strict=True))
 
 
@@ -53,7 +54,11 @@ def write(names: list[str]) -> None:
     lines = [f"| {' | '.join(('family', *COLUMNS))} |", f"|{'---|' * (len(COLUMNS) + 1)}"]
     for case in CASES:
         if case.name in cells:
-            cells[case.name] |= {"reference": case.reference, "checkpoints": case.hub}
+            cells[case.name] |= {
+                "transformers": f"from {case.since}",
+                "reference": case.reference,
+                "checkpoints": case.hub,
+            }
             lines.append(f"| {' | '.join((case.name, *(cells[case.name].get(column, '') for column in COLUMNS)))} |")
     before, rest = PAGE.read_text(encoding="utf-8").split(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n\n{chr(10).join(lines)}\n\n{END}{rest.split(END)[1]}", encoding="utf-8")

@@ -37,8 +37,7 @@ def theirs(built: Built, active: bool) -> Any:
         model = GraniteSpeechForConditionalGeneration.from_pretrained(built.folder)
     else:
         model = Phi4MultimodalForCausalLM.from_pretrained(built.folder)
-        subfolder = {"subfolder": "speech-lora"}
-        model.load_adapter(str(built.folder), adapter_name="speech", adapter_kwargs=subfolder)
+        model.load_adapter(str(built.folder / "speech-lora"), adapter_name="speech")
         model.set_adapter("speech")
     if not active:
         model.disable_adapters()
@@ -121,6 +120,7 @@ def test_its_contents_are_part_of_the_revision(built: Built, copy: Callable[[Bui
     changed = load_policy(str(folder))
     assert changed.info.revision != built.policy.info.revision
     assert changed.checkpoint.weights != built.policy.checkpoint.weights  # type: ignore[attr-defined]
+    assert changed.model.name_or_path == str(folder), "the base that a trained adapter names"  # type: ignore[attr-defined]
 
 
 def test_it_is_missing_or_does_not_fit(built: Built, copy: Callable[[Built], Path]) -> None:

@@ -15,6 +15,7 @@ import torch
 from transformers import AutoTokenizer, WhisperFeatureExtractor
 
 from audio_eval.audio import RATE, AudioError, AudioRef
+from audio_eval.models.hf.families.unused import without
 from audio_eval.models.hf.features import Features, Heard, features_of, heard, promised_samples
 
 
@@ -45,7 +46,8 @@ class Family(ABC):
     chat_template: str | None = None  # for a checkpoint that brings none
     lora_targets: str = r".*language_model\.layers\.\d+\.(self_attn|mlp)\.(q|k|v|o|gate|up|down)_proj"
     lora_excludes: str | None = None  # of a mixture of experts peft takes the targets by their last names, anywhere
-    never_trained: str | None = None  # regular expression of parameters that no audio or text ever reaches
+    unused: tuple[str, ...] = ()  # modules, by their last name, that no audio or text ever reaches: they are not loaded
+    never_trained: str | None = None  # regular expression of further parameters that nothing reaches
     # How prompts are forwarded. "shared": once for all completions, which read the keys in place (branches, layout);
     # for a language model whose layers all have keys of their own and see everything before them. "plain": repeated
     # for each completion with an ordinary cache and mask (repeats); for any other.
@@ -62,10 +64,15 @@ class Family(ABC):
 
     def load(self, folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
         """The model, and the names of the weights that the checkpoint lacks."""
-        model, report = self.model_class().from_pretrained(
+        model, report = without(self.model_class(), self.unused).from_pretrained(
             folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
         )
+        self.rearrange(model)
         return model, sorted(report["missing_keys"])
+
+    def rearrange(self, model: Any) -> None:
+        """Move parts that another version of transformers has elsewhere to where the methods below look for them."""
+        return
 
     def refuses(self, model: Any, clips: int) -> str | None:
         """Why the model cannot be asked a question with so many recordings; None: it can."""
@@ -112,6 +119,12 @@ class Family(ABC):
     def vllm_name(self, name: str) -> str:
         """A parameter's peft name ("model.language_model.layers") as vLLM has it ("language_model.model.layers")."""
         return name.replace("model.language_model.", "language_model.model.")
+
+    def vllm_weight(self, name: str) -> str:
+        """A parameter's name ("model.language_model.norm.weight", "lm_head.weight") as vLLM reads a checkpoint."""
+        if name.startswith("lm_head."):
+            return f"language_model.{name}"
+        return re.sub(r"^language_model\.", "language_model.model.", name.removeprefix("model."))
 
     # --- prompt ----------------------------------------------------------------------------------------------------
 

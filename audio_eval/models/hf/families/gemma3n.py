@@ -46,7 +46,9 @@ class Gemma3n(Gemma):
 
     def language_inputs(self, model: Any, ids_RL: torch.Tensor) -> dict[str, torch.Tensor]:
         """The inputs by layer; ids past the text's vocabulary have the first row's."""
-        return {"per_layer_inputs": self.language_model(model).get_per_layer_inputs(ids_RL)}
+        decoder = self.language_model(model)
+        ids_RL = ids_RL.masked_fill(ids_RL >= decoder.config.vocab_size_per_layer_input, 0)
+        return {"per_layer_inputs": decoder.get_per_layer_inputs(ids_RL)}
 
     def frames_of(self, extractor: Any, samples: int) -> int:
         """Whole frames of the samples, which the extractor pads to a multiple of 128."""

@@ -18,6 +18,7 @@ class Gemma4(Gemma):
     model_types = ("gemma4",)
     audio_token = "<|audio|>"
     clip_text = "<|audio><|audio|><audio|>"
+    unused = ("vision_tower", "embed_vision")
 
     def model_class(self) -> Any:
         """The whole model's class."""

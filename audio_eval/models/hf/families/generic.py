@@ -139,7 +139,8 @@ class Generic(Family):
         settings: dict[str, Any] = {"add_special_tokens": False} if bos and text.startswith(bos) else {}
         if waves:
             settings |= {"audio": list(waves), "sampling_rate": self.rate}
-        return self.processor(text=[text], return_tensors="pt", **settings)
+        with torch.autocast("cpu", enabled=False):  # features are float32, whatever the model's dtype
+            return self.processor(text=[text], return_tensors="pt", **settings)
 
     # --- audio -----------------------------------------------------------------------------------------------------
 

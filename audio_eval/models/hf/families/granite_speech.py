@@ -15,7 +15,7 @@ from audio_eval.audio import AudioRef
 from audio_eval.models.hf.families.base import Family
 from audio_eval.models.hf.families.granite_mel import GraniteMel
 from audio_eval.models.hf.families.head import Head
-from audio_eval.models.hf.families.own_adapter import merge_own_adapter, without_audio
+from audio_eval.models.hf.families.own_adapter import merge_own_adapter, without_adapter, without_audio
 from audio_eval.models.hf.features import Features
 from audio_eval.models.hf.files import LORA
 
@@ -48,15 +48,14 @@ class GraniteSpeech(Family):
 
     def load(self, folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
         """The model, with the adapter merged that its configuration announces (``has_lora_adapter``)."""
-        model, report = self.model_class().from_pretrained(
-            folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True,
-            adapter_kwargs={"subfolder": "none"},  # else the adapter is attached, and missing weights go unreported
-        )  # fmt: skip
+        with without_adapter(folder) as weights:
+            model, missing = super().load(weights, config, dtype)
+        model.name_or_path = model.config.name_or_path = str(folder)  # a trained adapter names it as its base
         if config.has_lora_adapter:
             if not (folder / LORA).is_file():
                 raise ValueError(f"{LORA} is missing, through which it hears.")
             merge_own_adapter(model, folder)
-        return model, sorted(report["missing_keys"])
+        return model, missing
 
     def refuses(self, model: Any, clips: int) -> str | None:
         """A question without audio, where an adapter for audio is merged."""

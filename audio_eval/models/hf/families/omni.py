@@ -8,26 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio_eval.models.hf.families.base import Family
+from audio_eval.models.hf.families.thinker import Thinker
 
 
-class Omni(Family):
+class Omni(Thinker):
     """``Qwen2_5OmniThinkerForConditionalGeneration``; talker, token2wav and spk_dict.pt are never read."""
 
     name = "Qwen2.5-Omni"
     model_types = ("qwen2_5_omni", "qwen2_5_omni_thinker")
     max_seconds = 300.0
-    never_trained = r"(^|\.)visual\."
 
     def model_class(self) -> Any:
         """The thinker's class."""
         from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
         return Qwen2_5OmniThinkerForConditionalGeneration
-
-    def config(self, raw: Any) -> Any:
-        """The thinker's part of a full configuration."""
-        return getattr(raw, "thinker_config", raw)
 
     def encode(self, model: Any, mels: Sequence[np.ndarray], frames: Sequence[int]) -> list[torch.Tensor]:
         """The tower takes all clips laid end to end, without padding."""

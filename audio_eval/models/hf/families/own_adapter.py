@@ -5,12 +5,17 @@ weights. It is merged into them when the model is loaded, so that whatever is tr
 from __future__ import annotations
 
 import json
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
+
+from audio_eval.models.hf.files import ADAPTER_CONFIG, LORA
 
 PREFIX = "base_model.model."  # that peft puts before the names of modules
 
@@ -20,8 +25,8 @@ def merge_own_adapter(model: Any, folder: Path) -> None:
 
     Raises ``ValueError`` for an adapter of another model: other parameters, or other shapes.
     """
-    settings = json.loads((folder / "adapter_config.json").read_text())
-    tensors = load_file(folder / "adapter_model.safetensors")
+    settings = json.loads((folder / ADAPTER_CONFIG).read_text())
+    tensors = load_file(folder / LORA)
     config = LoraConfig.from_peft_type(**settings | {"base_model_name_or_path": None})
     modules = {name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors}
     # short names, such as o_proj, may be modules of the tower as well, in which nothing was trained
@@ -37,6 +42,19 @@ def merge_own_adapter(model: Any, folder: Path) -> None:
             setattr(model.get_submodule(parent), child, module.get_base_layer())
     del model.peft_config
     model._hf_peft_config_loaded = False
+
+
+@contextmanager
+def without_adapter(folder: Path) -> Iterator[Path]:
+    """A checkpoint's files by links, without the adapter beside them.
+
+    transformers would attach it (until 5.22 whatever it is told), and then does not report which weights are missing.
+    """
+    with tempfile.TemporaryDirectory() as scratch:
+        for file in folder.iterdir():
+            if file.name not in (ADAPTER_CONFIG, LORA):
+                (Path(scratch) / file.name).symlink_to(file.resolve())
+        yield Path(scratch)
 
 
 def without_audio(name: str) -> str:

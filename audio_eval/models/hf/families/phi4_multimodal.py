@@ -45,6 +45,7 @@ class Phi4Multimodal(Family):
     chat_template = CHAT_TEMPLATE
     lora_targets = r"model\.layers\.\d+\.(self_attn\.(qkv_proj|o_proj)|mlp\.(gate_up_proj|down_proj))"
     layer_masks = False
+    unused = ("image_embed", "up_proj_for_vision_speech", "down_proj_for_vision_speech")
 
     def model_class(self) -> Any:
         """The whole model's class."""
@@ -108,8 +109,7 @@ class Phi4Multimodal(Family):
     def features(self, extractor: Any, audio: AudioRef) -> Features:
         """Features (frames, mels) of the recording at its true length."""
         heard, rate = self.hear(extractor, audio), extractor.sampling_rate
-        with torch.autocast("cpu", enabled=False):  # else a model in bfloat16 on a CPU would have its features in it
-            made = extractor(heard.clip, sampling_rate=rate, return_tensors="np")["audio_input_features"][0]
+        made = extractor(heard.clip, sampling_rate=rate, return_tensors="np")["audio_input_features"][0]
         return heard.features(made, len(made))
 
     def frames_of(self, extractor: Any, samples: int) -> int:

@@ -9,13 +9,13 @@ import numpy as np
 import torch
 
 from audio_eval.audio import MAX_SECONDS, AudioRef
-from audio_eval.models.hf.families.base import Family
+from audio_eval.models.hf.families.thinker import Thinker
 from audio_eval.models.hf.features import Features
 
 CHUNK = 100  # frames of a second, which the tower's convolutions see by themselves
 
 
-class Qwen3Omni(Family):
+class Qwen3Omni(Thinker):
     """``Qwen3OmniMoeThinkerForConditionalGeneration``; talker and code2wav are never read.
 
     LoRA adapts the attention: the experts' weights are no linear layers. The processor cuts nothing; what bounds a
@@ -26,8 +26,7 @@ class Qwen3Omni(Family):
     model_types = ("qwen3_omni_moe", "qwen3_omni_moe_thinker")
     max_seconds = float(MAX_SECONDS)
     audio_token = "<|audio_pad|>"
-    lora_excludes = r".*\.(audio_tower|visual)\..*"
-    never_trained = r"(^|\.)visual\."
+    lora_excludes = r".*\.audio_tower\..*"
     layer_masks = False
 
     def model_class(self) -> Any:
@@ -35,10 +34,6 @@ class Qwen3Omni(Family):
         from transformers import Qwen3OmniMoeThinkerForConditionalGeneration
 
         return Qwen3OmniMoeThinkerForConditionalGeneration
-
-    def config(self, raw: Any) -> Any:
-        """The thinker's part of a full configuration."""
-        return getattr(raw, "thinker_config", raw)
 
     def features(self, extractor: Any, audio: AudioRef) -> Features:
         """Those of the clip as it is: the processor pads no single clip, so its last frame mirrors the clip's end.

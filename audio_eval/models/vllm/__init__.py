@@ -1,0 +1,1 @@
+"""The vllm backend: vLLM in this process. See docs/vllm.md."""

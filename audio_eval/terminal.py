@@ -1,0 +1,77 @@
+r"""What reaches a terminal: every text goes through ``say``, so that none of other people's can command it.
+
+Names, answers and reasons come from files, models and servers. Escape sequences, carriage returns and marks that turn
+the direction of writing are shown as what they are (``\x1b``), and a character that the stream's encoding does not
+have is replaced, one for one, so that tables stay in line. Nothing here raises because of a text or of a stream.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import re
+import sys
+import unicodedata
+from typing import TextIO
+
+_ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
+# For streams that lack the signs of our own tables: Delta, em dash, ellipsis, plus-minus, arrow.
+_SIGNS = {"\u0394": "D", "\u2014": "-", "\u2026": ".", "\u00b1": "~", "\u2192": ">"}
+_REPLACE = "audio_eval.signs"
+
+
+def _replaced(error: UnicodeError) -> tuple[str, int]:
+    """A codec's error handler: each character that the encoding lacks is replaced by one that all have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return "".join(_SIGNS.get(char, "?") for char in error.object[error.start : error.end]), error.end
+
+
+codecs.register_error(_REPLACE, _replaced)
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Print lines to stdout, or to stderr. A line break within one is shown escaped like all that is not printable."""
+    print(*map(printable, lines), sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
+
+
+def say_json(value: object) -> None:
+    """Print one JSON object on a line of stdout; all of it is ASCII where the stream has no Unicode."""
+    unicode = is_unicode(sys.stdout)
+    text = json.dumps(value, ensure_ascii=not unicode)
+    print(re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
+
+
+def printable(line: str) -> str:
+    """The line with everything that is not printable escaped as Python escapes it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def plain(text: object) -> str:
+    """One line without control, ANSI, bidirectional and other invisible characters: a name in a table."""
+    kept = []
+    for char in _ESCAPE_SEQUENCE.sub("", str(text)):
+        category = unicodedata.category(char)
+        if category in ("Cc", "Zl", "Zp"):
+            kept.append(" ")
+        elif category not in ("Cf", "Cs"):
+            kept.append(char)
+    return " ".join("".join(kept).split())
+
+
+def settle_streams() -> None:
+    """Make stdout and stderr take every text, whatever their encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
+            stream.reconfigure(errors=_REPLACE)
+
+
+def is_unicode(stream: TextIO) -> bool:
+    """Whether the stream's encoding has all characters."""
+    return (getattr(stream, "encoding", None) or "ascii").lower().replace("-", "").startswith("utf")
+
+
+def draws(stream: TextIO) -> bool:
+    """Whether it is a terminal that may be drawn on: no pipe, not ``TERM=dumb``, no ``NO_COLOR``."""
+    return stream.isatty() and os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")

@@ -1,0 +1,1 @@
+"""A page that uses every part of the toolkit."""

@@ -1,0 +1,165 @@
+"""Checkpoints: how often one is due, what the disk must hold, and that nothing begins that would fill it."""
+
+from __future__ import annotations
+
+import shutil
+from collections import namedtuple
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_eval.errors import UserError
+from audio_eval.progress import Progress
+from audio_eval.rl.checkpoints import MOST_STEPS, STEP_BYTES, due, interval, room
+from audio_eval.rl.meter import Meter, metered
+from audio_eval.rl.session import Session
+from audio_eval.store import read_json
+from tests.rl.fake_policy import FakePolicy
+
+GB = 10**9
+Usage = namedtuple("Usage", "total used free")
+
+
+class Heavy(FakePolicy):
+    """Says that its checkpoints are large: three times the weights with their moments."""
+
+    def __init__(self, weights: int) -> None:
+        super().__init__(lambda question, sampling: {})
+        self.weights = weights
+        self.chosen: dict[str, int] = {}
+
+    def checkpoint_bytes(self, weights_only: bool) -> int:
+        return self.weights * (1 if weights_only else 3)
+
+    def save(self, folder: Path) -> None:
+        super().save(folder)
+        with (folder / "moments").open("wb") as file:
+            file.truncate(2 * self.weights)  # a sparse file takes no room
+
+    def save_weights(self, folder: Path) -> None:
+        super().save(folder)
+        (folder / "weights_only").write_text("")
+
+
+def run(folder: Path, policy: FakePolicy, total: int, stops_at: int | None = None, **settings: Any) -> Session:
+    """A training that is killed after ``stops_at`` steps."""
+    session = Session(folder, 0, 2, **settings)
+    measured = metered(policy, Meter(), 0)
+    for step in session.steps(measured, total):
+        policy.updates += 1
+        session.step_done(measured, step + 1, total, {})
+        if step + 1 == stops_at:
+            break
+    return session
+
+
+def saved(folder: Path) -> list[str]:
+    return sorted(path.name for path in (folder / "adapt").glob("step-*"))
+
+
+@pytest.mark.parametrize(
+    ("size", "steps"),
+    [(0, 1), (19_000_000, 1), (STEP_BYTES, 1), (STEP_BYTES + 1, 2), (41 * GB, 39), (91 * GB, MOST_STEPS)],
+)
+def test_large_checkpoints_are_written_seldom(size: int, steps: int) -> None:
+    assert interval(size) == steps
+
+
+@given(st.lists(st.integers(0, 99), max_size=8), st.integers(0, 99))
+def test_room_is_what_the_disk_must_hold_at_its_fullest(sizes: list[int], held: int) -> None:
+    files, most = [held], held
+    for size in sizes:
+        files.append(size)
+        most = max(most, sum(files))
+        del files[0]
+    assert room(sizes, held) == most - held
+
+
+def test_two_checkpoints_lie_there_for_a_moment() -> None:
+    assert room([41, 41, 14]) == 82 and room([14]) == 14 and room([]) == 0
+    assert room([41, 14], held=41) == 41
+    assert list(due(0, 7, 3)) == [False, False, True] and list(due(6, 7, 3)) == [True]
+
+
+def test_small_ones_are_written_every_step_and_the_last_holds_weights_only(tmp_path: Path) -> None:
+    session = run(tmp_path, Heavy(10**6), 3, stops_at=2)
+    assert saved(tmp_path) == ["step-000002"] and not (tmp_path / "adapt/step-000002/weights_only").exists()
+    session = run(tmp_path, Heavy(10**6), 3)
+    assert saved(tmp_path) == ["step-000003"] and (tmp_path / "adapt/step-000003/weights_only").exists()
+    assert "save_every" not in session.notes
+
+
+def test_a_resumed_run_keeps_the_interval_that_it_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 999 * GB))
+    session = run(tmp_path, Heavy(STEP_BYTES), 9, stops_at=5)
+    assert session.notes == {"save_every": 3} and saved(tmp_path) == ["step-000003"]
+    assert read_json(tmp_path / "adapt/step-000003/state.json")["save_every"] == 3
+    policy = Heavy(STEP_BYTES // 2)
+    session = run(tmp_path, policy, 9, stops_at=8)
+    assert session.notes == {"save_every": 3} and saved(tmp_path) == ["step-000006"] and policy.updates == 8
+    assert run(tmp_path, Heavy(1), 9, save_every=2, stops_at=8).notes == {}, "what the user says holds"
+    assert saved(tmp_path) == ["step-000008"]
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def test_what_was_chosen_by_sizes_is_recorded_and_a_change_is_said(tmp_path: Path) -> None:
+    policy, told = Heavy(1), Told()
+    policy.chosen = {"token_budget": 4096}
+    assert run(tmp_path, policy, 4, stops_at=2).notes == {"chosen": {"token_budget": 4096}}
+    run(tmp_path, policy, 4, stops_at=3, progress=told)
+    assert not told.warnings
+    policy.chosen = {"token_budget": 8192}
+    run(tmp_path, policy, 4, progress=told)
+    assert [warning for warning in told.warnings if "4096" in warning and "8192" in warning]
+
+
+def test_a_run_that_would_fill_the_disk_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [30 * GB]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free[0]))
+    policy = Heavy(10 * GB)
+    with pytest.raises(
+        UserError, match=r"needs 60.00 GB for .*, and 30.00 GB are free: --save-every .*--output"
+    ) as caught:
+        run(tmp_path, policy, 200)
+    assert "\n" not in str(caught.value) and policy.updates == 0 and not saved(tmp_path)
+    run(tmp_path / "few", Heavy(10 * GB), 20, save_every=20)
+    free[0] = 70 * GB
+    run(tmp_path, policy, 200, stops_at=30)
+    free[0] = 45 * GB
+    run(tmp_path, policy, 200, stops_at=60)  # one checkpoint is there already
+    assert saved(tmp_path)
+
+
+def test_the_disk_is_looked_at_again_before_each_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    free = [99 * GB]
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free[0]))
+    run(tmp_path, Heavy(10 * GB), 60, stops_at=29)
+    session, policy = Session(tmp_path, 0, 2), Heavy(10 * GB)
+    steps = session.steps(policy, 60)
+    next(steps)
+    free[0] = 20 * GB
+    with pytest.raises(UserError, match=r"needs 30\.00 GB for the checkpoint after step 56"):
+        session.step_done(policy, 56, 60, {})
+    assert saved(tmp_path) == ["step-000028"], "the one before is still there"
+
+
+def test_a_disk_that_fills_up_all_the_same_leaves_nothing_half_written(tmp_path: Path) -> None:
+    class Full(Heavy):
+        def save(self, folder: Path) -> None:
+            (folder / "half").write_bytes(b"x")
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(UserError, match="no space is left"):
+        run(tmp_path, Full(1), 3)
+    assert not saved(tmp_path)
