@@ -44,11 +44,6 @@ def settled(
     return training.model_copy(update={"token_budget": budget})
 
 
-def memory_of(device: torch.device) -> int | None:
-    """Bytes of a GPU's memory, whatever is free of it; None for a CPU."""
-    return torch.cuda.get_device_properties(device).total_memory if device.type == "cuda" else None
-
-
 def activation_bytes(training: Training, checkpoint: Checkpoint) -> float:
     """Bytes that a token of a micro-batch keeps for the backward pass in bfloat16, by the decoder's dimensions.
 

@@ -23,8 +23,9 @@ from audio_eval.models.hf.optimizer import (
     state_tensors,
     update,
 )
+from audio_eval.models.hf.question_batches import card_bytes
 from audio_eval.models.hf.reference import Reference
-from audio_eval.models.hf.room import memory_of, settled
+from audio_eval.models.hf.room import settled
 from audio_eval.models.hf.tensors import size_of
 from audio_eval.models.policy import Training, Update
 
@@ -58,7 +59,7 @@ class Trainer:
             encoder.frozen = not training.train_tower
         self.names: dict[torch.nn.Parameter, str] = {p: n for n, p in model.named_parameters() if p.requires_grad}
         self._reference = Reference(self.names) if training.beta > 0 and self.peft is None else None
-        asked, memory = training, memory_of(self.checkpoint.device)
+        asked, memory = training, card_bytes(self.checkpoint.device)
         self.training = training = settled(asked, self.checkpoint, self.names, memory)
         self.chosen = {k: v for k, v in dict(training).items() if v != getattr(asked, k)} if memory else {}
         self.optimizer = make_optimizer(training, list(self.names))
