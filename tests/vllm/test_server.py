@@ -27,7 +27,7 @@ from tests.vllm.test_split import trainer_of
 
 pytestmark = needs_vllm
 ASKED = [question(1, 0.4), question(2, 1.3), question(3)]
-LORA = settings("lora", lr=3e-3)
+LORA = settings("lora", lr=3e-2)
 # loads the model behind a server of its own, says where, and does nothing until it is killed
 OWNER = """
 import json, sys, time
