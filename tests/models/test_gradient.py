@@ -138,7 +138,7 @@ def test_losses_are_those_of_repeated_rows_in_any_micro_batches(omni: Built, los
     advantages = advantages_of(MIXED)
     advantages[1] = np.zeros(1)
     seen = []
-    for budget in (16384, 250, 1):
+    for budget in (250, 1):
         policy = started(omni, settings("full", token_budget=budget, **changes))
         old = detached(all_logprobs(omni, policy, MIXED))
         noted = record(policy)
@@ -154,7 +154,7 @@ def test_losses_are_those_of_repeated_rows_in_any_micro_batches(omni: Built, los
             assert_same_gradients(got, want, 1e-4)
         seen.append(stats)
     for name in ("loss", "kl", "clipped", "entropy", "grad_norm"):
-        assert [s[name] for s in seen[1:]] == pytest.approx([seen[0][name]] * 2, rel=1e-3), name
+        assert seen[1][name] == pytest.approx(seen[0][name], rel=1e-3), name
 
 
 def plain_gradients(
