@@ -8,13 +8,22 @@ let playing = null; // the one sound that plays
  * points (see Clips in sounds.py). Several clips are tabs; going from one to the next keeps the place, to compare them.
  */
 function player(clips, sounds) {
-  const loudest = Math.max(0, ...clips.map(({ ref }) => sounds[ref]?.level ?? 0));
-  const tracks = clips.map((clip) => track(clip, sounds[clip.ref] ?? {}, loudest));
-  const panel = el("div", { class: "player-panel", role: tracks.length > 1 ? "tabpanel" : null });
+  const tracks = clips.map((clip) => track(clip, sounds[clip.ref] ?? {}, draw));
+  const panel = el("div", { role: tracks.length > 1 ? "tabpanel" : null });
   const tabs = tracks.map((one, place) =>
-    el("button", { type: "button", role: "tab", click: () => choose(place), keydown: (event) => walk(event, place) }, one.label),
+    el(
+      "button",
+      { type: "button", role: "tab", click: () => choose(place), keydown: (event) => walk(event, place) },
+      one.label,
+    ),
   );
   let now = -1;
+
+  // To the same scale, so that what is quieter is seen as smaller.
+  function draw() {
+    const loudest = Math.max(0, ...clips.map(({ ref }) => sounds[ref]?.level ?? 0));
+    for (const one of tracks) one.draw(loudest);
+  }
 
   function choose(place) {
     const before = tracks[now],
@@ -26,7 +35,7 @@ function player(clips, sounds) {
       tab.setAttribute("aria-selected", String(other === place));
       tab.tabIndex = other === place ? 0 : -1;
     });
-    panel.setAttribute("aria-label", tracks[place].label);
+    if (tabs.length > 1) panel.setAttribute("aria-label", tracks[place].label);
     fill(panel, tracks[place].element);
     if (going) tracks[place].play();
   }
@@ -49,19 +58,20 @@ function player(clips, sounds) {
       : el("p", { class: "player-label" }, tracks[0].label),
     panel,
   );
+  draw();
   choose(0);
   return root;
 }
 
-// One clip: its element, and play, pause, seek(seconds), time(), playing().
-function track(clip, sound, loudest) {
-  const audio = el("audio", { preload: "none", src: sound.src });
+// One clip: its element, draw(loudest), play, pause, seek(seconds), time(), playing(). drawAll() draws all of them anew.
+function track(clip, sound, drawAll) {
+  const audio = el("audio", { preload: sound.embedded ? "none" : "metadata", src: sound.src });
   const state = { seconds: sound.seconds ?? null, at: 0 };
   const button = el("button", { type: "button", class: "player-play", "aria-label": "Play", click: toggle }, "▶");
-  const clock = el("output", { class: "player-clock" });
+  const clock = el("span", { class: "player-clock" });
   const note = el("p", { class: "note player-note" }, [clip.note, sound.note].filter(Boolean).join(" · "));
   const line = el("div", { class: "player-line", hidden: true });
-  const pictures = el("div", { class: "player-pictures" }, drawn(sound, loudest));
+  const pictures = el("div");
   const slider = el(
     "div",
     {
@@ -77,11 +87,12 @@ function track(clip, sound, loudest) {
     pictures,
     line,
   );
-  const element = el("div", { class: "player-track" }, sound.src && [
-    el("div", { class: "player-bar" }, button, clock),
-    slider,
-    audio,
-  ], note.textContent && note);
+  const element = el(
+    "div",
+    {},
+    sound.src ? [el("div", { class: "player-bar" }, button, clock), slider, audio] : null,
+    note.textContent ? note : null,
+  );
 
   audio.addEventListener("loadedmetadata", () => {
     if (Number.isFinite(audio.duration)) state.seconds ??= audio.duration;
@@ -99,7 +110,7 @@ function track(clip, sound, loudest) {
   audio.addEventListener("pause", face);
   audio.addEventListener("error", () => {
     button.disabled = true;
-    fill(note, "This sound cannot be played here: the file is not where it was, or not of a kind that the browser plays.");
+    fill(note, "It cannot be played: the file is not where it was, or of a kind that this browser does not play.");
     if (!note.isConnected) element.append(note);
   });
   show();
@@ -159,8 +170,7 @@ function track(clip, sound, loudest) {
   function grab(event) {
     if (event.button) return;
     slider.setPointerCapture(event.pointerId);
-    if (state.seconds === null) audio.load(); // its length is not known before
-    else seek(placeOf(event));
+    seek(placeOf(event));
   }
 
   function keys(event) {
@@ -190,14 +200,23 @@ function track(clip, sound, loudest) {
       return; // it plays without pictures
     }
     state.seconds ??= sound.seconds ?? null;
-    fill(pictures, drawn(sound, Math.max(loudest, sound.level ?? 0)));
+    drawAll();
     show();
   }
 
-  return { label: clip.label, element, play, seek, pause: () => audio.pause(), time: () => state.at, playing: () => !audio.paused };
+  return {
+    label: clip.label,
+    element,
+    draw: (loudest) => fill(pictures, drawn(sound, loudest)),
+    play,
+    seek,
+    pause: () => audio.pause(),
+    time: () => state.at,
+    playing: () => !audio.paused,
+  };
 }
 
-// The waveform and the mel picture. Clips of one item are drawn to the same scale, so that quieter is seen as smaller.
+// The waveform, as high as `loudest` would fill it, and the mel picture.
 function drawn(sound, loudest) {
   if (!sound.peaks) return el("div", { class: "player-plain" });
   const bytes = Uint8Array.from(atob(sound.peaks), (char) => char.charCodeAt(0)),
@@ -214,10 +233,16 @@ function drawn(sound, loudest) {
   return [
     svg(
       "svg",
-      { class: "player-wave", viewBox: `0 0 ${Math.max(1, count - 1)} ${2 * half}`, preserveAspectRatio: "none", "aria-hidden": "true", focusable: "false" },
+      {
+        class: "player-wave",
+        viewBox: `0 0 ${Math.max(1, count - 1)} ${2 * half}`,
+        preserveAspectRatio: "none",
+        "aria-hidden": "true",
+        focusable: "false",
+      },
       svg("polygon", { points: [...upper, ...lower.reverse()].join(" ") }),
     ),
-    sound.mel && el("img", { class: "player-mel", src: sound.mel, alt: "", draggable: "false" }),
+    el("img", { class: "player-mel", src: sound.mel, alt: "", draggable: "false" }),
   ];
 }
 
