@@ -66,7 +66,7 @@ function player(clips, sounds) {
 // One clip: its element, draw(loudest), play, pause, seek(seconds), time(), playing(). drawAll() draws all of them anew.
 function track(clip, sound, drawAll) {
   const audio = el("audio", { preload: sound.embedded ? "none" : "metadata", src: sound.src });
-  const state = { seconds: sound.seconds ?? null, at: 0 };
+  const state = { seconds: sound.seconds ?? null, at: 0, ready: false };
   const button = el("button", { type: "button", class: "player-play", "aria-label": "Play", click: toggle }, "▶");
   const clock = el("span", { class: "player-clock" });
   const note = el("p", { class: "note player-note" }, [clip.note, sound.note].filter(Boolean).join(" · "));
@@ -96,6 +96,7 @@ function track(clip, sound, drawAll) {
 
   audio.addEventListener("loadedmetadata", () => {
     if (Number.isFinite(audio.duration)) state.seconds ??= audio.duration;
+    state.ready = true;
     if (state.at) audio.currentTime = state.at;
     show();
   });
@@ -129,12 +130,12 @@ function track(clip, sound, drawAll) {
 
   function seek(seconds) {
     state.at = Math.min(Math.max(0, seconds), state.seconds ?? Infinity);
-    if (audio.readyState) audio.currentTime = state.at;
+    if (state.ready) audio.currentTime = state.at;
     show();
   }
 
   function moved() {
-    if (!audio.readyState || audio.seeking) return;
+    if (!state.ready || audio.seeking) return;
     state.at = audio.currentTime;
     show();
     if (!element.getClientRects().length) audio.pause(); // the reader has closed or left the item
