@@ -12,6 +12,6 @@ from __future__ import annotations
 
 from audio_eval.clips.encoding import encode
 from audio_eval.clips.hearing import Heard, Hearing
-from audio_eval.clips.sounds import ALLOW, BUDGET, Clips, beside, pictured
+from audio_eval.clips.sounds import ALLOW, BUDGET, Clips, beside, pictured, pictures
 
-__all__ = ["ALLOW", "BUDGET", "Clips", "Heard", "Hearing", "beside", "encode", "pictured"]
+__all__ = ["ALLOW", "BUDGET", "Clips", "Heard", "Hearing", "beside", "encode", "pictured", "pictures"]
