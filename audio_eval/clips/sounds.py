@@ -60,7 +60,7 @@ class Clips:
                 if size <= self._left:
                     self._left -= size
                     return sound
-        except (AudioError, ValueError) as error:  # ValueError: a path that no file can have
+        except AudioError as error:
             return {"src": None, "embedded": False, "note": _without_folder(str(error), audio)}
         address = self._link(audio) if self._link else None
         if address is None:
@@ -81,7 +81,7 @@ def pictured(audio: AudioRef) -> dict[str, Any]:
     """
     try:
         return pictures(encode(audio))
-    except (AudioError, ValueError) as error:
+    except AudioError as error:
         return {"note": _without_folder(str(error), audio)}
 
 
