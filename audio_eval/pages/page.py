@@ -36,7 +36,8 @@ class Page:
     """A page: the files of ``package`` that make it, on top of the toolkit's.
 
     ``template`` extends ``base.html``. ``scripts`` are joined with the toolkit's in the order given and run as one
-    module: each uses the names of those before it. ``allow`` adds sources to the policy, as ``{"media-src": "data:"}``.
+    module: each uses the names of those before it. A style or script of another package has that before a colon, as in
+    ``audio_eval.clips:player.js``. ``allow`` adds sources to the policy, as ``{"media-src": "data:"}``.
     """
 
     package: str
@@ -108,7 +109,8 @@ def _joined(named: Iterable[tuple[str, Iterable[str]]]) -> str:
 
 
 def _asset(package: str, name: str) -> str:
-    return files(package).joinpath(name).read_text(encoding="utf-8")
+    other, _, file = name.rpartition(":")
+    return files(other or package).joinpath(file).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:
