@@ -182,6 +182,6 @@ function openItem(side, record, now, state) {
   side.open(
     record.id || "(no id)",
     el("div", { class: "bar" }, step(-1, "Previous"), step(1, "Next"), el("span", { class: "note" }, place)),
-    sampleCard(record, { player: null }),
+    sampleCard(record, { player: player(record.clips, data.sounds) }),
   );
 }

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from audio_eval.clips import ALLOW, Clips, Hearing
 from audio_eval.errors import UserError
 from audio_eval.leaderboard import aggregate
 from audio_eval.leaderboard.cells import NONE, plain
@@ -25,13 +26,18 @@ from audio_eval.runlog.spec import ResponsesSpec
 PAGE = Page(
     "audio_eval.report",
     "report.html",
-    styles=("sample.css", "report.css"),
-    scripts=("lines.js", "sample.js", "counts.js", "overview.js", "curves.js", "items.js", "report.js"),
-)
+    styles=("audio_eval.clips:player.css", "sample.css", "report.css"),
+    scripts=(
+        "audio_eval.clips:player.js", "lines.js", "sample.js", "counts.js", "overview.js", "curves.js", "items.js",
+        "report.js",
+    ),
+    allow=ALLOW,
+)  # fmt: skip
+LISTENED_TO_FIRST = ("broken", "fixed", "kept wrong", None, "kept right")  # where not all sounds can be embedded
 
 
-def report_page(folder: Path, against: Path | None = None) -> str:
-    """The file's text. Items are set beside those of the run ``against``; None: of the ``direct`` run beside it.
+def report_page(folder: Path, clips: Clips, against: Path | None = None) -> str:
+    """The file's text, with the recordings of its items in ``clips``. Items are set beside those of the run ``against``; None: of the ``direct`` run beside it.
 
     Works for a run under way, with what there is of it. ``UserError`` where there is no run, or one that is damaged.
     """
@@ -46,6 +52,13 @@ def report_page(folder: Path, against: Path | None = None) -> str:
         name = _name(RunLog(baseline).spec())
         names.insert(0, name if name != names[0] else baseline.name)
         before = {sample.question.id: sample for sample in RunLog(baseline).samples()}
+    records = [
+        {**_record(names, before.get(sample.question.id), sample), "sure": sure.get(sample.question.id)}
+        for sample in samples
+    ]
+    hearing = Hearing(log)
+    for place in sorted(range(len(samples)), key=lambda place: LISTENED_TO_FIRST.index(records[place]["fate"])):
+        records[place]["clips"] = clips.heard(hearing.of(samples[place]))
     data = {
         "arms": list(map(plain, names)),
         "progress": None if run else _progress(log, spec, samples),
@@ -54,10 +67,8 @@ def report_page(folder: Path, against: Path | None = None) -> str:
         "charts": charts(log),
         "fates": fates_over_steps(log),
         "reliability": reliability(samples, sure) if run else [],
-        "records": [
-            {**_record(names, before.get(sample.question.id), sample), "sure": sure.get(sample.question.id)}
-            for sample in samples
-        ],
+        "records": records,
+        "sounds": clips.sounds,
         "command": command([run.summary], run.flags) if run else _typed(log),
         "facts": _facts(log, run, baseline),
     }
