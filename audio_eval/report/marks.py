@@ -47,12 +47,16 @@ def _own_words(response: str) -> Span:
 
 
 def _places(response: str, region: Span, option: str, choice: int) -> Iterator[Span]:
-    """The places in a region that may name the option, by its text or its letter, the last first; then the region."""
+    """The places in a region that may name the option: all of it where it is no more than that; else mentions by the
+    option's text or its letter, the last first; then all of it where it is short.
+    """
+    text = response[slice(*region)]
+    start, end = region[0] + len(text) - len(text.lstrip()), region[0] + len(text.rstrip())
+    if end - start <= len(option):
+        yield start, end
     wanted = [(r"\s+".join(map(re.escape, option.split())), re.IGNORECASE), (rf"[(\[]?{letter_at(choice)}[)\]]?", 0)]
     patterns = [re.compile(rf"(?<!{SPACED}){one}(?!{SPACED})", flags) for one, flags in wanted if one]
     found = [match.span() for pattern in patterns for match in pattern.finditer(response, *region)]
     yield from sorted(found, reverse=True)[:TRIED]
-    text = response[slice(*region)]
-    start, end = region[0] + len(text) - len(text.lstrip()), region[0] + len(text.rstrip())
     if start < end <= start + LONGEST:
         yield start, end

@@ -69,7 +69,12 @@ function followRun({ stages, written }) {
         ),
       ),
     ),
-    el("p", { class: "note" }, `Written ${written}. `, el("label", {}, waiting, ` read it anew every ${AGAIN} seconds`)),
+    el(
+      "p",
+      { class: "note" },
+      `Written ${written}. `,
+      el("label", {}, waiting, ` read it anew every ${AGAIN} seconds`),
+    ),
   );
   setInterval(() => {
     if (waiting.checked && !document.querySelector("dialog[open]")) location.reload();
