@@ -42,8 +42,8 @@ ITEM_NOTES = {
 LISTENED_TO_FIRST = ("broken", "fixed", "kept wrong", None, "kept right")  # where not all sounds can be embedded
 
 
-def report_page(folder: Path, clips: Clips, against: Path | None = None) -> str:
-    """The file's text, with the recordings of its items in ``clips``.
+def report_page(folder: Path, clips: Clips, page: Page = PAGE, against: Path | None = None) -> str:
+    """The text of ``page`` for a run, with the recordings of its items in ``clips``.
 
     Items are set beside those of the run ``against``; None: of the ``direct`` run in the same folder of runs. Works for
     a run under way, with what there is of it. ``UserError`` where there is no run, or one that is damaged.
@@ -80,7 +80,7 @@ def report_page(folder: Path, clips: Clips, against: Path | None = None) -> str:
     model = spec.model if isinstance(spec, RunSpec) else "responses made elsewhere"
     seed = f", seed {spec.seed}" if isinstance(spec, RunSpec) else ""
     title = f"{plain(_name(spec))} on {plain(spec.task)}"
-    return PAGE.render(title, data, model=plain(model), seed=seed, headline=_headline(rows[-1] if rows else None))
+    return page.render(title, data, model=plain(model), seed=seed, headline=_headline(rows[-1] if rows else None))
 
 
 def _name(spec: RunSpec | ResponsesSpec) -> str:

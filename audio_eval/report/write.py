@@ -29,7 +29,7 @@ def write_report(run: Path, budget: int = BUDGET, against: Path | None = None) -
     from audio_eval.report.page import report_page
 
     clips = Clips(budget if RunLog(run).finished else 0, link=beside(run))
-    write_atomic(run / FILE, report_page(run, clips, against).encode())
+    write_atomic(run / FILE, report_page(run, clips, against=against).encode())
     return run / FILE
 
 
