@@ -18,7 +18,7 @@ GROUND = (
 ROOMS = (
     GROUND, ("scoring",), ("data",), ("task_index", "tasks", "task"), ("models",), ("runlog", "trackers"), ("rl",),
     ("method",), ("methods", "registry"), ("runs",), ("leaderboard", "validation", "doctor", "sharing"),
-    ("cli", "lm_eval"), ("__main__",),
+    ("compare",), ("cli", "lm_eval"), ("__main__",),
 )  # fmt: skip
 
 

@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from audio_eval import __version__
-from audio_eval.cli import doctor, export, import_run, leaderboard, ls, report_score, resume, run, score, validate
+from audio_eval.cli import (
+    compare,
+    doctor,
+    export,
+    import_run,
+    leaderboard,
+    ls,
+    report_score,
+    resume,
+    run,
+    score,
+    validate,
+)
 from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
 from audio_eval.terminal import say, settle_streams
@@ -17,8 +29,8 @@ from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {
-    "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume,
-    "export": export, "import": import_run, "report-score": report_score, "doctor": doctor,
+    "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "compare": compare,
+    "resume": resume, "export": export, "import": import_run, "report-score": report_score, "doctor": doctor,
 }  # fmt: skip
 EPILOG = """examples:
   what there is
