@@ -85,7 +85,7 @@ def _refuse(a: Path, b: Path, one: ResultRow, other: ResultRow) -> None:
     for folder, summary in ((a, one), (b, other)):
         if summary.accuracy is None:
             raise UserError(
-                f"the answers of '{folder}' are hidden, or nobody has judged its responses: there is nothing to compare."
+                f"the answers of '{folder}' are hidden, or nobody has judged its responses: nothing to compare."
             )
     if one.task != other.task:
         raise UserError(f"'{a}' is of task '{one.task}', '{b}' of '{other.task}': give two runs of one task.")

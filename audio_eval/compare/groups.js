@@ -1,0 +1,77 @@
+// B against A by the groups of the items. Offers: groupsView.
+
+const FORMS = { markdown: asMarkdown, CSV: asCsv, LaTeX: asLatex };
+
+function groupsView(data, now, state) {
+  if (data.groups.length === 0) return [el("p", { class: "note" }, "The items of this task have no groups.")];
+  const { kind, rows } = data.groups.find((each) => each.kind === now.kind) ?? data.groups[0];
+  const choice = el(
+    "select",
+    { "data-focus": "kind", change: (event) => state.set({ kind: event.target.value, sort: "" }) },
+    data.groups.map((each) => el("option", { value: each.kind, selected: each.kind === kind }, each.kind)),
+  );
+  const columns = groupColumns(kind, rows, state);
+  return [
+    el("div", { class: "bar" }, el("label", {}, "Groups by", choice)),
+    el("p", { class: "note" }, `p (Holm) is adjusted for the ${rows.length} groups of this table. A number won or lost shows its items.`),
+    dataTable({ caption: `B against A by ${kind}`, columns, rows, sort: now.sort, sorted: (sort) => state.set({ sort }) }),
+    el(
+      "div",
+      { class: "bar" },
+      Object.entries(FORMS).map(([form, write]) => copyButton(`Copy as ${form}`, () => copied(write, kind, columns, rows, now.sort))),
+    ),
+  ];
+}
+
+function groupColumns(kind, rows, state) {
+  const number = (key, title, text) => ({ key, title, right: true, down: true, order: (row) => row[key], cell: text });
+  const [bar, difference, won, lost, p] = differenceColumns(rows);
+  const items = (column) => ({
+    ...column,
+    cell: (row) =>
+      row[column.key] === 0
+        ? "0"
+        : el(
+            "a",
+            {
+              href: state.link({ view: "", show: column.key, group: groupKey(kind, row.name), item: "", sort: "" }),
+              "aria-label": `${row[column.key]} items ${column.key} in ${row.name}`,
+            },
+            String(row[column.key]),
+          ),
+  });
+  return [
+    { key: "name", title: kind, header: true, order: (row) => row.name, cell: (row) => row.name },
+    number("n", "n", (row) => row.n),
+    number("a", "A %", (row) => row.a.toFixed(1)),
+    number("b", "B %", (row) => row.b.toFixed(1)),
+    bar,
+    difference,
+    items(won),
+    items(lost),
+    p,
+    { key: "pHolm", title: "p (Holm)", right: true, order: (row) => row.pHolm, cell: (row) => row.pHolmText },
+  ];
+}
+
+/** The table as it is shown, but for the bars. */
+function copied(write, kind, columns, rows, sort) {
+  const by = columns.find(({ key }) => key === sort.replace(/^-/, "")),
+    ordered = by ? inOrder(rows, by, sort.startsWith("-")) : rows;
+  const texts = {
+    n: (row) => String(row.n),
+    a: (row) => row.a.toFixed(1),
+    b: (row) => row.b.toFixed(1),
+    difference: pointsText,
+    won: (row) => String(row.won),
+    lost: (row) => String(row.lost),
+    p: (row) => row.pText,
+    pHolm: (row) => row.pHolmText,
+  };
+  const keys = Object.keys(texts);
+  return write(
+    [kind, "n", "A %", "B %", "B - A [95 % CI]", "won", "lost", "p", "p (Holm)"],
+    ordered.map((row) => [row.name, ...keys.map((key) => texts[key](row))]),
+    [false, ...keys.map(() => true)],
+  );
+}

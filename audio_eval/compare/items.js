@@ -1,0 +1,176 @@
+// The items: which are asked for, a list of them, and the one that is open. Offers: itemsView, SHOWN.
+
+const DRAWN = 200; // rows of the list; the others on demand
+const right = ([state]) => state === "right";
+
+// What an item must be, by its states in A and in B: the nine pairs, and what they add up to.
+const SHOWN = {
+  "": ["All items", () => true],
+  won: ["Won by B", (a, b) => a !== "right" && b === "right"],
+  lost: ["Lost by B", (a, b) => a === "right" && b !== "right"],
+  changed: ["Won or lost", (a, b) => (a === "right") !== (b === "right")],
+  reading: ["Read in one run alone", (a, b) => (a === "unreadable") !== (b === "unreadable")],
+  otherwise: ["Another option", (a, b, item) => item.arms[0].choice !== null && item.arms[1].choice !== null && !item.alike],
+};
+const STATES = ["right", "wrong", "unreadable"];
+for (const a of STATES)
+  for (const b of STATES) SHOWN[`${a}-${b}`] = [`${a} in A, ${b} in B`, (one, other) => one === a && other === b];
+
+function itemsView(data, now, state) {
+  const [, asked] = SHOWN[now.show] ?? SHOWN[""],
+    words = now.q.toLowerCase().split(/\s+/).filter(Boolean);
+  const left = data.items.filter(
+    (item) =>
+      asked(...item.states, item) &&
+      (!now.group || Object.entries(item.groups).some(([kind, name]) => groupKey(kind, name) === now.group)) &&
+      words.every((word) => textOf(item).includes(word)),
+  );
+  const by = itemColumns(state).find(({ key }) => key === now.sort.replace(/^-/, ""));
+  const ordered = by ? inOrder(left, by, now.sort.startsWith("-")) : left;
+  const open = ordered.find((item) => item.id === now.item) ?? ordered[0];
+  announce(`${left.length} of ${data.items.length} items`);
+  return [
+    filters(data, now, state, left.length),
+    open
+      ? el("div", { class: "split" }, list(ordered, open, now, state), el("div", { class: "open" }, openItem(data, ordered, open, state)))
+      : nothingLeft(state),
+  ];
+}
+
+const groupKey = (kind, name) => JSON.stringify([kind, name]);
+
+const texts = new WeakMap();
+function textOf(item) {
+  if (!texts.has(item))
+    texts.set(
+      item,
+      [item.id, item.question, item.gold ?? "", ...item.options, ...item.arms.map((arm) => arm.response ?? "")]
+        .join("\n")
+        .toLowerCase(),
+    );
+  return texts.get(item);
+}
+
+function filters(data, now, state, count) {
+  const choice = (key, label, options) =>
+    el(
+      "label",
+      {},
+      label,
+      el(
+        "select",
+        { "data-focus": key, change: (event) => state.set({ [key]: event.target.value, item: "" }) },
+        options.map(([value, text]) => el("option", { value, selected: value === now[key] }, text)),
+      ),
+    );
+  const groups = data.groups.flatMap(({ kind, rows }) =>
+    rows.map((row) => [groupKey(kind, row.name), `${kind}: ${row.name}`]),
+  );
+  const find = el("input", {
+    type: "search",
+    autocomplete: "off",
+    spellcheck: "false",
+    value: now.q,
+    "data-focus": "find",
+    input: (event) => state.adjust({ q: event.target.value, item: "" }),
+  });
+  return el(
+    "form",
+    { class: "bar", role: "search", "aria-label": "Filters", submit: (event) => event.preventDefault() },
+    choice("show", "Items", Object.entries(SHOWN).map(([key, [title]]) => [key, title])),
+    groups.length > 0 && choice("group", "Group", [["", "All groups"], ...groups]),
+    el("label", {}, "Find", find),
+    el("p", { class: "note push" }, `${count} of ${data.items.length} items`),
+  );
+}
+
+function itemColumns(state) {
+  const arm = (place) => ({
+    key: "ab"[place],
+    title: "AB"[place],
+    order: (item) => `${STATES.indexOf(item.states[place])} ${answerOf(item, place)}`,
+    cell: (item) => el("span", { class: right([item.states[place]]) ? "better" : "worse" }, answerOf(item, place)),
+  });
+  return [
+    {
+      key: "id",
+      title: "item",
+      header: true,
+      order: (item) => item.id,
+      cell: (item) => [
+        el("a", { href: state.link({ item: item.id }), "data-focus": `item ${item.id}` }, item.id),
+        el("span", { class: "asked" }, item.question),
+      ],
+    },
+    arm(0),
+    arm(1),
+  ];
+}
+
+/** What a run answered, in as few words as a list has room for. */
+function answerOf(item, place) {
+  const { choice, response } = item.arms[place];
+  if (item.states[place] === "unreadable") return "unreadable";
+  const text = item.options[choice] ?? response ?? "—";
+  return text.length > 40 ? `${text.slice(0, 39)}…` : text;
+}
+
+function list(ordered, open, now, state) {
+  const all = now.all !== "" || ordered.length <= DRAWN + 20;
+  const rows = all ? ordered : [...ordered.slice(0, DRAWN), ...(ordered.indexOf(open) >= DRAWN ? [open] : [])];
+  return el(
+    "div",
+    { class: "list" },
+    dataTable({
+      caption: "Items",
+      columns: itemColumns(state),
+      rows,
+      sort: now.sort,
+      sorted: (sort) => state.set({ sort }),
+      mark: (item) => (item === open ? "chosen" : ""),
+    }),
+    !all &&
+      el(
+        "button",
+        { type: "button", class: "quiet", click: () => state.set({ all: "yes" }) },
+        `Show all ${ordered.length} items`,
+      ),
+  );
+}
+
+function openItem(data, ordered, item, state) {
+  const at = ordered.indexOf(item);
+  const step = (label, place) =>
+    el(
+      "button",
+      {
+        type: "button",
+        class: "quiet",
+        disabled: !ordered[place],
+        "data-focus": label,
+        click: () => state.set({ item: ordered[place].id }),
+      },
+      label,
+    );
+  return [
+    el(
+      "div",
+      { class: "item-head" },
+      el("h2", {}, item.id),
+      el("p", { class: "note" }, `${at + 1} of ${ordered.length}`),
+      step("Previous", at - 1),
+      step("Next", at + 1),
+    ),
+    sampleCard(item, { player: item.heard.length > 0 ? player(item.heard, data.sounds) : null }),
+  ];
+}
+
+function nothingLeft(state) {
+  const clear = () => state.set({ q: "", show: "", group: "", item: "" });
+  return el(
+    "p",
+    { class: "note" },
+    "No item matches the filters. ",
+    el("button", { type: "button", class: "quiet", click: clear }, "Show all items"),
+  );
+}
