@@ -78,19 +78,45 @@ def stated(text: str) -> Statement:
     A mark inside another counts as the last. A mark that is cut at the end of a truncated response states what is there
     of it, which may be nothing: never what stands before it.
     """
-    marks = [mark for find in (_in_tags, _in_box, _in_json) if (mark := find(text)) is not None]
-    _, end, answer = max(marks, default=(0, 0, ""))
+    mark = _last_mark(text)
+    end, answer = (mark.end, mark.answer) if mark else (0, "")
     after = plain(_MARK.sub("\n", text[end:]) if "<" in text else text[end:])
     line = _ANSWER_LINE.search(after) if "nswer" in after or "NSWER" in after else None
     if line and not _ANSWER_WORD.search(after[: line.start()]) and not _ANSWER_WORD.search(after, line.end()):
         return Statement(after[line.end() :], "", True)
-    return Statement(plain(answer), after, True) if marks else Statement(after, "", False)
+    return Statement(plain(answer), after, True) if mark else Statement(after, "", False)
 
 
-Mark = tuple[int, int, str]
+def marked_at(text: str) -> tuple[int, int] | None:
+    """Where the answer stands that the last mark of a text gives, without the mark: for a reader, to see it in place.
+
+    Of an "Answer:" that begins a line, the rest of the line. None where nothing is marked.
+    """
+    mark = _last_mark(text)
+    lines = list(_ANSWER_LINE.finditer(text, mark.end if mark else 0))
+    if lines:
+        start = lines[-1].end()
+        return start, start + len(text[start:].partition("\n")[0].rstrip())
+    if mark is None:
+        return None
+    whole = text.startswith(mark.answer, mark.at)
+    return (mark.at, mark.at + len(mark.answer)) if whole else (mark.start, mark.end)
 
 
-def _in_tags(text: str) -> Mark | None:
+class _Mark(NamedTuple):
+    """A mark from ``start`` to ``end`` with the answer that it gives, and where that begins."""
+
+    start: int
+    end: int
+    answer: str
+    at: int
+
+
+def _last_mark(text: str) -> _Mark | None:
+    return max((mark for find in (_in_tags, _in_box, _in_json) if (mark := find(text)) is not None), default=None)
+
+
+def _in_tags(text: str) -> _Mark | None:
     """The last opened tag and its content up to the next tag; one that nothing follows only where there is no other."""
     if "<" not in text:
         return None
@@ -101,28 +127,31 @@ def _in_tags(text: str) -> Mark | None:
         end = tags[place + 1] if place + 1 < len(tags) else None
         inside = text[tag.end() : end.start() if end else len(text)].strip()
         if inside or end or found is None:
-            found = (tag.start(), end.end() if end else len(text), inside)
+            at = text.index(inside, tag.end())
+            found = _Mark(tag.start(), end.end() if end else len(text), inside, at)
     return found
 
 
-def _in_box(text: str) -> Mark | None:
+def _in_box(text: str) -> _Mark | None:
     if "\\boxed" not in text:
         return None
     found = None
     for box in _BOXES.finditer(text):
         if not denied_before(text[: box.start()].casefold()):
-            inside = box["cut"] if box["cut"] is not None else box["letter"] or box[0]
-            found = (box.start(), box.end(), inside)
+            part = "cut" if box["cut"] is not None else "letter" if box["letter"] else 0
+            found = _Mark(box.start(), box.end(), box[part], box.start(part))
     return found
 
 
-def _in_json(text: str) -> Mark | None:
+def _in_json(text: str) -> _Mark | None:
     if ":" not in text or not ('"' in text or "'" in text):
         return None
     found = None
     for value in _JSON.finditer(text):
         inside = value["value"] + (value["more"] or "") if value["more"] else _json_text(value["value"])
-        found = (value.start(), value.end(), inside)
+        found = _Mark(
+            value.start(), value.end(), inside, max(text.find(inside, value.start("value"), value.end()), value.start())
+        )
     return found
 
 
