@@ -25,9 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace) -> int:
-    """Print the difference, write the page, print where."""
+    """Print the difference, write the page, say where."""
     from audio_eval.compare.as_json import as_json
     from audio_eval.compare.difference import difference
+    from audio_eval.compare.files import write_page
     from audio_eval.compare.pair import Pair
     from audio_eval.compare.terminal import terminal_text
 
@@ -39,4 +40,7 @@ def execute(args: argparse.Namespace) -> int:
         say_json(as_json(pair, found))
     else:
         say(*terminal_text(pair, found, args.items).splitlines())
+    if args.output or not args.json:
+        path = write_page(pair, found, Path(args.output or PAGE))
+        say(f"page: {path}", err=True)
     return 0

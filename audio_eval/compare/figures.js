@@ -1,5 +1,7 @@
 // The verdict, the figures of both runs, and what became of the items. Offers: verdictPart, figuresPart, pointsText,
-// differenceColumns.
+// differenceColumns, ITEMS.
+
+const ITEMS = { view: "", show: "", group: "", q: "", item: "", sort: "" }; // the state in which all items are shown
 
 function verdictPart({ runs, verdict, warnings }) {
   return [
@@ -21,21 +23,36 @@ function verdictPart({ runs, verdict, warnings }) {
   ];
 }
 
-function figuresPart({ figures, became, alike, items }, now, state) {
+// What a number of items won, or lost, shows: of all, and of the two parts.
+const BEHIND = [
+  { won: "won", lost: "lost" },
+  { won: "unreadable-right", lost: "right-unreadable" },
+  { won: "wrong-right", lost: "right-wrong" },
+];
+
+function figuresPart({ figures, ofReadable, became, alike, items }, now, state) {
+  const rows = figures.map((row, i) => ({ ...row, behind: BEHIND[i] }));
   const columns = [
     { key: "title", title: "", header: true, cell: (row) => row.title },
     { key: "a", title: "A", right: true, cell: (row) => row.a },
     { key: "b", title: "B", right: true, cell: (row) => row.b },
-    ...differenceColumns(figures),
+    ...differenceColumns(rows, (row, key) => state.link({ ...ITEMS, show: row.behind[key] })).map((column) => ({
+      ...column,
+      order: null,
+    })),
   ];
   return [
-    dataTable({ caption: "Figures of both runs", columns, rows: figures }),
     el(
       "div",
-      { class: "became" },
-      el("h2", {}, "What became of the items"),
+      {},
+      dataTable({ caption: "Figures of both runs", columns, rows }),
+      el("p", { class: "note" }, `Right of the readable: A ${ofReadable[0]}, B ${ofReadable[1]}.`),
+    ),
+    el(
+      "div",
+      {},
       matrix(became, now, state),
-      el("p", { class: "note" }, `Both runs chose the same option in ${alike} of ${items.length} items.`),
+      el("p", { class: "note" }, `Both chose the same option in ${alike} of ${items.length} items.`),
     ),
   ];
 }
@@ -55,7 +72,7 @@ function matrix(became, now, state) {
         return el(
           "a",
           {
-            href: state.link({ view: "", show, item: "", group: "" }),
+            href: state.link({ ...ITEMS, show }),
             class: kinds[a][b] ?? null,
             "aria-current": now.show === show ? "true" : null,
             "aria-label": `${became[a][b]} items ${a} in A and ${b} in B`,
@@ -76,15 +93,33 @@ function signedText(points) {
   return points > 0 && Number(text) > 0 ? `+${text}` : Number(text) === 0 ? "+0.0" : text;
 }
 
-/** B - A as a bar and as text, with what it is tested by. Rows have low, mid, high, won, lost and p. */
-function differenceColumns(rows) {
+/**
+ * B - A as a bar and as text, with what it is tested by. Rows have low, mid, high, won, lost and p; `behind(row, "won")`
+ * is the address of the items that were won.
+ */
+function differenceColumns(rows, behind) {
   const ends = rows.flatMap((row) => [row.low, row.high, 0]),
     step = 5;
   const place = scale(
     [Math.floor(Math.min(...ends) / step) * step, Math.ceil(Math.max(...ends) / step) * step],
-    [12, 268],
+    [12, 248],
   );
   const leaning = (row) => (row.low > 0 ? "better" : row.high < 0 ? "worse" : "");
+  const items = (key) => ({
+    key,
+    title: key,
+    right: true,
+    down: true,
+    order: (row) => row[key],
+    cell: (row) =>
+      row[key] === 0
+        ? "0"
+        : el(
+            "a",
+            { href: behind(row, key), "aria-label": `${row[key]} items ${key}: ${row.title}`, "data-focus": `${key} ${row.title}` },
+            String(row[key]),
+          ),
+  });
   return [
     {
       key: "bar",
@@ -102,8 +137,8 @@ function differenceColumns(rows) {
       down: true,
       cell: (row) => el("span", { class: leaning(row) || null }, pointsText(row)),
     },
-    { key: "won", title: "won", right: true, down: true, order: (row) => row.won, cell: (row) => row.won },
-    { key: "lost", title: "lost", right: true, down: true, order: (row) => row.lost, cell: (row) => row.lost },
+    items("won"),
+    items("lost"),
     { key: "p", title: "p", right: true, order: (row) => row.p, cell: (row) => row.pText },
   ];
 }

@@ -25,31 +25,13 @@ function groupsView(data, now, state) {
 
 function groupColumns(kind, rows, state) {
   const number = (key, title, text) => ({ key, title, right: true, down: true, order: (row) => row[key], cell: text });
-  const [bar, difference, won, lost, p] = differenceColumns(rows);
-  const items = (column) => ({
-    ...column,
-    cell: (row) =>
-      row[column.key] === 0
-        ? "0"
-        : el(
-            "a",
-            {
-              href: state.link({ view: "", show: column.key, group: groupKey(kind, row.name), item: "", sort: "" }),
-              "aria-label": `${row[column.key]} items ${column.key} in ${row.name}`,
-            },
-            String(row[column.key]),
-          ),
-  });
+  const behind = (row, show) => state.link({ ...ITEMS, show, group: groupKey(kind, row.title) });
   return [
-    { key: "name", title: kind, header: true, order: (row) => row.name, cell: (row) => row.name },
+    { key: "title", title: kind, header: true, order: (row) => row.title, cell: (row) => row.title },
     number("n", "n", (row) => row.n),
     number("a", "A %", (row) => row.a.toFixed(1)),
     number("b", "B %", (row) => row.b.toFixed(1)),
-    bar,
-    difference,
-    items(won),
-    items(lost),
-    p,
+    ...differenceColumns(rows, behind),
     { key: "pHolm", title: "p (Holm)", right: true, order: (row) => row.pHolm, cell: (row) => row.pHolmText },
   ];
 }
@@ -71,7 +53,7 @@ function copied(write, kind, columns, rows, sort) {
   const keys = Object.keys(texts);
   return write(
     [kind, "n", "A %", "B %", "B - A [95 % CI]", "won", "lost", "p", "p (Holm)"],
-    ordered.map((row) => [row.name, ...keys.map((key) => texts[key](row))]),
+    ordered.map((row) => [row.title, ...keys.map((key) => texts[key](row))]),
     [false, ...keys.map(() => true)],
   );
 }

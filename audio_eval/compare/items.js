@@ -1,7 +1,6 @@
-// The items: which are asked for, a list of them, and the one that is open. Offers: itemsView, SHOWN.
+// The items: which are asked for, a list of them, and the one that is open. Offers: itemsView, itemFilters, groupKey.
 
 const DRAWN = 200; // rows of the list; the others on demand
-const right = ([state]) => state === "right";
 
 // What an item must be, by its states in A and in B: the nine pairs, and what they add up to.
 const SHOWN = {
@@ -28,11 +27,12 @@ function itemsView(data, now, state) {
   const by = itemColumns(state).find(({ key }) => key === now.sort.replace(/^-/, ""));
   const ordered = by ? inOrder(left, by, now.sort.startsWith("-")) : left;
   const open = ordered.find((item) => item.id === now.item) ?? ordered[0];
-  announce(`${left.length} of ${data.items.length} items`);
+  const told = `${left.length} of ${data.items.length} items`;
+  announce(told);
   return [
-    filters(data, now, state, left.length),
+    told,
     open
-      ? el("div", { class: "split" }, list(ordered, open, now, state), el("div", { class: "open" }, openItem(data, ordered, open, state)))
+      ? el("div", { class: "split" }, itemList(ordered, open, now, state), openItem(data, ordered, open, state))
       : nothingLeft(state),
   ];
 }
@@ -51,37 +51,32 @@ function textOf(item) {
   return texts.get(item);
 }
 
-function filters(data, now, state, count) {
-  const choice = (key, label, options) =>
-    el(
-      "label",
-      {},
-      label,
-      el(
-        "select",
-        { "data-focus": key, change: (event) => state.set({ [key]: event.target.value, item: "" }) },
-        options.map(([value, text]) => el("option", { value, selected: value === now[key] }, text)),
-      ),
-    );
+/** The form that chooses the items, made once; returns what brings it up to date with the state. */
+function itemFilters(form, data, state) {
+  const choice = (key, label, options) => {
+    const change = (event) => state.set({ [key]: event.target.value, item: "" });
+    const select = el("select", { change }, options.map(([value, text]) => el("option", { value }, text)));
+    return [key, select, el("label", {}, label, select)];
+  };
   const groups = data.groups.flatMap(({ kind, rows }) =>
-    rows.map((row) => [groupKey(kind, row.name), `${kind}: ${row.name}`]),
+    rows.map((row) => [groupKey(kind, row.title), `${kind}: ${row.title}`]),
   );
+  const choices = [choice("show", "Items", Object.entries(SHOWN).map(([key, [title]]) => [key, title]))];
+  if (groups.length > 0) choices.push(choice("group", "Group", [["", "All groups"], ...groups]));
   const find = el("input", {
     type: "search",
     autocomplete: "off",
     spellcheck: "false",
-    value: now.q,
-    "data-focus": "find",
     input: (event) => state.adjust({ q: event.target.value, item: "" }),
   });
-  return el(
-    "form",
-    { class: "bar", role: "search", "aria-label": "Filters", submit: (event) => event.preventDefault() },
-    choice("show", "Items", Object.entries(SHOWN).map(([key, [title]]) => [key, title])),
-    groups.length > 0 && choice("group", "Group", [["", "All groups"], ...groups]),
-    el("label", {}, "Find", find),
-    el("p", { class: "note push" }, `${count} of ${data.items.length} items`),
-  );
+  const counted = el("p", { class: "note push" });
+  form.addEventListener("submit", (event) => event.preventDefault());
+  fill(form, choices.map(([, , label]) => label), el("label", {}, "Find", find), counted);
+  return (now, told) => {
+    for (const [key, select] of choices) select.value = now[key];
+    if (find.value !== now.q) find.value = now.q;
+    counted.textContent = told;
+  };
 }
 
 function itemColumns(state) {
@@ -89,7 +84,7 @@ function itemColumns(state) {
     key: "ab"[place],
     title: "AB"[place],
     order: (item) => `${STATES.indexOf(item.states[place])} ${answerOf(item, place)}`,
-    cell: (item) => el("span", { class: right([item.states[place]]) ? "better" : "worse" }, answerOf(item, place)),
+    cell: (item) => el("span", { class: item.states[place] === "right" ? "better" : "worse" }, answerOf(item, place)),
   });
   return [
     {
@@ -115,44 +110,41 @@ function answerOf(item, place) {
   return text.length > 40 ? `${text.slice(0, 39)}…` : text;
 }
 
-function list(ordered, open, now, state) {
+function itemList(ordered, open, now, state) {
   const all = now.all !== "" || ordered.length <= DRAWN + 20;
   const rows = all ? ordered : [...ordered.slice(0, DRAWN), ...(ordered.indexOf(open) >= DRAWN ? [open] : [])];
+  const table = dataTable({
+    caption: "Items",
+    columns: itemColumns(state),
+    rows,
+    sort: now.sort,
+    sorted: (sort) => state.set({ sort }),
+    mark: (item) => (item === open ? "chosen" : ""),
+  });
+  const more = () => state.set({ all: "yes" });
   return el(
     "div",
     { class: "list" },
-    dataTable({
-      caption: "Items",
-      columns: itemColumns(state),
-      rows,
-      sort: now.sort,
-      sorted: (sort) => state.set({ sort }),
-      mark: (item) => (item === open ? "chosen" : ""),
-    }),
-    !all &&
-      el(
-        "button",
-        { type: "button", class: "quiet", click: () => state.set({ all: "yes" }) },
-        `Show all ${ordered.length} items`,
-      ),
+    table,
+    !all && el("button", { type: "button", class: "quiet", click: more }, `Show all ${ordered.length} items`),
   );
 }
 
+let card = { item: null, element: null }; // kept while its item is open, so that what plays goes on
+
 function openItem(data, ordered, item, state) {
+  if (card.item !== item) {
+    const sound = item.clips.length > 0 ? player(item.clips, data.sounds) : null;
+    card = { item, element: sampleCard(item, { player: sound }) };
+  }
   const at = ordered.indexOf(item);
-  const step = (label, place) =>
-    el(
-      "button",
-      {
-        type: "button",
-        class: "quiet",
-        disabled: !ordered[place],
-        "data-focus": label,
-        click: () => state.set({ item: ordered[place].id }),
-      },
-      label,
-    );
-  return [
+  const step = (label, to) => {
+    const click = () => state.set({ item: ordered[to].id });
+    return el("button", { type: "button", class: "quiet", disabled: !ordered[to], "data-focus": label, click }, label);
+  };
+  return el(
+    "div",
+    { class: "open" },
     el(
       "div",
       { class: "item-head" },
@@ -161,12 +153,12 @@ function openItem(data, ordered, item, state) {
       step("Previous", at - 1),
       step("Next", at + 1),
     ),
-    sampleCard(item, { player: item.heard.length > 0 ? player(item.heard, data.sounds) : null }),
-  ];
+    card.element,
+  );
 }
 
 function nothingLeft(state) {
-  const clear = () => state.set({ q: "", show: "", group: "", item: "" });
+  const clear = () => state.set(ITEMS);
   return el(
     "p",
     { class: "note" },

@@ -1,6 +1,6 @@
 // How the two runs were made. Offers: runsView.
 
-function runsView({ facts, runs }, now) {
+function runsView({ facts, runs }) {
   const columns = [
     { key: "name", title: "", header: true, cell: (row) => row.name },
     { key: "a", title: "A", cell: (row) => row.a },
