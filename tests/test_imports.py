@@ -17,8 +17,8 @@ GROUND = (
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
 ROOMS = (
     GROUND, ("scoring",), ("data",), ("task_index", "tasks", "task"), ("models",), ("runlog", "trackers"), ("rl",),
-    ("method",), ("methods", "registry"), ("runs",), ("leaderboard", "validation", "doctor", "sharing", "report"),
-    ("compare",), ("cli", "lm_eval"), ("__main__",),
+    ("method",), ("methods", "registry"), ("runs",), ("clips",),
+    ("leaderboard", "validation", "doctor", "sharing", "report"), ("compare",), ("cli", "lm_eval"), ("__main__",),
 )  # fmt: skip
 
 

@@ -33,13 +33,20 @@ def through(task: Task, audio: AudioAblation, seed: int) -> Task:
     recordings = {question.id: question.audios for question in task.questions}
 
     def heard_by(question: Question) -> Sequence[AudioRef]:
-        if question.audio is None or audio == "none":
+        if question.audio is None:
             return ()
-        if audio == "silence":
-            return [recording.edited(AudioEdit(gain=0.0)) for recording in question.audios]
-        return recordings[donors[question.id]]
+        return instead(question.audios, audio, recordings[donors[question.id]] if donors else ())
 
     return replace(task, questions=[question.hearing(heard_by(question)) for question in task.questions])
+
+
+def instead(recordings: Sequence[AudioRef], audio: AudioAblation, others: Sequence[AudioRef]) -> Sequence[AudioRef]:
+    """What is heard instead of an item's ``recordings``; ``others`` are those of the item that was drawn for it."""
+    if audio == "none":
+        return ()
+    if audio == "silence":
+        return [recording.edited(AudioEdit(gain=0.0)) for recording in recordings]
+    return others
 
 
 def heard(task: Task, audio: AudioAblation, seed: int) -> dict[str, str]:
