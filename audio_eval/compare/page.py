@@ -44,7 +44,7 @@ def page(
     allow: Mapping[str, str] = ALLOW,
     reports: Sequence[str | None] = (None, None),
 ) -> str:
-    """The same of a pair that is read already. ``allow`` is for the page's policy, ``reports`` are links to A's and B's.
+    """The same of a pair that is read already. ``allow`` is for the page's policy, ``reports`` are links to both.
 
     Sounds of items that one run alone has right are the first to be embedded.
     """

@@ -6,13 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from audio_eval.compare.pair import Pair
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import QuestionRecord, ResponseRecord
 from audio_eval.scoring.scores import Score
+from tests.hostile import NAMES
 from tests.leaderboard.runs import STATES, make_run
 
 CHOICES = ("bell", "drum")
 SAID = {"r": "<answer>bell</answer>", "w": "<answer>drum</answer>", "u": "The bell.", "n": "<answer>gong</answer>"}
+KEPT = [name for name in NAMES if "\ud800" not in name]  # no run directory can hold a lone surrogate
 KINDS = {"task": {"music": {"accuracy": 50.0, "n": 1}}}
 
 
@@ -47,3 +50,18 @@ def write_run(
         for place, (id_, state) in enumerate(zip(ids, states, strict=True))
     )  # fmt: skip
     return folder
+
+
+def hostile_pair(folder: Path) -> Pair:
+    """Three items for each of ``KEPT``, which is their id, question, option, answer, response and group."""
+    names = [name for name in KEPT for _ in range(3)]
+    asked = [{"question": name, "prompt": name, "choices": (name, "other")} for name in names]
+    changes: dict[str, Any] = {
+        "said": dict(enumerate(names)), "golds": dict(enumerate(names)), "questions": dict(enumerate(asked)),
+        "ids": [f"{place} {name}" for place, name in enumerate(names)],
+        "kinds": names, "model": KEPT[0], "tags": KEPT[:-1],
+    }  # fmt: skip
+    return Pair.load(
+        write_run(folder / "<b>|a", "rwu" * len(KEPT), method=KEPT[1], prompt=KEPT[3], **changes),
+        write_run(folder / "\x1b[31mb", "r" * len(names), method=KEPT[10], prompt=KEPT[16], **changes),
+    )
