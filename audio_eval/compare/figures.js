@@ -75,7 +75,7 @@ function matrix(became, now, state) {
             href: state.link({ ...ITEMS, show }),
             class: kinds[a][b] ?? null,
             "aria-current": now.show === show ? "true" : null,
-            "aria-label": `${became[a][b]} items ${a} in A and ${b} in B`,
+            "aria-label": `${counted(became[a][b])} ${a} in A and ${b} in B`,
             "data-focus": show,
           },
           String(became[a][b]),
@@ -85,6 +85,8 @@ function matrix(became, now, state) {
   ];
   return dataTable({ caption: "Items by what became of them in A and in B", columns, rows: names });
 }
+
+const counted = (n) => `${n} ${n === 1 ? "item" : "items"}`;
 
 const pointsText = ({ low, mid, high }) => `${signedText(mid)} [${signedText(low)}, ${signedText(high)}]`;
 
@@ -116,7 +118,7 @@ function differenceColumns(rows, behind) {
         ? "0"
         : el(
             "a",
-            { href: behind(row, key), "aria-label": `${row[key]} items ${key}: ${row.title}`, "data-focus": `${key} ${row.title}` },
+            { href: behind(row, key), "aria-label": `${counted(row[key])} ${key}: ${row.title}`, "data-focus": `${key} ${row.title}` },
             String(row[key]),
           ),
   });

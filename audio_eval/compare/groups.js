@@ -1,7 +1,5 @@
 // B against A by the groups of the items. Offers: groupsView.
 
-const FORMS = { markdown: asMarkdown, CSV: asCsv, LaTeX: asLatex };
-
 function groupsView(data, now, state) {
   if (data.groups.length === 0) return [el("p", { class: "note" }, "The items of this task have no groups.")];
   const { kind, rows } = data.groups.find((each) => each.kind === now.kind) ?? data.groups[0];
@@ -18,7 +16,9 @@ function groupsView(data, now, state) {
     el(
       "div",
       { class: "bar" },
-      Object.entries(FORMS).map(([form, write]) => copyButton(`Copy as ${form}`, () => copied(write, kind, columns, rows, now.sort))),
+      ["markdown", "CSV", "LaTeX"].map((form) =>
+        copyButton(`Copy as ${form}`, () => copiedGroups(form, kind, sortedBy(columns, rows, now.sort))),
+      ),
     ),
   ];
 }
@@ -36,24 +36,23 @@ function groupColumns(kind, rows, state) {
   ];
 }
 
-/** The table as it is shown, but for the bars. */
-function copied(write, kind, columns, rows, sort) {
-  const by = columns.find(({ key }) => key === sort.replace(/^-/, "")),
-    ordered = by ? inOrder(rows, by, sort.startsWith("-")) : rows;
-  const texts = {
-    n: (row) => String(row.n),
-    a: (row) => row.a.toFixed(1),
-    b: (row) => row.b.toFixed(1),
-    difference: pointsText,
-    won: (row) => String(row.won),
-    lost: (row) => String(row.lost),
-    p: (row) => row.pText,
-    pHolm: (row) => row.pHolmText,
-  };
-  const keys = Object.keys(texts);
-  return write(
-    [kind, "n", "A %", "B %", "B - A [95 % CI]", "won", "lost", "p", "p (Holm)"],
-    ordered.map((row) => [row.title, ...keys.map((key) => texts[key](row))]),
-    [false, ...keys.map(() => true)],
+function sortedBy(columns, rows, sort) {
+  const by = columns.find(({ key }) => key === sort.replace(/^-/, ""));
+  return by ? inOrder(rows, by, sort.startsWith("-")) : rows;
+}
+
+/** The table without its bars; as CSV with every number by itself, unrounded. */
+function copiedGroups(form, kind, rows) {
+  if (form === "CSV") {
+    const keys = ["n", "a", "b", "mid", "low", "high", "won", "lost", "p", "pHolm"];
+    const titles = ["n", "A %", "B %", "B - A", "low", "high", "won", "lost", "p", "p (Holm)"];
+    return asCsv([kind, ...titles], rows.map((row) => [row.title, ...keys.map((key) => row[key])]));
+  }
+  const texts = (row) => [row.n, row.a.toFixed(1), row.b.toFixed(1), pointsText(row), row.won, row.lost, row.pText, row.pHolmText];
+  const titles = [kind, "n", "A %", "B %", "B - A [95 % CI]", "won", "lost", "p", "p (Holm)"];
+  return { markdown: asMarkdown, LaTeX: asLatex }[form](
+    titles,
+    rows.map((row) => [row.title, ...texts(row).map(String)]),
+    titles.map((_, i) => i > 0),
   );
 }

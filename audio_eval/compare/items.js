@@ -61,7 +61,7 @@ function itemFilters(form, data, state) {
   const groups = data.groups.flatMap(({ kind, rows }) =>
     rows.map((row) => [groupKey(kind, row.title), `${kind}: ${row.title}`]),
   );
-  const choices = [choice("show", "Items", Object.entries(SHOWN).map(([key, [title]]) => [key, title]))];
+  const choices = [choice("show", "Show", Object.entries(SHOWN).map(([key, [title]]) => [key, title]))];
   if (groups.length > 0) choices.push(choice("group", "Group", [["", "All groups"], ...groups]));
   const find = el("input", {
     type: "search",
@@ -114,7 +114,7 @@ function itemList(ordered, open, now, state) {
   const all = now.all !== "" || ordered.length <= DRAWN + 20;
   const rows = all ? ordered : [...ordered.slice(0, DRAWN), ...(ordered.indexOf(open) >= DRAWN ? [open] : [])];
   const table = dataTable({
-    caption: "Items",
+    caption: "The items",
     columns: itemColumns(state),
     rows,
     sort: now.sort,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.compare.pair import Pair
-from audio_eval.runlog import RunLog
+from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.runlog.records import QuestionRecord, ResponseRecord
 from audio_eval.scoring.scores import Score
 from tests.hostile import NAMES
@@ -30,6 +30,8 @@ def write_run(
     questions, golds, said = (changes.pop(key, {}) for key in ("questions", "golds", "said"))
     make_run(folder, states, **{"groups": KINDS, **changes})
     log = RunLog(folder)
+    row = log.result().audio_eval
+    log.write_spec(RunSpec(model=row.model, method=row.method, method_args={}, task=row.task, seed=row.seed))
     groups = [{"task": kinds[place % len(kinds)]} for place in range(len(states))]
     asked: dict[str, Any] = {"audio": "a.wav", "question": "What is it?", "choices": CHOICES, "prompt": "What is it?"}
     log.questions.keep(
