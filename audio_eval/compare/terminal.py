@@ -15,7 +15,7 @@ from audio_eval.scoring.statistics import Comparison
 
 WIDTH = 120
 GROUPS = 12  # labels of a kind
-TEXT = 34  # characters of an answer
+TEXT = 27  # characters of a name or an answer
 
 
 def terminal_text(pair: Pair, found: Difference, items: int) -> str:
@@ -29,7 +29,7 @@ def _runs(pair: Pair) -> str:
     head = [f"{name}  {plain(side.label)}  ({plain(side.folder)})" for name, side in (("A", pair.a), ("B", pair.b))]
     first = f"{plain(pair.a.summary.task)}, {len(pair.ids)} items of both runs"
     differing = [(fact.name, *fact.texts) for fact in facts(pair) if fact.differs]
-    rows = [[_cut(text, 2 * TEXT) for text in line] for line in differing]
+    rows = [[_cut(text, 48) for text in line] for line in differing]
     return "\n".join([first, *head, *([_table(rows, ["differs", "A", "B"], left=3)] if rows else [])])
 
 
