@@ -78,11 +78,15 @@ class StepRecord(BaseModel):
 
 
 class CurvePoint(Record):
-    """curve.jsonl (``--curve-every``): accuracy on the scored items after so many updates; never fed back."""
+    """curve.jsonl (``--curve-every``): accuracy on the scored items after so many updates; never fed back.
+
+    ``outcomes`` has a letter per item in the order of the run: r right, w a wrong option, u unreadable, x not scored.
+    """
 
     step: int
     accuracy: float | None
     unparsable: float
+    outcomes: str = ""
 
 
 class Sitting(Record):

@@ -24,6 +24,7 @@ from audio_eval.runs.overlap import learned_by_adapter
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.runs.tracked import curve_metrics, figures, steps
 from audio_eval.scoring.graders import Graders
+from audio_eval.scoring.scores import Score
 from audio_eval.store import lock_dir
 from audio_eval.trackers import Tracker, Tracking
 from audio_eval.usage import Usage, total
@@ -200,10 +201,19 @@ class _Curve:
     def _score(self, step: int) -> CurvePoint:
         task, questions = self.inputs.task, self.inputs.scored_on
         responses = {g.question.id: g.best() for g in self.policy.generate(questions, Sampling())}
-        figures = task.figures(task.score(responses, responses).scores)
-        point = CurvePoint(step=step, accuracy=figures.accuracy, unparsable=figures.unparsable)
+        scores = task.score(responses, responses).scores
+        figures, letters = task.figures(scores), {score.id: _letter(score) for score in scores}
+        outcomes = "".join(letters[question.id] for question in questions)
+        point = CurvePoint(step=step, accuracy=figures.accuracy, unparsable=figures.unparsable, outcomes=outcomes)
         self.file.append([point])
         return point
+
+
+def _letter(score: Score) -> str:
+    """What came of an item, as ``CurvePoint`` has it."""
+    if score.outcome == "excluded":
+        return "x"
+    return "r" if score.outcome == "correct" else "w" if score.answered else "u"
 
 
 def _response(
