@@ -33,7 +33,7 @@ const BEHIND = [
 function figuresPart({ figures, ofReadable, became, alike, items }, now, state) {
   const rows = figures.map((row, i) => ({ ...row, behind: BEHIND[i] }));
   const columns = [
-    { key: "title", title: "", header: true, cell: (row) => row.title },
+    { key: "title", title: "figure", header: true, cell: (row) => row.title },
     { key: "a", title: "A", right: true, cell: (row) => row.a },
     { key: "b", title: "B", right: true, cell: (row) => row.b },
     ...differenceColumns(rows, (row, key) => state.link({ ...ITEMS, show: row.behind[key] })).map((column) => ({
@@ -62,7 +62,7 @@ function matrix(became, now, state) {
   const names = Object.keys(became),
     kinds = { right: { wrong: "worse", unreadable: "worse" }, wrong: { right: "better" }, unreadable: { right: "better" } };
   const columns = [
-    { key: "a", title: "", header: true, cell: (a) => `A ${a}` },
+    { key: "a", title: "items", header: true, cell: (a) => `A ${a}` },
     ...names.map((b) => ({
       key: b,
       title: `B ${b}`,
