@@ -6,11 +6,11 @@ const ITEMS = { view: "", show: "", group: "", q: "", item: "", sort: "" }; // t
 function verdictPart({ runs, verdict, warnings }) {
   return [
     el(
-      "dl",
-      { class: "facts runs" },
+      "p",
+      { class: "runs" },
       runs.map((run, i) => [
-        el("dt", {}, "AB"[i]),
-        el("dd", {}, run.report ? el("a", { href: run.report }, run.label) : run.label),
+        el("span", { class: "chip" }, "AB"[i]),
+        run.report ? el("a", { href: run.report }, run.label) : el("span", {}, run.label),
       ]),
     ),
     verdict.map((sentence, i) => el("p", { class: i === 0 ? "verdict" : null }, sentence)),
@@ -104,9 +104,9 @@ function differenceColumns(rows, behind) {
     step = 5;
   const place = scale(
     [Math.floor(Math.min(...ends) / step) * step, Math.ceil(Math.max(...ends) / step) * step],
-    [12, 248],
+    [12, 188],
   );
-  const leaning = (row) => (row.low > 0 ? "better" : row.high < 0 ? "worse" : "");
+  const leaning = (row) => ((row.pHolm ?? row.p) > 0.05 ? "" : row.mid > 0 ? "better" : "worse");
   const items = (key) => ({
     key,
     title: key,
@@ -128,7 +128,7 @@ function differenceColumns(rows, behind) {
       title: "B worse ← → better, points",
       order: (row) => row.mid,
       down: true,
-      foot: () => axis(place, "", 6),
+      foot: () => axis(place, "", 5),
       cell: (row) => intervalBar(row, place, { kind: leaning(row), reference: 0 }),
     },
     {
