@@ -38,6 +38,7 @@ class Page:
     ``template`` extends ``base.html``. ``scripts`` are joined with the toolkit's in the order given and run as one
     module: each uses the names of those before it. A style or script of another package has that before a colon, as in
     ``audio_eval.clips:player.js``. ``allow`` adds sources to the policy, as ``{"media-src": "data:"}``.
+    ``meta`` are texts that scripts find in the head (``toldInHead`` in dom.js), for what is no data of the page's own.
     """
 
     package: str
@@ -45,6 +46,7 @@ class Page:
     styles: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     allow: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, str] = field(default_factory=dict)
 
     def render(self, title: str, data: object, **names: object) -> str:
         """The file's text. ``data`` is what ``islandData()`` returns to the scripts; ``names`` are the template's.
@@ -68,6 +70,7 @@ class Page:
             **names,
             title=title,
             policy=policy([early, script], style, self.allow),
+            meta=self.meta,
             early=trusted(early),
             style=trusted(style),
             script=trusted(script),

@@ -1,0 +1,63 @@
+"""The recordings that pages name: an address for each, and the file that is played, made when it is first asked for."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from pathlib import Path
+from threading import Lock
+from typing import NamedTuple
+
+from audio_eval.audio import AudioRef
+from audio_eval.clips import encode, pictured
+
+KEPT = 64  # files of recordings, of at most a few megabytes
+
+
+class Played(NamedTuple):
+    """A recording as a page plays it: an MP3 file, and the length and pictures of it (``clips.pictured``)."""
+
+    file: Path
+    details: dict
+
+
+class Recordings:
+    """A table of recordings by key. What a request names is looked up here and nowhere else.
+
+    A recording is encoded from what it decodes to, with the digest that the run took of it: nothing that is no sound,
+    or another file than the run had, is served. Files are kept in ``folder``, the last ``KEPT`` that were asked for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, AudioRef] = {}
+        self._played: OrderedDict[str, Played] = OrderedDict()
+        self._lock = Lock()
+
+    def key(self, audio: AudioRef) -> str | None:
+        """The key of a recording, which is in the table from now on; None without a digest, which nothing vouches for."""
+        if audio.sha256 is None:
+            return None
+        key = audio.digest()[:24]
+        self._known.setdefault(key, audio)
+        return key
+
+    def played(self, key: str) -> Played | None:
+        """The file and the details; None for a key that is not in the table. Raises ``AudioError`` where it cannot be
+        read, as ``AudioRef.load`` does.
+        """
+        audio = self._known.get(key)
+        if audio is None:
+            return None
+        with self._lock:  # a page asks for both at once
+            if key not in self._played:
+                self._played[key] = self._made(key, audio)
+                if len(self._played) > KEPT:
+                    _, oldest = self._played.popitem(last=False)
+                    oldest.file.unlink(missing_ok=True)
+            self._played.move_to_end(key)
+            return self._played[key]
+
+    def _made(self, key: str, audio: AudioRef) -> Played:
+        file, encoded = self._folder / f"{key}.mp3", encode(audio)
+        file.write_bytes(encoded.sound)
+        return Played(file, pictured(encoded))
