@@ -9,7 +9,19 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from audio_eval import __version__
-from audio_eval.cli import doctor, export, import_run, leaderboard, ls, report_score, resume, run, score, validate
+from audio_eval.cli import (
+    doctor,
+    export,
+    import_run,
+    leaderboard,
+    ls,
+    report,
+    report_score,
+    resume,
+    run,
+    score,
+    validate,
+)
 from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
 from audio_eval.terminal import say, settle_streams
@@ -18,7 +30,7 @@ from audio_eval.threads import settle_threads
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {
     "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume,
-    "export": export, "import": import_run, "report-score": report_score, "doctor": doctor,
+    "report": report, "export": export, "import": import_run, "report-score": report_score, "doctor": doctor,
 }  # fmt: skip
 EPILOG = """examples:
   what there is
@@ -29,6 +41,8 @@ EPILOG = """examples:
   a real model on real benchmarks: first what it will take, then the run
     audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data --dry-run
     audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data
+  a page of one run, with every item to listen to
+    audio-eval report runs/tiny-omni-aqa_ttrl-synth_aqa-seed0
   tables of all runs
     audio-eval leaderboard runs -o tables
 

@@ -25,14 +25,17 @@ def execute(args: argparse.Namespace) -> int:
     folders = [Path(run) for run in args.runs]
     specs = [_spec(folder) for folder in folders]
     from audio_eval.cli.bars import terminal_progress
+    from audio_eval.report.write import Reports
     from audio_eval.runs.execute import Executor
     from audio_eval.trackers import find_trackers
 
     trackers = find_trackers(listed(args.tracker))
     quiet_libraries()
-    executor, began = Executor(terminal_progress(), trackers), time.monotonic()
+    reports, began = Reports(terminal_progress()), time.monotonic()
+    executor = Executor(reports, trackers)
     for spec, folder in zip(specs, folders, strict=True):
-        report(executor.run(spec, folder).audio_eval)
+        with reports.of(folder):
+            report(executor.run(spec, folder).audio_eval)
     show(folders, time.monotonic() - began, as_json=args.json)
     return 0
 

@@ -42,6 +42,7 @@ def execute(args: argparse.Namespace) -> int:
     """Check first what can be checked, then do one run per task, method and seed."""
     specs = plan(given(args), args.config)
     from audio_eval.cli.bars import terminal_progress
+    from audio_eval.report.write import Reports
     from audio_eval.runs.execute import Executor
     from audio_eval.trackers import find_trackers
 
@@ -53,7 +54,8 @@ def execute(args: argparse.Namespace) -> int:
         return dry_run(specs, as_json=args.json, output=Path(args.output))
     from audio_eval.cli.ending import show
 
-    executor, folders, began = Executor(terminal_progress(), trackers), [], time.monotonic()
+    reports, folders, began = Reports(terminal_progress()), list[Path](), time.monotonic()
+    executor = Executor(reports, trackers)
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output), args.fresh)
         log = RunLog(folder)
@@ -61,7 +63,8 @@ def execute(args: argparse.Namespace) -> int:
         title = f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}"
         say(f"{title}: {folder} ({state})", err=True)
         try:
-            report(executor.run(spec, folder).audio_eval)
+            with reports.of(folder):
+                report(executor.run(spec, folder).audio_eval)
         except KeyboardInterrupt:
             hint = f"go on with: audio-eval resume {folder}" if log.begun else "nothing was started."
             say("", f"interrupted; {hint}", err=True)

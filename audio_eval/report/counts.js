@@ -25,7 +25,10 @@ const SHOWN = {
   right: ["Kept right", (record) => record.fate === "kept right"],
   wrong: ["Kept wrong", (record) => record.fate === "kept wrong"],
   unreadable: ["Unreadable", (record) => stateOf(after(record)) === "unreadable"],
-  disagree: ["Both name other options", (record) => before(record) !== null && before(record).choice !== after(record).choice],
+  disagree: [
+    "Both name other options",
+    (record) => before(record) !== null && before(record).choice !== after(record).choice,
+  ],
   split: ["Votes are split", (record) => tallies(record).some((tally) => tally.counts.filter((n) => n > 0).length > 1)],
   label: [
     "The label is wrong",
@@ -55,7 +58,9 @@ function searched(record) {
     const said = record.arms.map((arm) => arm.response ?? "");
     texts.set(
       record,
-      [record.id, record.question, ...record.options, ...Object.values(record.groups), ...said].join("\n").toLowerCase(),
+      [record.id, record.question, ...record.options, ...Object.values(record.groups), ...said]
+        .join("\n")
+        .toLowerCase(),
     );
   }
   return texts.get(record);

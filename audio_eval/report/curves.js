@@ -1,25 +1,31 @@
 // The adaptation: curves over its steps, and how far its votes can be relied on. Offers: curvesView, votesView.
 
 function curvesView() {
+  if (data.charts.length === 0) return [el("p", { class: "note" }, "Nothing was trained in this run.")];
+  const others = data.charts.filter((chart) => chart.other && !flat(chart));
   return [
     data.fates && fatesPart(),
-    data.charts.length === 0
-      ? el("p", { class: "note" }, "Nothing was trained in this run.")
-      : el(
-          "div",
-          { class: "charts" },
-          data.charts.map((chart) =>
-            el(
-              "section",
-              { "aria-label": chart.title },
-              el("h3", {}, chart.title, chart.oracle && [" ", el("span", { class: "chip warn" }, "oracle")]),
-              chart.told && el("p", { class: "note" }, chart.told),
-              lineChart(chart),
-            ),
-          ),
-        ),
-    data.charts.length > 0 && el("div", { class: "bar" }, copyButton("Copy all curves as CSV", curvesAsCsv)),
+    el("div", { class: "charts" }, data.charts.filter((chart) => !chart.other).map(chartPart)),
+    others.length > 0 && [el("h2", {}, "Further metrics"), el("div", { class: "charts" }, others.map(chartPart))],
+    el("div", { class: "bar" }, copyButton("Copy all curves as CSV", curvesAsCsv)),
   ];
+}
+
+const oracleChip = () => el("span", { class: "chip warn" }, "oracle");
+
+function chartPart(chart) {
+  return el(
+    "section",
+    { "aria-label": chart.title },
+    el("h3", {}, chart.title, " ", chart.oracle && oracleChip()),
+    chart.told && el("p", { class: "note" }, chart.told),
+    lineChart(chart),
+  );
+}
+
+// Whether there is nothing to see: the same value at each step.
+function flat(chart) {
+  return chart.series.every(({ points }) => points.every(([, value]) => value === points[0][1]));
 }
 
 function fatesPart() {
@@ -29,7 +35,7 @@ function fatesPart() {
       "p",
       { class: "note" },
       "The scored items at each point of the curve, beside the model before the first step. ",
-      el("span", { class: "chip warn" }, "oracle"),
+      oracleChip(),
     ),
     stackedChart({ title: "Items", steps: data.fates.steps, counts: data.fates.counts }),
   ];
@@ -82,10 +88,18 @@ function votesView(now, state) {
       { class: "note" },
       "Votes by how sure they are: the share of a question's samples, or of its views, that agree. The dotted line is the ",
       "mean confidence of the votes of a line; if votes were as often right as they are sure, the dot would be on it. ",
-      el("span", { class: "chip warn" }, "oracle"),
+      oracleChip(),
     ),
     dataTable({ caption: "Votes by confidence", columns, rows: data.reliability }),
-    el("p", {}, el("a", { href: state.link({ view: "items", show: "label", sort: "-sure" }) }, "Items whose label is wrong, the surest first")),
+    el(
+      "p",
+      {},
+      el(
+        "a",
+        { href: state.link({ view: "items", show: "label", sort: "-sure" }) },
+        "Items whose label is wrong, the surest first",
+      ),
+    ),
   ];
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -40,7 +41,8 @@ CHARTS = (
     ),
     Chart(
         "Accuracy where scored",
-        "percent of the scored items, with --curve-every; nothing learns from it. unparsable: without a readable answer",
+        "percent of the scored items, with --curve-every; nothing learns from it. unparsable: without a readable "
+        "answer",
         ("curve/accuracy", "curve/unparsable"),
         oracle=True,
     ),
@@ -54,7 +56,10 @@ _SAME_AS_ANOTHER = {"no_contrast"}  # skipped_groups as a share
 
 
 def charts(log: RunLog) -> list[dict[str, Any]]:
-    """The charts of a run as JSON; each series has its points as [step, value]. Empty where nothing was trained."""
+    """The charts of a run as JSON; each series has its points as [step, value]. Empty where nothing was trained.
+
+    ``other``: metrics that have no place in ``CHARTS``, such as the parts of a method's reward.
+    """
     steps = [record.model_dump() for record in log.steps.read()]
     oracle = JsonLines(log.folder / "oracle.jsonl").read()
     curve = [
@@ -64,8 +69,9 @@ def charts(log: RunLog) -> list[dict[str, Any]]:
     answers = {**_series(curve), **_series(oracle)}
     found = [_chart(chart, answers if chart.oracle else series) for chart in CHARTS]
     known = {name for chart in CHARTS for name in chart.names} | _SAME_AS_ANOTHER
-    found += [_chart(Chart(name, "", (name,)), series) for name in series if name not in known]
-    found += [_chart(Chart(name, "", (name,), oracle=True), answers) for name in answers if name not in known]
+    for oracle, metrics in ((False, series), (True, answers)):
+        others = [name for name in metrics if name not in known]
+        found += [{**_chart(Chart(name, "", (name,), oracle), metrics), "other": True} for name in others]
     return [chart for chart in found if chart["series"]]
 
 
@@ -91,6 +97,7 @@ def _chart(chart: Chart, series: Mapping[str, list[tuple[int, float]]]) -> dict[
         "title": plain(chart.title),
         "told": chart.told,
         "oracle": chart.oracle,
+        "other": False,
         "series": [{"name": plain(n), "points": _thinned(series[n])} for n in chart.names if n in series],
     }
 
@@ -100,7 +107,7 @@ def _series(records: Iterable[Mapping[str, Any]]) -> dict[str, list[tuple[int, f
     found: dict[str, list[tuple[int, float]]] = {}
     for record in records:
         for name, value in record.items():
-            if name != "step" and isinstance(value, (int, float)) and abs(value) != float("inf") and value == value:
+            if name != "step" and isinstance(value, (int, float)) and math.isfinite(value):
                 found.setdefault(name, []).append((record["step"], float(value)))
     return found
 

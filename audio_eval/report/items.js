@@ -21,10 +21,20 @@ function filterForm(form, state) {
   const kinds = Object.entries(SHOWN).filter(([, [, is]]) => data.records.some(is));
   const states = STATES.map((one) => [one, one]);
   const selects = {
-    show: select("show", "All items", kinds.map(([key, [name]]) => [key, name])),
+    show: select(
+      "show",
+      "All items",
+      kinds.map(([key, [name]]) => [key, name]),
+    ),
     from: data.arms.length > 1 && select("from", "any", states),
     to: select("to", "any", states),
-    by: KINDS.length > 0 && select("by", "No group", KINDS.map((kind) => [kind, kind])),
+    by:
+      KINDS.length > 0 &&
+      select(
+        "by",
+        "No group",
+        KINDS.map((kind) => [kind, kind]),
+      ),
   };
   const group = el("select", { change: (event) => state.set({ group: event.target.value, more: "" }) });
   const counted = el("p", { class: "note push" });
@@ -43,8 +53,14 @@ function filterForm(form, state) {
       if (found.value !== now.q) found.value = now.q;
       for (const [key, one] of Object.entries(selects)) if (one) one.value = now[key];
       if (listed !== now.by) {
-        const names = [...new Set(data.records.map((record) => record.groups[now.by]).filter(Boolean))].sort(compareTexts);
-        fill(group, el("option", { value: "" }, "All"), names.map((name) => el("option", { value: name }, name)));
+        const names = [...new Set(data.records.map((record) => record.groups[now.by]).filter(Boolean))].sort(
+          compareTexts,
+        );
+        fill(
+          group,
+          el("option", { value: "" }, "All"),
+          names.map((name) => el("option", { value: name }, name)),
+        );
         listed = now.by;
       }
       group.disabled = !now.by;
@@ -125,7 +141,12 @@ function itemColumns(state) {
           record.id || "(no id)",
         ),
     },
-    { key: "question", title: "question", order: (record) => record.question, cell: (record) => cut(record.question, 80) },
+    {
+      key: "question",
+      title: "question",
+      order: (record) => record.question,
+      cell: (record) => cut(record.question, 80),
+    },
     { key: "gold", title: "answer", order: (record) => record.gold, cell: (record) => cut(record.gold ?? "—", 40) },
     ...data.arms.map((name, i) => {
       const arm = i === data.arms.length - 1 ? after : before;

@@ -16,8 +16,9 @@ from audio_eval.scoring.normal import SPACED
 from audio_eval.scoring.thinking import spoken
 
 Span = tuple[int, int]
+_LETTER = re.compile(SPACED)
 
-TRIED = 4  # mentions of an option; a text may hold thousands
+TRIED = 4  # mentions of an option that are looked at; a text may hold thousands
 LONGEST = 200  # characters of a place that is no mention of an option, but a statement as a whole
 
 
@@ -47,12 +48,31 @@ def _own_words(response: str) -> Span:
 
 
 def _places(response: str, region: Span, option: str, choice: int) -> Iterator[Span]:
-    """The places in a region that may name the option, by its text or its letter, the last first; then the region."""
-    wanted = [(r"\s+".join(map(re.escape, option.split())), re.IGNORECASE), (rf"[(\[]?{letter_at(choice)}[)\]]?", 0)]
-    patterns = [re.compile(rf"(?<!{SPACED}){one}(?!{SPACED})", flags) for one, flags in wanted if one]
-    found = [match.span() for pattern in patterns for match in pattern.finditer(response, *region)]
-    yield from sorted(found, reverse=True)[:TRIED]
+    """The places in a region that may name the option: all of it where it is no more than that; else mentions by the
+    option's text or its letter, the last first; then all of it where it is short.
+    """
     text = response[slice(*region)]
     start, end = region[0] + len(text) - len(text.lstrip()), region[0] + len(text.rstrip())
+    if end - start <= len(option):
+        yield start, end
+    folded = response.casefold()
+    found = [*_words(folded if len(folded) == len(response) else response, option.casefold(), region)]
+    found += [_with_brackets(response, *span) for span in _words(response, letter_at(choice), region)]
+    yield from sorted(found, reverse=True)
     if start < end <= start + LONGEST:
         yield start, end
+
+
+def _words(text: str, wanted: str, region: Span) -> Iterator[Span]:
+    """The last mentions of ``wanted`` as whole words."""
+    left, end = TRIED, region[1]
+    while wanted and left and (start := text.rfind(wanted, region[0], end)) >= 0:
+        end, stop = start + len(wanted) - 1, start + len(wanted)
+        if not _LETTER.match(text[start - 1 : start]) and not _LETTER.match(text[stop : stop + 1]):
+            left -= 1
+            yield start, stop
+
+
+def _with_brackets(text: str, start: int, stop: int) -> Span:
+    inside = text[start - 1 : start] in ("(", "[") and text[stop : stop + 1] in (")", "]")
+    return (start - 1, stop + 1) if inside else (start, stop)

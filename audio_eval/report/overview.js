@@ -3,7 +3,12 @@
 function overviewView(now, state) {
   const scored = data.records.some((record) => stateOf(after(record)) !== null);
   return [
-    data.notes.length > 0 && el("ul", { class: "note" }, data.notes.map((note) => el("li", {}, note))),
+    data.notes.length > 0 &&
+      el(
+        "ul",
+        { class: "note" },
+        data.notes.map((note) => el("li", {}, note)),
+      ),
     data.figures.length > 0 && figuresPart(),
     scored && (data.arms.length > 1 ? flipsPart(state) : statesPart(state)),
     scored && KINDS.length > 0 && groupsPart(now, state),
@@ -14,7 +19,12 @@ function overviewView(now, state) {
 
 function figuresPart() {
   const columns = [
-    { key: "title", title: "figure", header: true, cell: (row) => el("span", { title: row.legend || null }, row.title) },
+    {
+      key: "title",
+      title: "figure",
+      header: true,
+      cell: (row) => el("span", { title: row.legend || null }, row.title),
+    },
     ...data.arms.map((name, i) => ({ key: `arm ${i}`, title: name, right: true, cell: (row) => row.texts[i] })),
   ];
   return [el("h2", {}, "Figures"), dataTable({ caption: "Figures", columns, rows: data.figures })];
@@ -24,7 +34,11 @@ function flipsPart(state) {
   const [first, last] = [data.arms[0], data.arms.at(-1)];
   const count = (from, to) =>
     data.records.filter((record) => stateOf(before(record)) === from && stateOf(after(record)) === to).length;
-  const kinds = { right: { wrong: "worse", unreadable: "worse" }, wrong: { right: "better" }, unreadable: { right: "better" } };
+  const kinds = {
+    right: { wrong: "worse", unreadable: "worse" },
+    wrong: { right: "better" },
+    unreadable: { right: "better" },
+  };
   const columns = [
     { key: "from", title: `${first} ↓   ${last} →`, header: true, cell: (from) => from },
     ...STATES.map((to) => ({
@@ -58,8 +72,7 @@ function statesPart(state) {
       key: "n",
       title: "items",
       right: true,
-      cell: (to) =>
-        countLink(data.records.filter((record) => stateOf(after(record)) === to).length, { to }, state, to),
+      cell: (to) => countLink(data.records.filter((record) => stateOf(after(record)) === to).length, { to }, state, to),
     },
   ];
   return [el("h2", {}, "Responses"), dataTable({ caption: "Responses", columns, rows: STATES })];
@@ -92,7 +105,11 @@ function groupsPart(now, state) {
       header: true,
       order: (row) => row.name,
       cell: (row) =>
-        el("a", { href: state.link({ view: "items", by: kind, group: row.name, show: "", sort: "" }) }, row.name || "(none)"),
+        el(
+          "a",
+          { href: state.link({ view: "items", by: kind, group: row.name, show: "", sort: "" }) },
+          row.name || "(none)",
+        ),
     },
     { key: "n", title: "items", right: true, down: true, order: (row) => row.n, cell: (row) => String(row.n) },
     ...data.arms.map((name, i) => ({
@@ -164,6 +181,10 @@ function provenanceView() {
     el("pre", { class: "command", tabindex: "0", "aria-label": "Command" }, data.command),
     copyButton("Copy the command", () => data.command),
     el("h2", {}, "Where the numbers are from"),
-    el("dl", { class: "facts wide" }, data.facts.map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)])),
+    el(
+      "dl",
+      { class: "facts wide" },
+      data.facts.map(([name, text]) => [el("dt", {}, name), el("dd", {}, text)]),
+    ),
   ];
 }

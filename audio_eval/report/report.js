@@ -51,7 +51,7 @@ function draw(now) {
   redraw(byId("content"), ...VIEWS[view][1](now, state));
 }
 
-// How far the run is. The file is written anew while it is under way, and read anew unless an item is open.
+// How far the run is. Its file is written anew meanwhile, and read anew unless an item is open.
 function followRun({ stages, written }) {
   const waiting = el("input", { type: "checkbox", checked: true });
   fill(
@@ -69,8 +69,14 @@ function followRun({ stages, written }) {
         ),
       ),
     ),
-    el("p", { class: "note" }, `Written ${written}. `, el("label", {}, waiting, ` read it anew every ${AGAIN} seconds`)),
+    el(
+      "p",
+      { class: "note" },
+      `Written ${written}. `,
+      location.protocol === "file:" && el("label", {}, waiting, ` read it anew every ${AGAIN} seconds`),
+    ),
   );
+  if (location.protocol !== "file:") return; // a server knows when there is more to see
   setInterval(() => {
     if (waiting.checked && !document.querySelector("dialog[open]")) location.reload();
   }, AGAIN * 1000);

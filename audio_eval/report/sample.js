@@ -27,7 +27,12 @@ function sampleCard(record, { player = null } = {}) {
       el("p", { class: "note" }, "The answer is none of the options: ", el("strong", {}, record.gold)),
     el("div", { class: "arms" }, record.arms.map(armPart)),
     record.prompt &&
-      el("details", {}, el("summary", {}, "The prompt as it was sent"), el("p", { class: "response", tabindex: "0" }, record.prompt)),
+      el(
+        "details",
+        {},
+        el("summary", {}, "The prompt as it was sent"),
+        el("p", { class: "response", tabindex: "0" }, record.prompt),
+      ),
   );
 }
 
@@ -93,7 +98,14 @@ function voteBar(tally, place) {
     { class: place === tally.choice ? "votes winner" : "votes" },
     svg(
       "svg",
-      { class: "bar-of-votes", width, height: 10, viewBox: `0 0 ${width} 10`, "aria-hidden": "true", focusable: "false" },
+      {
+        class: "bar-of-votes",
+        width,
+        height: 10,
+        viewBox: `0 0 ${width} 10`,
+        "aria-hidden": "true",
+        focusable: "false",
+      },
       svg("rect", { width: all ? (width * n) / all : 0, height: 10 }),
     ),
     ` ${text}`,
@@ -103,7 +115,8 @@ function voteBar(tally, place) {
 function votesTold(tally) {
   const parts = [];
   if (tally.unreadable) parts.push(`${tally.unreadable} of ${cast(tally)} named no option`);
-  if (tally.unplaced) parts.push(`${tally.unplaced} named a letter in another order of the options, and are not counted`);
+  if (tally.unplaced)
+    parts.push(`${tally.unplaced} named a letter in another order of the options, and are not counted`);
   return parts.length > 0 && el("p", { class: "note" }, `${tally.title}: ${parts.join("; ")}.`);
 }
 
@@ -135,7 +148,11 @@ function withMarks(text, marks, readable) {
   for (const [start, end] of marks) {
     parts.push(chars.slice(reached, start).join(""));
     parts.push(
-      el("mark", { title: readable === false ? "given as the answer" : "read as the answer" }, chars.slice(start, end).join("")),
+      el(
+        "mark",
+        { title: readable === false ? "given as the answer" : "read as the answer" },
+        chars.slice(start, end).join(""),
+      ),
     );
     reached = end;
   }

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from audio_eval.report.marks import answer_at
-from audio_eval.runlog.log import Sample
+from audio_eval.runlog import Sample
 from audio_eval.runlog.records import LabelRecord
 from audio_eval.scoring import normalise, parse_choice
 from audio_eval.scoring.options import prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from audio_eval.runlog.log import Sample
+from audio_eval.runlog import Sample
 from audio_eval.scoring import normalise, score
 from audio_eval.scoring.options import prepare
 from audio_eval.scoring.statistics import wilson_interval
@@ -16,8 +16,8 @@ BINS = 5
 def reliability(samples: Iterable[Sample], confidences: Mapping[str, float]) -> list[dict[str, Any]]:
     """Bins of equal width from confidence 0 to 1, each with its votes and the percent of them that are right.
 
-    A vote is the label that the method adapted to, else the answer that was voted for. ``low`` and ``high`` are the 95 %
-    interval of ``right`` (Wilson's). Votes without a known answer are left out; empty where none is left.
+    A vote is the label that the method adapted to, else the answer that was voted for. ``low`` and ``high`` are the
+    95 % interval of ``right`` (Wilson's). Votes without a known answer are left out; empty where none is left.
     """
     bins: list[list[tuple[float, bool]]] = [[] for _ in range(BINS)]
     for sample in samples:

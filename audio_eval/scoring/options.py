@@ -41,8 +41,8 @@ class Mention(NamedTuple):
 class Options:
     """Choices in normal form; nothing names an empty slot (null, "").
 
-    ``first``: the first index of a text. ``spellings``: the index by a loose form that only one text has. ``patterns``:
-    the index, a word without which the pattern need not be tried, and the pattern. ``stopped``: whether a choice ends
+    ``first``: the first index of a text. ``spellings``: the index by a loose form that only one text has. ``words``: the
+    index, and a word that stands in every mention, without which none is looked for. ``stopped``: whether a choice ends
     with a full stop or alike. ``marked``: whether a choice looks as if it marked an answer. ``single_letters``: how
     many options are one letter. ``numbered``: whether an option holds a number, so that "2" is no place.
     """
@@ -50,7 +50,7 @@ class Options:
     texts: tuple[str, ...]
     first: dict[str, int]
     spellings: dict[str, int]
-    patterns: tuple[tuple[int, str, re.Pattern[str]], ...]
+    words: tuple[tuple[int, str], ...]
     stopped: tuple[bool, ...]
     marked: bool
     single_letters: int
@@ -99,10 +99,10 @@ class Options:
         folded = line.casefold()
         found = [
             (match.start(), -match.end(), index)
-            for index, word, pattern in self.patterns
+            for index, word in self.words
             for where in [line if len(self.texts[index]) == 1 else folded]
             if word in where
-            for match in pattern.finditer(where)
+            for match in _pattern(self.texts[index]).finditer(where)
         ]
         hits: list[Mention] = []
         reached = 0
@@ -152,7 +152,9 @@ def _word(text: str) -> str:
     return text.upper() if len(text) == 1 else max(re.split(r"[\s-]+", text), key=len)
 
 
+@lru_cache(maxsize=65536)
 def _pattern(text: str) -> re.Pattern[str]:
+    """What finds a mention of an option. It takes milliseconds to compile, and most options are never looked for."""
     left = _LEFT if re.match(SPACED, text) else ""
     right = _RIGHT if re.match(SPACED, text[-1]) else ""
     left += _LEFT_NUMBER if text[0].isdigit() else ""
@@ -180,7 +182,7 @@ def prepare(choices: tuple[str | None, ...]) -> Options:
         texts,
         first,
         {form: found[0] for form, found in spelled.items() if form and len(found) == 1},
-        tuple((index, _word(text), _pattern(text)) for text, index in first.items()),
+        tuple((index, _word(text)) for text, index in first.items()),
         tuple((choice or "").rstrip("\"')]").endswith(_STOPS) for choice in choices),
         any(choice and stated(choice).marked for choice in choices),
         sum(len(text) == 1 and text.isalpha() and text.isascii() for text in first),
