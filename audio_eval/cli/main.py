@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from audio_eval import __version__
 from audio_eval.cli import (
+    compare,
     doctor,
     export,
     import_run,
@@ -21,6 +22,7 @@ from audio_eval.cli import (
     run,
     score,
     validate,
+    view,
 )
 from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
@@ -29,8 +31,9 @@ from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {
-    "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "resume": resume,
-    "report": report, "export": export, "import": import_run, "report-score": report_score, "doctor": doctor,
+    "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "compare": compare,
+    "view": view, "resume": resume, "report": report, "export": export, "import": import_run,
+    "report-score": report_score, "doctor": doctor,
 }  # fmt: skip
 EPILOG = """examples:
   what there is
