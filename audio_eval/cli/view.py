@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from audio_eval.errors import UserError
 from audio_eval.terminal import say
@@ -31,7 +32,7 @@ def execute(args: argparse.Namespace) -> int:
     def ready(address: str) -> None:
         say(address)
         opened = not args.no_open and open_browser(address)
-        port = address.split(":")[2].split("/")[0]
+        port = urlsplit(address).port
         if not opened and os.environ.get("SSH_CONNECTION"):
             say(f"from your own machine: ssh -L {port}:127.0.0.1:{port} and the name of this one", err=True)
         say("Only this machine is served. Ctrl-C ends it.", err=True)

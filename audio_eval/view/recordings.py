@@ -34,7 +34,7 @@ class Recordings:
         self._lock = Lock()
 
     def key(self, audio: AudioRef) -> str | None:
-        """The key of a recording, which is in the table from now on; None without a digest, which nothing vouches for."""
+        """The key of a recording, which is in the table from now on; None of one whose digest is not known."""
         if audio.sha256 is None:
             return None
         key = audio.digest()[:24]

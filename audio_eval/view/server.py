@@ -8,6 +8,7 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -24,10 +25,8 @@ def serve(paths: Sequence[Path], port: int, ready: Callable[[str], None]) -> Non
     secret = secrets.token_urlsafe(16)  # other users of this machine can reach the port, too
     with tempfile.TemporaryDirectory(prefix="audio-eval-view-") as folder, listening(port) as listener:
         ready(f"http://{LOOPBACK}:{listener.getsockname()[1]}/{secret}/")
-        try:
+        with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended
             server(Site(paths, Path(folder)).app(secret)).run(sockets=[listener])
-        except KeyboardInterrupt:  # raised again by uvicorn when it has ended
-            pass
 
 
 def listening(port: int) -> socket.socket:

@@ -97,7 +97,7 @@ class Site:
             return JSONResponse({"note": plain(error)})
 
     def _page(self, request: Request, now: str, root: str, page: Page, draw: Callable[[Page], str]) -> Response:
-        """What ``draw`` makes of the page; ``now`` is the stamp of what it is made of, ``root`` leads to the first page."""
+        """What ``draw`` makes of the page; ``now`` stamps what it is made of, ``root`` leads to the first page."""
         headers = {"ETag": f'"{now}"', "Cache-Control": "private, no-cache"}
         if request.headers.get("if-none-match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
