@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +28,24 @@ PAGE = Page(
         "audio_eval.report:sample.js", "audio_eval.clips:player.js", "figures.js", "items.js", "groups.js", "runs.js",
         "compare.js",
     ),
+    allow=ALLOW,
 )  # fmt: skip
 
 
-def compare_page(a: Path, b: Path, clips: Clips) -> str:
-    """The text of the page of two runs. ``UserError`` where they cannot be compared."""
+def compare_page(
+    a: Path, b: Path, clips: Clips, view: Page = PAGE, reports: Sequence[str | None] = (None, None)
+) -> str:
+    """The text of the page of two runs. ``view`` is ``PAGE``, or that with what a server adds; ``reports`` are the
+    addresses of their own pages. ``UserError`` where they cannot be compared.
+    """
     pair = Pair.load(a, b)
-    return page(pair, difference(pair), clips)
+    return page(pair, difference(pair), clips, view, reports)
 
 
 def page(
-    pair: Pair,
-    found: Difference,
-    clips: Clips,
-    allow: Mapping[str, str] = ALLOW,
-    reports: Sequence[str | None] = (None, None),
+    pair: Pair, found: Difference, clips: Clips, view: Page = PAGE, reports: Sequence[str | None] = (None, None)
 ) -> str:
-    """The same of a pair that is read already. ``allow`` is for the page's policy, ``reports`` are links to both.
+    """The same of a pair that is read already.
 
     Sounds of items that one run alone has right are the first to be embedded.
     """
@@ -71,7 +72,6 @@ def page(
         "sounds": clips.sounds,
     }  # fmt: skip
     title = f"{plain(pair.a.label)} and {plain(pair.b.label)}"
-    view = Page(PAGE.package, PAGE.template, PAGE.styles, PAGE.scripts, allow)
     return view.render(title, data, task=plain(pair.a.summary.task), n=len(pair.ids))
 
 

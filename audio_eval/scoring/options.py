@@ -41,10 +41,10 @@ class Mention(NamedTuple):
 class Options:
     """Choices in normal form; nothing names an empty slot (null, "").
 
-    ``first``: the first index of a text. ``spellings``: the index by a loose form that only one text has. ``words``: the
-    index, and a word that stands in every mention, without which none is looked for. ``stopped``: whether a choice ends
-    with a full stop or alike. ``marked``: whether a choice looks as if it marked an answer. ``single_letters``: how
-    many options are one letter. ``numbered``: whether an option holds a number, so that "2" is no place.
+    ``first``: the first index of a text. ``spellings``: the index by a loose form that only one text has. ``words``:
+    the index, and a word that stands in every mention, without which none is looked for. ``stopped``: whether a choice
+    ends with a full stop or alike. ``marked``: whether a choice looks as if it marked an answer. ``single_letters``:
+    how many options are one letter. ``numbered``: whether an option holds a number, so that "2" is no place.
     """
 
     texts: tuple[str, ...]

@@ -15,21 +15,26 @@ class Links:
     """Addresses from the first page: ``runs/<key>/``, ``compare/<key of a>/<key of b>/``."""
 
     def __init__(self, directories: Sequence[Directory]) -> None:
-        self._keys = {id(each.run): each.key for each in directories if each.run}
-        self._baselines = [each.run for each in directories if each.run and each.run.baseline]
+        # by folder; a run of before spec.json was written is in the tables alone
+        self._keys = {each.folder: each.key for each in directories if each.spec}
+        self._baselines = [each.run for each in directories if each.spec and each.run and each.run.baseline]
 
     def about(self, run: Run) -> list[tuple[str, str]]:
         """The pages about a run, as ``html.page`` takes them."""
+        key = self._keys.get(run.folder) if run.folder else None
         compared = self.compared(run)
-        return [("report", f"runs/{self._keys[id(run)]}/"), *([("compared with direct", compared)] if compared else [])]
+        return [
+            *([("report", f"runs/{key}/")] if key else []),
+            *([("compared with direct", compared)] if compared else []),
+        ]
 
     def compared(self, run: Run) -> str | None:
-        """The address of a run beside its ``direct``, of the same seed if there is one."""
+        """The address of a run beside its ``direct``, the one with the nearest seed."""
         found = [] if run.baseline else [other for other in self._baselines if other.comparable == run.comparable]
-        if not found:
+        if not found or run.folder not in self._keys:
             return None
         nearest = min(found, key=lambda other: abs(other.summary.seed - run.summary.seed))
-        return f"compare/{self._keys[id(nearest)]}/{self._keys[id(run)]}/"
+        return f"compare/{self._keys[nearest.folder]}/{self._keys[run.folder]}/"
 
     def line(self, directory: Directory) -> dict[str, Any]:
         """What the list of runs has of a directory."""

@@ -67,7 +67,7 @@ class Site:
 
     def report(self, request: Request) -> Response:
         """The report of a run."""
-        folder, root = self._folder(request, "run"), "../../"
+        folder, root = self._folder(request.path_params["run"]), "../../"
         beside = [result(other) for other in self._directories.folders().values() if other.parent == folder.parent]
         return self._page(
             request, stamp(records(folder), beside), root, report.PAGE,  # beside it may be its direct
@@ -76,10 +76,12 @@ class Site:
 
     def comparison(self, request: Request) -> Response:
         """Two runs side by side."""
-        a, b, root = self._folder(request, "a"), self._folder(request, "b"), "../../../"
+        keys, root = (request.path_params["a"], request.path_params["b"]), "../../../"
+        a, b = map(self._folder, keys)
+        reports = [f"{root}runs/{key}/" for key in keys]
         return self._page(
             request, stamp(records(a), records(b)), root, comparison.PAGE,
-            lambda page: comparison.compare_page(a, b, self._clips(root), page=page),
+            lambda page: comparison.compare_page(a, b, self._clips(root), page, reports),
         )  # fmt: skip
 
     def sound(self, request: Request) -> Response:
@@ -111,8 +113,8 @@ class Site:
             return HTMLResponse(text, 422, headers)
         return HTMLResponse(text, headers=headers)
 
-    def _folder(self, request: Request, name: str) -> Path:
-        folder = self._directories.folders().get(request.path_params[name])
+    def _folder(self, key: str) -> Path:
+        folder = self._directories.folders().get(key)
         if folder is None:
             raise HTTPException(404, "There is no such run, or no longer.")
         return folder
