@@ -58,6 +58,6 @@ class Recordings:
             return self._played[key]
 
     def _made(self, key: str, audio: AudioRef) -> Played:
-        file, encoded = self._folder / f"{key}.mp3", encode(audio)
-        file.write_bytes(encoded.sound)
-        return Played(file, pictured(encoded))
+        file = self._folder / f"{key}.mp3"
+        file.write_bytes(encode(audio).sound)
+        return Played(file, pictured(audio))
