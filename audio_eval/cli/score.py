@@ -37,9 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Read, score, print; items without a response and ids that the task does not have are named on stderr."""
+    from audio_eval.cli.bars import terminal_progress
     from audio_eval.cli.ending import show
     from audio_eval.cli.run import quiet_libraries, report
     from audio_eval.openai_client import refuse_secrets
+    from audio_eval.report.write import Reports
     from audio_eval.runlog import ResponsesSpec, RunLog
     from audio_eval.runs.external import METHOD, read_responses, score_responses, write_filled_in
     from audio_eval.runs.plan import folder_for
@@ -67,7 +69,8 @@ def execute(args: argparse.Namespace) -> int:
     folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output), args.fresh)
     _name("no response, counted as wrong", responses.missing)
     _name("no such item, left out", responses.unknown)
-    report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)
+    with Reports(terminal_progress()).of(folder):
+        report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)
     if args.submission:
         write_filled_in(Path(args.submission), task, args.data_dir, responses)
         say(f"    {args.submission}: filled in for the benchmark's server", err=True)

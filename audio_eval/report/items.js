@@ -200,9 +200,11 @@ function openItem(side, record, now, state) {
       text,
     );
   const place = at < 0 ? "" : `${at + 1} of ${left.length}`;
+  const focus = document.activeElement?.dataset.focus;
   side.open(
     record.id || "(no id)",
     el("div", { class: "bar" }, step(-1, "Previous"), step(1, "Next"), el("span", { class: "note" }, place)),
     sampleCard(record, { player: player(record.clips, data.sounds) }),
   );
+  if (focus) document.querySelector(`.drawer [data-focus="${CSS.escape(focus)}"]`)?.focus();
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ BUDGET = 8 * 2**20  # bytes of recordings in a page that is asked for; the other
 BUDGET_AT_END = 2**20  # in the page that every run writes at its end, which nobody asked to wait for
 SELDOM = 30.0  # seconds between two pages of a run under way, at least
 SHARE = 0.02  # of a run's time that its pages may take
+_LINKED = re.compile(r'"src":"(?!data:)[^"]*"')
 
 
 def write_report(run: Path, budget: int = BUDGET, against: Path | None = None) -> Path:
@@ -31,6 +33,11 @@ def write_report(run: Path, budget: int = BUDGET, against: Path | None = None) -
     clips = Clips(budget if RunLog(run).finished else 0, link=beside(run))
     write_atomic(run / FILE, report_page(run, clips, against=against).encode())
     return run / FILE
+
+
+def unlinked(page: str) -> str:
+    """The text of a page without the places of the recordings that it links to, for readers elsewhere."""
+    return _LINKED.sub('"src":null,"note":"it was not embedded in this page"', page)
 
 
 class Reports(Progress):

@@ -18,6 +18,7 @@ from audio_eval import __version__
 from audio_eval.errors import UserError
 from audio_eval.leaderboard import Run, load_runs
 from audio_eval.models.hf.files import ADAPTER_CONFIG, FULL, LORA
+from audio_eval.report.write import unlinked
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.records import LabelRecord, QuestionRecord, ResponseRecord
 from audio_eval.runlog.result import VERSION
@@ -101,8 +102,9 @@ def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | 
         )
         left_out.append(f"questions, options and gold answers ({why})")
     report = log.folder / archive.REPORT
-    if report.is_file() and passed_on:
-        found[archive.REPORT] = strip.roots_out(report.read_text(encoding="utf-8", errors="replace")).encode()
+    if report.is_file() and passed_on and responses:
+        page = unlinked(report.read_text(encoding="utf-8", errors="replace"))
+        found[archive.REPORT] = strip.roots_out(page).encode()
     elif report.is_file():
         left_out.append(f"{archive.REPORT}, which shows them")
     found |= _adapter(log, run, strip)

@@ -16,7 +16,7 @@ from audio_eval.progress import Bar, Progress
 from audio_eval.report import write
 from audio_eval.report.baseline import baseline_of, finished
 from audio_eval.report.curves import POINTS, charts, fates_over_steps
-from audio_eval.report.write import SELDOM, SHARE, Reports, write_report
+from audio_eval.report.write import SELDOM, SHARE, Reports, unlinked, write_report
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import StepRecord
 from tests.hostile import NAMES
@@ -53,6 +53,15 @@ def test_what_was_broken_is_embedded_first(tmp_path: Path) -> None:
     assert embedded[0] and not all(embedded)
     broken = next(record for record in data["records"] if record["fate"] == "broken")
     assert broken["clips"][0]["ref"] == 0
+
+
+def test_a_page_for_others_has_no_places_of_files(tmp_path: Path) -> None:
+    path = write_report(make_pair(tmp_path), budget=15_000)
+    before = data_of(path)["sounds"]
+    path.write_text(unlinked(path.read_text()))
+    after = data_of(path)["sounds"]
+    assert any(sound["src"] and not sound["embedded"] for sound in before)
+    assert [sound["src"] for sound in after] == [sound["src"] if sound["embedded"] else None for sound in before]
 
 
 def test_direct_alone_is_compared_with_nothing(tmp_path: Path) -> None:
