@@ -6,6 +6,9 @@
     LOAD = 20; // times as long as the page took to come: making it anew takes no more than a twentieth of the time
   const kicker = document.querySelector(".kicker");
   if (root) kicker.append(" · ", el("a", { href: root }, "all runs"));
+  document
+    .querySelector(".page-foot")
+    .append(el("p", {}, "Served by audio-eval view to this machine alone, which the page asks for sound and for changes."));
   const told = el("p", { class: "live note", hidden: true });
   document.querySelector(".page-head").after(told);
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from pathlib import Path
 from threading import Lock
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from audio_eval.audio import AudioRef
 from audio_eval.clips import encode, pictured
@@ -14,10 +14,13 @@ KEPT = 64  # files of recordings, of at most a few megabytes
 
 
 class Played(NamedTuple):
-    """A recording as a page plays it: an MP3 file, and the length and pictures of it (``clips.pictured``)."""
+    """A recording as a page plays it: an MP3 file, and what ``clips.pictured`` says of it.
 
-    file: Path
-    details: dict
+    ``file`` is None where it cannot be read; the details say why.
+    """
+
+    file: Path | None
+    details: dict[str, Any]
 
 
 class Recordings:
@@ -42,22 +45,27 @@ class Recordings:
         return key
 
     def played(self, key: str) -> Played | None:
-        """The file and the details; None for a key that is not in the table. Raises ``AudioError`` where it cannot be
-        read, as ``AudioRef.load`` does.
-        """
-        audio = self._known.get(key)
-        if audio is None:
+        """The file and the details; None for a key that is not in the table."""
+        if (audio := self._known.get(key)) is None:
             return None
         with self._lock:  # a page asks for both at once
             if key not in self._played:
-                self._played[key] = self._made(key, audio)
+                made = self._made(key, audio)
+                if made.file is None:  # it may be there later
+                    return made
+                self._played[key] = made
                 if len(self._played) > KEPT:
-                    _, oldest = self._played.popitem(last=False)
-                    oldest.file.unlink(missing_ok=True)
+                    oldest, _ = self._played.popitem(last=False)
+                    self._file(oldest).unlink(missing_ok=True)
             self._played.move_to_end(key)
             return self._played[key]
 
     def _made(self, key: str, audio: AudioRef) -> Played:
-        file = self._folder / f"{key}.mp3"
-        file.write_bytes(encode(audio).sound)
-        return Played(file, pictured(audio))
+        details = pictured(audio)
+        if "note" in details:
+            return Played(None, details)
+        self._file(key).write_bytes(encode(audio).sound)
+        return Played(self._file(key), details)
+
+    def _file(self, key: str) -> Path:
+        return self._folder / f"{key}.mp3"

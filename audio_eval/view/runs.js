@@ -82,8 +82,8 @@
       number("seed", String),
       number("accuracy", (percent) => percent.toFixed(1)),
       {
-        key: "more",
-        title: "",
+        key: "notes",
+        title: "notes",
         cell: (run) =>
           run.compared
             ? el("a", { href: run.compared, "aria-label": `${run.name} compared with direct` }, "against direct")

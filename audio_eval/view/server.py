@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import signal
 import socket
 import tempfile
 import threading
@@ -21,7 +22,11 @@ LOOPBACK = "127.0.0.1"
 
 
 def serve(paths: Sequence[Path], port: int, ready: Callable[[str], None]) -> None:
-    """Serve the runs below ``paths`` until Ctrl-C, at a random port if ``port`` is 0. ``ready`` is told the address."""
+    """Serve the runs below ``paths`` until Ctrl-C, in the main thread; at a random port if ``port`` is 0.
+
+    ``ready`` is told the address.
+    """
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that the recordings are removed
     secret = secrets.token_urlsafe(16)  # other users of this machine can reach the port, too
     with tempfile.TemporaryDirectory(prefix="audio-eval-view-") as folder, listening(port) as listener:
         ready(f"http://{LOOPBACK}:{listener.getsockname()[1]}/{secret}/")

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
 from starlette.routing import Mount, Route
 
-from audio_eval.audio import AudioError, AudioRef
+from audio_eval.audio import AudioRef
 from audio_eval.clips import Clips
 from audio_eval.compare import page as comparison
 from audio_eval.errors import UserError
@@ -86,17 +86,13 @@ class Site:
 
     def sound(self, request: Request) -> Response:
         """A recording as MP3; a part of it where a range is asked for."""
-        try:
-            return FileResponse(self._played(request).file, media_type="audio/mpeg")
-        except AudioError:  # the details say why
-            raise HTTPException(404) from None
+        if (file := self._played(request).file) is None:  # the details say why
+            raise HTTPException(404)
+        return FileResponse(file, media_type="audio/mpeg")
 
     def details(self, request: Request) -> Response:
         """The length and the pictures of a recording, or why there are none."""
-        try:
-            return JSONResponse(self._played(request).details)
-        except AudioError as error:
-            return JSONResponse({"note": plain(error)})
+        return JSONResponse(self._played(request).details)
 
     def _page(self, request: Request, now: str, root: str, page: Page, draw: Callable[[Page], str]) -> Response:
         """What ``draw`` makes of the page; ``now`` stamps what it is made of, ``root`` leads to the first page."""
