@@ -85,7 +85,7 @@ def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
     Left out are runs that have not finished, that cannot be read, and exact repeats of another run. Raises UserError
     for a path that does not exist.
     """
-    found = read_runs(run_folders(paths))
+    found = apart([(folder, read_run(folder)) for folder in run_folders(paths)])
     runs = [run for _, run in found if isinstance(run, Run)]
     return runs, [reason for _, reason in found if isinstance(reason, str)]
 
@@ -104,27 +104,31 @@ def run_folders(paths: Iterable[str | Path]) -> list[Path]:
     return [folder for _, folder in sorted(folders.items())]
 
 
-def read_runs(folders: Iterable[Path]) -> list[tuple[Path, Run | str]]:
-    """Each folder with its run, or with why it is left out."""
-    first: dict[Hashable, Run] = {}
-    return [(folder, _run_or_reason(folder, first)) for folder in folders]
-
-
-def _run_or_reason(folder: Path, first: dict[Hashable, Run]) -> Run | str:
-    """``first`` has the runs that were read before, and takes this one."""
+def read_run(folder: Path) -> Run | str:
+    """The run in a folder, or why it is left out."""
     if not RunLog(folder).finished:
         return f"{folder}: not finished, no result.json; left out."
     try:
-        run = _load_run(folder, folder.resolve().name)
+        return _load_run(folder, folder.resolve().name)
     except UserError as error:  # it names the file
         return f"{' '.join(str(error).split())} Left out."
     except (ValueError, OSError, RecursionError) as error:
         reason = " ".join(str(error).split())
         return f"{folder}: cannot be read, left out ({reason[:200]})."
-    same = (run.key, run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
-    if (other := first.setdefault(same, run)) is not run:
-        return f"{folder}: the same as {other.name}; left out."
-    return run
+
+
+def apart(found: Iterable[tuple[Path, Run | str]]) -> list[tuple[Path, Run | str]]:
+    """Folders with what ``read_run`` says of them; runs that are exact repeats of one before are left out, too."""
+    first: dict[Hashable, Run] = {}
+    told: list[tuple[Path, Run | str]] = []
+    for folder, run in found:
+        if isinstance(run, Run):
+            same = (run.key, run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
+            if (other := first.setdefault(same, run)) is not run:
+                told.append((folder, f"{folder}: the same as {other.name}; left out."))
+                continue
+        told.append((folder, run))
+    return told
 
 
 def _run_folders(path: Path) -> Iterator[Path]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from audio_eval.errors import UserError
-from audio_eval.leaderboard.runs import Run, read_runs, run_folders
+from audio_eval.leaderboard.runs import Run, apart, read_run, run_folders
 from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.runlog.spec import ResponsesSpec
 from audio_eval.store import owner_of
@@ -39,6 +39,7 @@ class Directories:
 
     def __init__(self, paths: Sequence[Path]) -> None:
         self._paths = paths
+        self._read: dict[Path, tuple[Status, Run | str]] = {}
 
     def folders(self) -> dict[str, Path]:
         """Folders by key: a digest of the place, so that an address stays while others come and go."""
@@ -51,9 +52,16 @@ class Directories:
     def read(self) -> list[Directory]:
         """Every one with its run; those under way first."""
         folders = self.folders()
-        runs = read_runs(folders.values())
+        runs = apart([(folder, self._run(folder)) for folder in folders.values()])
         found = [_directory(key, folder, run) for key, (folder, run) in zip(folders, runs, strict=True)]
         return sorted(found, key=lambda directory: directory.state != "under way")
+
+    def _run(self, folder: Path) -> Run | str:
+        """The run as it was read before, if none of its files has changed."""
+        now = records(folder)
+        if folder not in self._read or self._read[folder][0] != now:
+            self._read[folder] = now, read_run(folder)
+        return self._read[folder][1]
 
 
 def stamp(*parts: object) -> str:
