@@ -82,10 +82,9 @@ class AudioRef:
             raise AudioError(
                 f"{self.name}: no such file; put the benchmark's audio there, or see --data-dir."
             ) from None
-        except OSError as error:
-            raise AudioError(
-                f"{self.name}: cannot be read ({error.strerror}); check the path and its rights."
-            ) from None
+        except (OSError, ValueError) as error:  # ValueError: a name that no file can have, such as one with a NUL
+            reason = getattr(error, "strerror", None) or error
+            raise AudioError(f"{self.name}: cannot be read ({reason}); check the path and its rights.") from None
 
     def edited(self, edit: AudioEdit) -> AudioRef:
         """The same recording with another edit. A silenced recording stays silent in every view."""

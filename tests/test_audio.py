@@ -92,6 +92,12 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
         AudioRef(path=str(tmp_path)).load()
 
 
+@pytest.mark.parametrize("name", ["a\0b", "\ud800"])
+def test_a_name_that_no_file_can_have(name: str) -> None:
+    with pytest.raises(AudioError, match="cannot be read"):
+        AudioRef(path=name).load()
+
+
 def test_bombs_are_refused_before_decoding(monkeypatch: pytest.MonkeyPatch) -> None:
     silence = np.zeros(1_000 * 700, np.int16)
     with pytest.raises(AudioError, match="600 s"):

@@ -1,14 +1,14 @@
 // A player of recordings: waveform, mel picture, a position to move by mouse and keyboard. Nothing plays by itself.
 // Offers: player. Uses: el, fill (dom.js), svg (charts.js).
 
-let playing = null; // the one sound that plays
+let soundingNow = null; // the one sound that plays
 
 /**
  * The element that plays the clips of an item, [{label, note, ref}], with the page's table of `sounds`, to which `ref`
  * points (see Clips in sounds.py). Several clips are tabs; going from one to the next keeps the place, to compare them.
  */
 function player(clips, sounds) {
-  const tracks = clips.map((clip) => track(clip, sounds[clip.ref] ?? {}, draw));
+  const tracks = clips.map((clip) => clipTrack(clip, sounds[clip.ref] ?? {}, draw));
   const panel = el("div", { role: tracks.length > 1 ? "tabpanel" : null });
   const tabs = tracks.map((one, place) =>
     el(
@@ -64,9 +64,9 @@ function player(clips, sounds) {
 }
 
 // One clip: its element, draw(loudest), play, pause, seek(seconds), time(), playing(). drawAll() draws all of them anew.
-function track(clip, sound, drawAll) {
+function clipTrack(clip, sound, drawAll) {
   const audio = el("audio", { preload: sound.embedded ? "none" : "metadata", src: sound.src });
-  const state = { seconds: sound.seconds ?? null, at: 0 };
+  const state = { seconds: sound.seconds ?? null, at: 0, ready: false };
   const button = el("button", { type: "button", class: "player-play", "aria-label": "Play", click: toggle }, "▶");
   const clock = el("span", { class: "player-clock" });
   const note = el("p", { class: "note player-note" }, [clip.note, sound.note].filter(Boolean).join(" · "));
@@ -96,14 +96,15 @@ function track(clip, sound, drawAll) {
 
   audio.addEventListener("loadedmetadata", () => {
     if (Number.isFinite(audio.duration)) state.seconds ??= audio.duration;
+    state.ready = true;
     if (state.at) audio.currentTime = state.at;
     show();
   });
   audio.addEventListener("timeupdate", moved);
   audio.addEventListener("seeked", moved);
   audio.addEventListener("play", () => {
-    if (playing && playing !== audio) playing.pause();
-    playing = audio;
+    if (soundingNow && soundingNow !== audio) soundingNow.pause();
+    soundingNow = audio;
     face();
     requestAnimationFrame(follow);
   });
@@ -129,12 +130,12 @@ function track(clip, sound, drawAll) {
 
   function seek(seconds) {
     state.at = Math.min(Math.max(0, seconds), state.seconds ?? Infinity);
-    if (audio.readyState) audio.currentTime = state.at;
+    if (state.ready) audio.currentTime = state.at;
     show();
   }
 
   function moved() {
-    if (!audio.readyState || audio.seeking) return;
+    if (!state.ready || audio.seeking) return;
     state.at = audio.currentTime;
     show();
     if (!element.getClientRects().length) audio.pause(); // the reader has closed or left the item
@@ -207,7 +208,7 @@ function track(clip, sound, drawAll) {
   return {
     label: clip.label,
     element,
-    draw: (loudest) => fill(pictures, drawn(sound, loudest)),
+    draw: (loudest) => fill(pictures, clipPictures(sound, loudest)),
     play,
     seek,
     pause: () => audio.pause(),
@@ -217,7 +218,7 @@ function track(clip, sound, drawAll) {
 }
 
 // The waveform, as high as `loudest` would fill it, and the mel picture.
-function drawn(sound, loudest) {
+function clipPictures(sound, loudest) {
   if (!sound.peaks) return el("div", { class: "player-plain" });
   const bytes = Uint8Array.from(atob(sound.peaks), (char) => char.charCodeAt(0)),
     ends = new Int8Array(bytes.buffer),

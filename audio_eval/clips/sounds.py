@@ -55,12 +55,12 @@ class Clips:
         try:
             if self._fits(audio):
                 encoded = encode(audio)
-                sound = {"src": _data(MEDIA_TYPE, encoded.sound), "embedded": True, **_pictures(encoded)}
+                sound = {"src": _data(MEDIA_TYPE, encoded.sound), "embedded": True, **pictures(encoded)}
                 size = len(sound["src"]) + len(sound["mel"]) + len(sound["peaks"])
                 if size <= self._left:
                     self._left -= size
                     return sound
-        except (AudioError, ValueError) as error:  # ValueError: a path that no file can have
+        except AudioError as error:
             return {"src": None, "embedded": False, "note": _without_folder(str(error), audio)}
         address = self._link(audio) if self._link else None
         if address is None:
@@ -80,8 +80,8 @@ def pictured(audio: AudioRef) -> dict[str, Any]:
     Of a recording that cannot be read there is only a ``note``.
     """
     try:
-        return _pictures(encode(audio))
-    except (AudioError, ValueError) as error:
+        return pictures(encode(audio))
+    except AudioError as error:
         return {"note": _without_folder(str(error), audio)}
 
 
@@ -102,7 +102,8 @@ def beside(folder: Path) -> Link:
     return link
 
 
-def _pictures(encoded: Encoded) -> dict[str, Any]:
+def pictures(encoded: Encoded) -> dict[str, Any]:
+    """The fields of ``pictured``."""
     return {
         "seconds": round(encoded.seconds, 3),
         "peaks": encoded.outline,

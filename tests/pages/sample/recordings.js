@@ -1,0 +1,5 @@
+const data = islandData();
+fill(
+  byId("here"),
+  data.items.map((clips) => player(clips, data.sounds)),
+);
