@@ -21,19 +21,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--items", type=int, default=5, metavar="N", help="print so many items won and lost (default: 5)"
     )
+    parser.add_argument(
+        "--embed", metavar="MIB", type=float, default=8.0,
+        help="recordings to embed in the page, in MiB; the others are linked, and need their files (default: 8)",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout; a page only with -o")
 
 
 def execute(args: argparse.Namespace) -> int:
     """Print the difference, write the page, say where."""
+    if args.items < 0:
+        raise UserError(f"--items {args.items}: give a number of items.")
+    if not 0 <= args.embed <= 1024:
+        raise UserError(f"--embed {args.embed:g}: give a size in MiB from 0 to 1024.")
+    from audio_eval.cli.run import quiet_libraries
     from audio_eval.compare.as_json import as_json
     from audio_eval.compare.difference import difference
     from audio_eval.compare.files import write_page
     from audio_eval.compare.pair import Pair
     from audio_eval.compare.terminal import terminal_text
 
-    if args.items < 0:
-        raise UserError(f"--items {args.items}: give a number of items.")
+    quiet_libraries()
     pair = Pair.load(Path(args.a), Path(args.b))
     found = difference(pair)
     if args.json:
@@ -41,6 +49,6 @@ def execute(args: argparse.Namespace) -> int:
     else:
         say(*terminal_text(pair, found, args.items).splitlines())
     if args.output or not args.json:
-        path = write_page(pair, found, Path(args.output or PAGE))
+        path = write_page(pair, found, Path(args.output or PAGE), round(args.embed * 2**20))
         say(f"page: {path}", err=True)
     return 0

@@ -24,7 +24,7 @@ function draw(now, before) {
   else {
     const [told, ...parts] = itemsView(data, now, state);
     showFilters(now, told);
-    redraw(byId("content"), parts);
+    keepPlace(byId("content"), () => redraw(byId("content"), parts));
   }
   // a number was followed, in the figures above or in a group: bring what it stands for into sight
   const followed = before.show !== undefined && (now.show !== before.show || now.group !== before.group);

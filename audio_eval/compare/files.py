@@ -11,16 +11,18 @@ from audio_eval.compare.difference import Difference
 from audio_eval.compare.page import page
 from audio_eval.compare.pair import Pair
 from audio_eval.errors import UserError
+from audio_eval.report.write import BUDGET, FILE
 from audio_eval.store import write_atomic
 
-REPORT = "report.html"
 
+def write_page(pair: Pair, found: Difference, path: Path, budget: int = BUDGET) -> Path:
+    """Write the page to ``path``: ``budget`` bytes of sounds in it, links to the others and to the runs' reports.
 
-def write_page(pair: Pair, found: Difference, path: Path) -> Path:
-    """Write the page to ``path``, with links to the runs' reports and recordings as they lie on the disk."""
+    ``UserError`` where that cannot be written.
+    """
     folder = path.parent
     reports = [_report(side.folder, folder) for side in (pair.a, pair.b)]
-    text = page(pair, found, Clips(link=beside(folder)), reports=reports)
+    text = page(pair, found, Clips(budget, link=beside(folder)), reports=reports)
     try:
         write_atomic(path, text.encode())
     except OSError as error:
@@ -29,6 +31,6 @@ def write_page(pair: Pair, found: Difference, path: Path) -> Path:
 
 
 def _report(run: Path, folder: Path) -> str | None:
-    if not (run / REPORT).is_file():
+    if not (run / FILE).is_file():
         return None
-    return quote(os.fsencode(Path(os.path.relpath(run / REPORT, folder)).as_posix()))
+    return quote(os.fsencode(Path(os.path.relpath(run / FILE, folder)).as_posix()))

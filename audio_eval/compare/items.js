@@ -1,4 +1,5 @@
-// The items: which are asked for, a list of them, and the one that is open. Offers: itemsView, itemFilters, groupKey.
+// The items: which are asked for, a list of them, and the one that is open. Offers: itemsView, itemFilters,
+// keepPlace, groupKey.
 
 const DRAWN = 200; // rows of the list; the others on demand
 
@@ -16,7 +17,7 @@ for (const a of STATES)
   for (const b of STATES) SHOWN[`${a}-${b}`] = [`${a} in A, ${b} in B`, (one, other) => one === a && other === b];
 
 function itemsView(data, now, state) {
-  const [, asked] = SHOWN[now.show] ?? SHOWN[""],
+  const [, asked] = SHOWN[Object.hasOwn(SHOWN, now.show) ? now.show : ""],
     words = now.q.toLowerCase().split(/\s+/).filter(Boolean);
   const left = data.items.filter(
     (item) =>
@@ -37,6 +38,7 @@ function itemsView(data, now, state) {
   ];
 }
 
+const nameOf = (item) => item.id || "(no id)";
 const groupKey = (kind, name) => JSON.stringify([kind, name]);
 
 const texts = new WeakMap();
@@ -93,7 +95,7 @@ function itemColumns(state) {
       header: true,
       order: (item) => item.id,
       cell: (item) => [
-        el("a", { href: state.link({ item: item.id }), "data-focus": `item ${item.id}` }, item.id),
+        el("a", { href: state.link({ item: item.id }), "data-focus": `item ${item.id}` }, nameOf(item)),
         el("span", { class: "asked" }, item.question),
       ],
     },
@@ -130,6 +132,19 @@ function itemList(ordered, open, now, state) {
   );
 }
 
+/** Keep a list at its place when it is drawn anew, and the open item in sight. */
+function keepPlace(container, redraw) {
+  const before = container.querySelector(".list .scroll")?.scrollTop ?? 0;
+  redraw();
+  const pane = container.querySelector(".list .scroll"),
+    row = pane?.querySelector(".chosen");
+  if (!row) return;
+  pane.scrollTop = before;
+  const above = row.getBoundingClientRect().top - pane.getBoundingClientRect().top;
+  if (above < row.offsetHeight || above > pane.clientHeight - row.offsetHeight)
+    pane.scrollTop += above - pane.clientHeight / 3;
+}
+
 let card = { item: null, element: null }; // kept while its item is open, so that what plays goes on
 
 function openItem(data, ordered, item, state) {
@@ -148,7 +163,7 @@ function openItem(data, ordered, item, state) {
     el(
       "div",
       { class: "item-head" },
-      el("h2", {}, item.id),
+      el("h2", {}, nameOf(item)),
       el("p", { class: "note" }, `${at + 1} of ${ordered.length}`),
       step("Previous", at - 1),
       step("Next", at + 1),

@@ -60,7 +60,11 @@ def test_machines_read_json(runs: list[str], capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize(
     ("changed", "told"),
-    [(["--items", "-1"], "--items -1"), (["-o", "/dev/null/x/page.html"], "give another --output")],
+    [
+        (["--items", "-1"], "--items -1"),
+        (["--embed", "nan"], "--embed nan"),
+        (["-o", "/dev/null/x/page.html"], "give another --output"),
+    ],
 )
 def test_mistakes_are_one_line(
     runs: list[str], changed: list[str], told: str, capsys: pytest.CaptureFixture[str]
