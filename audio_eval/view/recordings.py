@@ -7,8 +7,8 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
-from audio_eval.audio import AudioRef
-from audio_eval.clips import encode, pictured
+from audio_eval.audio import AudioError, AudioRef
+from audio_eval.clips import encode, pictured, pictures
 
 KEPT = 64  # files of recordings, of at most a few megabytes
 
@@ -61,11 +61,12 @@ class Recordings:
             return self._played[key]
 
     def _made(self, key: str, audio: AudioRef) -> Played:
-        details = pictured(audio)
-        if "note" in details:
-            return Played(None, details)
-        self._file(key).write_bytes(encode(audio).sound)
-        return Played(self._file(key), details)
+        try:
+            encoded = encode(audio)
+        except AudioError:
+            return Played(None, pictured(audio))
+        self._file(key).write_bytes(encoded.sound)
+        return Played(self._file(key), pictures(encoded))
 
     def _file(self, key: str) -> Path:
         return self._folder / f"{key}.mp3"
