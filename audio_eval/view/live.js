@@ -2,8 +2,8 @@
 // Uses: el, byId, toldInHead, announce (dom.js). Offers nothing.
 {
   const root = toldInHead("root"),
-    EVERY = 3, // seconds between two looks at what the page is made of, a stat of its files
-    LOAD = 20; // times as long as the page took to come: making it anew takes no more than a twentieth of the time
+    [LEAST, MOST] = [3, 30], // seconds between two looks at what the page is made of
+    SHARE = 0.1; // of the time that the server may take to make it anew
   const kicker = document.querySelector(".kicker");
   if (root) kicker.append(" · ", el("a", { href: root }, "all runs"));
   document
@@ -13,7 +13,8 @@
   document.querySelector(".page-head").after(told);
 
   const [loaded] = performance.getEntriesByType("navigation");
-  const wait = Math.max(EVERY * 1000, LOAD * (loaded ? loaded.responseEnd - loaded.requestStart : 0));
+  const took = (loaded ? loaded.responseEnd - loaded.requestStart : 0) / SHARE,
+    wait = Math.min(Math.max(LEAST * 1000, took), MOST * 1000);
   let missed = 0;
   restore();
   setTimeout(look, wait);

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any, NamedTuple
 
 from audio_eval.audio import AudioError, AudioRef
@@ -41,8 +42,15 @@ class Recordings:
         if audio.sha256 is None:
             return None
         key = audio.digest()[:24]
+        first = not self._known
         self._known.setdefault(key, audio)
+        if first:  # made at once: what it takes is slow to load, and the reader is still looking at the page
+            Thread(target=self._begin, args=(key,), daemon=True).start()
         return key
+
+    def _begin(self, key: str) -> None:
+        with suppress(OSError):  # the server has ended, and its folder is gone
+            self.played(key)
 
     def played(self, key: str) -> Played | None:
         """The file and the details; None for a key that is not in the table."""

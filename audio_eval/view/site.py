@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from audio_eval.leaderboard.cells import plain
 from audio_eval.leaderboard.render import html as leaderboard
 from audio_eval.pages import Page
 from audio_eval.report import page as report
+from audio_eval.terminal import say
 from audio_eval.view.directories import Directories, records, result, stamp
 from audio_eval.view.drawn import Drawn
 from audio_eval.view.headers import WithHeaders
@@ -50,7 +52,10 @@ class Site:
             Route("/sounds/{sound}.json", self.details),
         ]
         hosts = Middleware(TrustedHostMiddleware, allowed_hosts=HOSTS, www_redirect=False)
-        return Starlette(routes=[Mount(f"/{secret}", routes=routes)], middleware=[Middleware(WithHeaders), hosts])
+        return Starlette(
+            routes=[Mount(f"/{secret}", routes=routes)], middleware=[Middleware(WithHeaders), hosts],
+            exception_handlers={Exception: _failed},
+        )  # fmt: skip
 
     def leaderboard(self, request: Request) -> Response:
         """The tables of finished runs, and a list of all runs."""
@@ -138,3 +143,11 @@ def _live(page: Page, now: str, root: str) -> Page:
         allow={**page.allow, **SOURCES},
         meta={"stamp": now, "root": root},
     )
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    """A fault of ours: a line in the terminal, with its place."""
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    told = f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno})"
+    say(f"audio-eval view: {told}", err=True)
+    return HTMLResponse(REFUSED.render("This page failed", {}, reason=plain(told)), 500)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import requests
 
@@ -90,8 +91,9 @@ def test_nothing_is_changed_by_a_request_and_no_other_site_may_show_it(address: 
 
 
 def test_the_port_is_closed_to_other_machines(address: str) -> None:
-    own = next((a[4][0] for a in socket.getaddrinfo(socket.gethostname(), None, socket.AF_INET)), "127.0.0.1")
-    if str(own).startswith("127."):
+    addresses = [a.address for of in psutil.net_if_addrs().values() for a in of if a.family == socket.AF_INET]
+    own = next((address for address in addresses if not address.startswith("127.")), None)
+    if own is None:
         pytest.skip("this machine has no address besides the loopback's")
     with pytest.raises(OSError):
         socket.create_connection((own, urlsplit(address).port), timeout=2)
@@ -185,3 +187,16 @@ def test_under_way_is_who_holds_the_directory(tmp_path: Path) -> None:
     assert owner_of(tmp_path) is None, "it was killed"
     (tmp_path / ".owner").write_text("process 1 on elsewhere")
     assert owner_of(tmp_path) == "process 1 on elsewhere"
+
+
+def test_a_fault_of_ours_is_one_line(
+    address: str, runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fault(*_: object, **__: object) -> str:
+        raise KeyError("<b>")
+
+    monkeypatch.setattr("audio_eval.report.page.report_page", fault)
+    failed = requests.get(f"{address}/runs/{key(runs, 'ttrl')}/")
+    assert failed.status_code == 500 and "KeyError: &#39;&lt;b&gt;&#39;" in failed.text
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and re.fullmatch(r"audio-eval view: KeyError: '<b>' \(test_site.py:\d+\)", said[0])
