@@ -8,7 +8,7 @@
   if (root) kicker.append(" · ", el("a", { href: root }, "all runs"));
   document
     .querySelector(".page-foot")
-    .append(el("p", {}, "Served by audio-eval view to this machine alone, which the page asks for sound and for changes."));
+    .append(el("p", {}, "Served by audio-eval view to this machine alone; the page asks it for sound and for changes."));
   const told = el("p", { class: "live note", hidden: true });
   document.querySelector(".page-head").after(told);
 

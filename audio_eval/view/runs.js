@@ -33,6 +33,7 @@
   byId("main").append(section);
   const toRuns = el("button", { type: "button", class: "quiet to-runs", click: jump }, `Runs: ${summary || "none"}`);
   byId("theme").before(toRuns);
+  document.querySelector(".page-foot").replaceChildren(); // it speaks of a file and of files beside it
   draw();
 
   function jump() {
@@ -44,7 +45,7 @@
     const left = data.runs.filter((run) => words.every((word) => textOf(run).includes(word)));
     redraw(
       list,
-      dataTable({ caption: "Runs", columns: columns(), rows: left, sort, sorted: (by) => ((sort = by), draw()) }),
+      dataTable({ caption: "List of runs", columns: columns(), rows: left, sort, sorted: (by) => ((sort = by), draw()) }),
     );
     tell();
   }
