@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
 
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
 
 def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
     """Write a file so that readers and killed runs find the old one or the whole new one, never a part.
@@ -104,7 +106,7 @@ def _sync(path: Path) -> None:
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file atomically."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(path, (_json(value, indent=1) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -177,4 +179,10 @@ class JsonLines:
 
 
 def _lines(records: Iterable[object]) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+    return "".join(_json(record) + "\n" for record in records).encode()
+
+
+def _json(value: object, indent: int | None = None) -> str:
+    """JSON that UTF-8 can hold: a lone surrogate, which a model or a data set may have, is escaped."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -19,6 +19,13 @@ def test_json_and_back(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
 
 
+def test_a_lone_surrogate_survives(tmp_path: Path) -> None:
+    said = {"said": "\ud800 and \U0001f600"}
+    write_json(tmp_path / "x.json", said)
+    JsonLines(tmp_path / "x.jsonl").append([said])
+    assert read_json(tmp_path / "x.json") == said and JsonLines(tmp_path / "x.jsonl").read() == [said]
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "x.json"
     write_json(path, {"old": 1})

@@ -62,7 +62,7 @@ function optionsTable(record) {
   const voted = tallies.filter(Boolean);
   const rows = record.options.map((text, place) => ({ text, place }));
   const columns = [
-    { key: "letter", title: "", cell: ({ place }) => letterAt(place) },
+    { key: "letter", title: "letter", cell: ({ place }) => letterAt(place) },
     { key: "option", title: "option", header: true, cell: ({ text }) => text },
     {
       key: "said",
