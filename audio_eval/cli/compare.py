@@ -22,8 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--items", type=int, default=5, metavar="N", help="print so many items won and lost (default: 5)"
     )
     parser.add_argument(
-        "--embed", metavar="MIB", type=float, default=8.0,
-        help="recordings to embed in the page, in MiB; the others are linked, and need their files (default: 8)",
+        "--embed", metavar="MIB", type=float, default=4.0,
+        help="recordings to embed in the page, in MiB; the others are linked, and need their files (default: 4)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout; a page only with -o")
 

@@ -6,11 +6,11 @@ const ITEMS = { view: "", show: "", group: "", q: "", item: "", sort: "" }; // t
 function verdictPart({ runs, verdict, warnings }) {
   return [
     el(
-      "dl",
-      { class: "facts runs" },
+      "p",
+      { class: "runs" },
       runs.map((run, i) => [
-        el("dt", {}, "AB"[i]),
-        el("dd", {}, run.report ? el("a", { href: run.report }, run.label) : run.label),
+        el("span", { class: "chip" }, "AB"[i]),
+        run.report ? el("a", { href: run.report }, run.label) : el("span", {}, run.label),
       ]),
     ),
     verdict.map((sentence, i) => el("p", { class: i === 0 ? "verdict" : null }, sentence)),
@@ -33,7 +33,7 @@ const BEHIND = [
 function figuresPart({ figures, ofReadable, became, alike, items }, now, state) {
   const rows = figures.map((row, i) => ({ ...row, behind: BEHIND[i] }));
   const columns = [
-    { key: "title", title: "", header: true, cell: (row) => row.title },
+    { key: "title", title: "figure", header: true, cell: (row) => row.title },
     { key: "a", title: "A", right: true, cell: (row) => row.a },
     { key: "b", title: "B", right: true, cell: (row) => row.b },
     ...differenceColumns(rows, (row, key) => state.link({ ...ITEMS, show: row.behind[key] })).map((column) => ({
@@ -62,7 +62,7 @@ function matrix(became, now, state) {
   const names = Object.keys(became),
     kinds = { right: { wrong: "worse", unreadable: "worse" }, wrong: { right: "better" }, unreadable: { right: "better" } };
   const columns = [
-    { key: "a", title: "", header: true, cell: (a) => `A ${a}` },
+    { key: "a", title: "items", header: true, cell: (a) => `A ${a}` },
     ...names.map((b) => ({
       key: b,
       title: `B ${b}`,
@@ -104,9 +104,9 @@ function differenceColumns(rows, behind) {
     step = 5;
   const place = scale(
     [Math.floor(Math.min(...ends) / step) * step, Math.ceil(Math.max(...ends) / step) * step],
-    [12, 248],
+    [12, 188],
   );
-  const leaning = (row) => (row.low > 0 ? "better" : row.high < 0 ? "worse" : "");
+  const leaning = (row) => ((row.pHolm ?? row.p) > 0.05 ? "" : row.mid > 0 ? "better" : "worse");
   const items = (key) => ({
     key,
     title: key,
@@ -128,7 +128,7 @@ function differenceColumns(rows, behind) {
       title: "B worse ← → better, points",
       order: (row) => row.mid,
       down: true,
-      foot: () => axis(place, "", 6),
+      foot: () => axis(place, "", 5),
       cell: (row) => intervalBar(row, place, { kind: leaning(row), reference: 0 }),
     },
     {

@@ -11,11 +11,11 @@ from audio_eval.compare.difference import Difference
 from audio_eval.compare.page import page
 from audio_eval.compare.pair import Pair
 from audio_eval.errors import UserError
-from audio_eval.report.write import BUDGET, FILE
+from audio_eval.report.write import FILE
 from audio_eval.store import write_atomic
 
 
-def write_page(pair: Pair, found: Difference, path: Path, budget: int = BUDGET) -> Path:
+def write_page(pair: Pair, found: Difference, path: Path, budget: int) -> Path:
     """Write the page to ``path``: ``budget`` bytes of sounds in it, links to the others and to the runs' reports.
 
     ``UserError`` where that cannot be written.

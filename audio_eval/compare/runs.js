@@ -2,7 +2,7 @@
 
 function runsView({ facts, runs }) {
   const columns = [
-    { key: "name", title: "", header: true, cell: (row) => row.name },
+    { key: "name", title: "fact", header: true, cell: (row) => row.name },
     { key: "a", title: "A", cell: (row) => row.a },
     { key: "b", title: "B", cell: (row) => row.b },
   ];

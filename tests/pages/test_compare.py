@@ -39,7 +39,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     b = write_run(folder / "b", B, questions=heard, method="aqa_ttrl", tags=["transductive"], prompt="plain")
     (b / "report.html").write_text("")
     pair = Pair.load(a, b)
-    return write_page(pair, difference(pair), folder / "out" / "compare.html")
+    return write_page(pair, difference(pair), folder / "out" / "compare.html", 2**20)
 
 
 def listed(page: Page) -> list[str]:
@@ -125,7 +125,7 @@ def test_a_narrow_window_scrolls_tables_alone(path: Path, visit: Visit) -> None:
 
 def test_hostile_names_are_text(tmp_path: Path, visit: Visit) -> None:
     pair = hostile_pair(tmp_path)
-    page = visit(write_page(pair, difference(pair), tmp_path / "compare.html"), "#all=yes")
+    page = visit(write_page(pair, difference(pair), tmp_path / "compare.html", 0), "#all=yes")
     ids = [legible(f"{place} {name}") for place, name in enumerate(name for name in KEPT for _ in range(3))]
     assert listed(page) == ids
     for place in (0, 3, ids.index(next(id_ for id_ in ids if "__proto__" in id_))):
