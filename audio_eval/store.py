@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
@@ -75,6 +76,21 @@ def lock_dir(folder: Path) -> Iterator[None]:
     finally:
         owner.unlink(missing_ok=True)
         lock.release()
+
+
+def owner_of(folder: Path) -> str | None:
+    """Who owns ``folder`` by what it says itself; None where nobody does, or a process of this machine that is gone.
+
+    It leaves the lock alone, which somebody may be about to take.
+    """
+    try:
+        told = (folder / ".owner").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
+    if known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1])):
+        return None
+    return told
 
 
 def _sync(path: Path) -> None:

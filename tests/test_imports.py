@@ -18,7 +18,8 @@ GROUND = (
 ROOMS = (
     GROUND, ("scoring",), ("data",), ("task_index", "tasks", "task"), ("models",), ("runlog", "trackers"), ("rl",),
     ("method",), ("methods", "registry"), ("runs",), ("clips",),
-    ("leaderboard", "validation", "doctor", "sharing", "report"), ("compare",), ("cli", "lm_eval"), ("__main__",),
+    ("leaderboard", "validation", "doctor", "sharing", "report"), ("compare",), ("view",), ("cli", "lm_eval"),
+    ("__main__",),
 )  # fmt: skip
 
 

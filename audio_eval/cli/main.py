@@ -22,6 +22,7 @@ from audio_eval.cli import (
     run,
     score,
     validate,
+    view,
 )
 from audio_eval.cli.flags import dashed
 from audio_eval.errors import UserError, unknown
@@ -31,8 +32,8 @@ from audio_eval.threads import settle_threads
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
 COMMANDS = {
     "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "compare": compare,
-    "report": report, "resume": resume, "export": export, "import": import_run, "report-score": report_score,
-    "doctor": doctor,
+    "report": report, "view": view, "resume": resume, "export": export, "import": import_run,
+    "report-score": report_score, "doctor": doctor,
 }  # fmt: skip
 EPILOG = """examples:
   what there is
@@ -45,8 +46,9 @@ EPILOG = """examples:
     audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data
   a page of one run, with every item to listen to
     audio-eval report runs/tiny-omni-aqa_ttrl-synth_aqa-seed0
-  tables of all runs
+  tables of all runs; the same in the browser with every run's page, while they go on
     audio-eval leaderboard runs -o tables
+    audio-eval view runs
 
 audio-eval COMMAND --help lists the flags of a command. Flags may be spelled with dashes or underscores.
 """

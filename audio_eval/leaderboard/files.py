@@ -5,10 +5,12 @@ index.html, where a reader sorts, filters and looks behind the numbers.
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import quote
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.cells import cell, line
@@ -17,7 +19,7 @@ from audio_eval.leaderboard.render import csv, html, json, latex
 from audio_eval.leaderboard.render.markdown import all_table, task_table
 from audio_eval.leaderboard.reported import four_columns, reported_rows
 from audio_eval.leaderboard.row import Row
-from audio_eval.leaderboard.runs import BASELINE
+from audio_eval.leaderboard.runs import BASELINE, Run
 from audio_eval.store import write_atomic
 
 SUFFIXES = frozenset({".md", ".csv", ".tex", ".html"})
@@ -30,7 +32,8 @@ def write(
 
     Each file is replaced as a whole. Raises UserError when there is nothing to show, or the folder cannot be written.
     """
-    folder, found = Path(out_dir), pages(rows, published, left_out)
+    folder = Path(out_dir)
+    found = pages(rows, published, left_out, lambda run: _reports(run, folder))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in found.items():
@@ -42,12 +45,17 @@ def write(
     return [folder / name for name in found]
 
 
-def pages(rows: Sequence[Row], published: Sequence[Published] = (), left_out: Sequence[str] = ()) -> dict[str, str]:
+def pages(
+    rows: Sequence[Row],
+    published: Sequence[Published] = (),
+    left_out: Sequence[str] = (),
+    links: html.Links = lambda run: (),
+) -> dict[str, str]:
     """The text of every file, by name: ``<task>.md``, ``.csv`` and ``.tex``, ``all.md``, ``leaderboard.json`` and
     ``index.html``.
 
     A task of which there are only published figures has a page alone. ``left_out`` says of runs why they are in no
-    table. Raises UserError without any figure.
+    table, ``links`` which pages there are about a run. Raises UserError without any figure.
     """
     if not rows and not published:
         raise UserError("no finished run to make a leaderboard of: give run directories that hold a result.json.")
@@ -74,7 +82,7 @@ def pages(rows: Sequence[Row], published: Sequence[Published] = (), left_out: Se
     ])  # fmt: skip
     ordered = [row for of in measured.values() for row in of]
     found["leaderboard.json"] = json.page(ordered, published, left_out)
-    found["index.html"] = html.page(ordered, published, left_out)
+    found["index.html"] = html.page(ordered, published, left_out, links)
     return found
 
 
@@ -83,6 +91,16 @@ def file_stem(task: str) -> str:
     safe = re.sub(r"[^A-Za-z0-9._-]+", "_", task).lstrip(".")[:100]
     kept = safe == task and safe not in ("all", "index", "README")
     return safe if kept else f"{safe}-{hashlib.sha256(task.encode('utf-8', 'surrogatepass')).hexdigest()[:8]}"
+
+
+def _reports(run: Run, folder: Path) -> list[tuple[str, str]]:
+    """The report of a run, by a path from ``folder``, so that both may move together."""
+    if run.folder is None or not (report := run.folder / "report.html").is_file():
+        return []
+    try:
+        return [("report", quote(os.fsencode(Path(os.path.relpath(report, folder)).as_posix())))]
+    except ValueError:  # on another drive
+        return []
 
 
 def _reported(row: Row, published: Iterable[Published]) -> tuple[Published, ...]:

@@ -25,7 +25,7 @@ class Run:
 
     ``versions`` are those of Python and of packages, ``flags`` the command line's that ``summary`` does not tell; both
     are empty where they were not recorded. ``reported`` is what the benchmark's server said of the run, which was not
-    measured here.
+    measured here. ``folder`` is the run directory; None for results that are kept without it.
     """
 
     name: str
@@ -35,6 +35,7 @@ class Run:
     versions: Mapping[str, str | None] = field(default_factory=dict)
     flags: Mapping[str, str] = field(default_factory=dict)
     reported: Reported | None = None
+    folder: Path | None = field(default=None, compare=False)
 
     @property
     def comparable(self) -> Hashable:
@@ -84,30 +85,50 @@ def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
     Left out are runs that have not finished, that cannot be read, and exact repeats of another run. Raises UserError
     for a path that does not exist.
     """
-    runs: dict[Hashable, Run] = {}
-    messages: list[str] = []
+    found = apart([(folder, read_run(folder)) for folder in run_folders(paths)])
+    runs = [run for _, run in found if isinstance(run, Run)]
+    return runs, [reason for _, reason in found if isinstance(reason, str)]
+
+
+def run_folders(paths: Iterable[str | Path]) -> list[Path]:
+    """The run directories among and below ``paths``, each once; a path without any stands for itself.
+
+    Raises UserError for a path that does not exist.
+    """
     folders: dict[Path, Path] = {}
     for path in map(Path, paths):
         if not path.is_dir():
             raise UserError(f"no folder '{path}': give run directories, or a folder that holds some.")
         found = list(_run_folders(path)) or [path]
         folders.update({folder.resolve(): folder for folder in found})
-    for resolved, folder in sorted(folders.items()):
-        if not RunLog(folder).finished:
-            messages.append(f"{folder}: not finished, no result.json; left out.")
-            continue
-        try:
-            run = _load_run(folder, resolved.name)
-        except UserError as error:  # it names the file
-            messages.append(f"{' '.join(str(error).split())} Left out.")
-        except (ValueError, OSError, RecursionError) as error:
-            reason = " ".join(str(error).split())
-            messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
-        else:
+    return [folder for _, folder in sorted(folders.items())]
+
+
+def read_run(folder: Path) -> Run | str:
+    """The run in a folder, or why it is left out."""
+    if not RunLog(folder).finished:
+        return f"{folder}: not finished, no result.json; left out."
+    try:
+        return _load_run(folder, folder.resolve().name)
+    except UserError as error:  # it names the file
+        return f"{' '.join(str(error).split())} Left out."
+    except (ValueError, OSError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        return f"{folder}: cannot be read, left out ({reason[:200]})."
+
+
+def apart(found: Iterable[tuple[Path, Run | str]]) -> list[tuple[Path, Run | str]]:
+    """Folders with what ``read_run`` says of them; runs that are exact repeats of one before are left out, too."""
+    first: dict[Hashable, Run] = {}
+    told: list[tuple[Path, Run | str]] = []
+    for folder, run in found:
+        if isinstance(run, Run):
             same = (run.key, run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
-            if (first := runs.setdefault(same, run)) is not run:
-                messages.append(f"{folder}: the same as {first.name}; left out.")
-    return list(runs.values()), messages
+            if (other := first.setdefault(same, run)) is not run:
+                told.append((folder, f"{folder}: the same as {other.name}; left out."))
+                continue
+        told.append((folder, run))
+    return told
 
 
 def _run_folders(path: Path) -> Iterator[Path]:
@@ -123,7 +144,7 @@ def _load_run(folder: Path, name: str) -> Run:
     belong together.
     """
     log = RunLog(folder)
-    run = Run(name, log.result().audio_eval)
+    run = Run(name, log.result().audio_eval, folder=folder)
     if environment := log.environment():
         versions = {"python": environment.python, **environment.packages}
         run = replace(run, commit=environment.commit, versions=versions)

@@ -1,10 +1,13 @@
 // Elements. Every text of a page goes through el() as a text node, so that no name, answer or response is ever parsed
-// as markup. Offers: el, fill, redraw, byId, islandData, announce, compact.
+// as markup. Offers: el, fill, redraw, byId, islandData, toldInHead, announce, compact.
 
 const byId = (id) => document.getElementById(id);
 
 /** The data of the page, as Python gave it to Page.render. */
 const islandData = () => JSON.parse(byId("data").textContent);
+
+/** What Page.meta says under this name; null where it says nothing. */
+const toldInHead = (name) => document.querySelector(`meta[name="${CSS.escape(name)}"]`)?.content ?? null;
 
 /**
  * An element. Attributes: functions are listeners by the name of their event ("click"), booleans are set or left out,

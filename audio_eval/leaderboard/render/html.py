@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from statistics import fmean
 from typing import Any
@@ -16,6 +16,7 @@ from audio_eval.leaderboard.overview import entry, most_items, overview
 from audio_eval.leaderboard.published import INTRODUCTION, Published
 from audio_eval.leaderboard.reproduce import command
 from audio_eval.leaderboard.row import Row
+from audio_eval.leaderboard.runs import Run
 from audio_eval.pages import Page
 
 PAGE = Page(
@@ -28,24 +29,36 @@ PAGE = Page(
     ),
 )  # fmt: skip
 COSTS = {"wall_s": "wall time per run, seconds", "samples": "samples per run", "device_hours": "device time, hours"}
+Links = Callable[[Run], Sequence[tuple[str, str]]]  # pages about a run: what each is, and its address
 
 
-def page(rows: Sequence[Row], published: Sequence[Published] = (), left_out: Sequence[str] = ()) -> str:
-    """The file's text; all texts in it are ``plain``."""
+def page(
+    rows: Sequence[Row],
+    published: Sequence[Published] = (),
+    left_out: Sequence[str] = (),
+    links: Links = lambda run: (),
+    page: Page = PAGE,
+    more: Mapping[str, Any] | None = None,
+) -> str:
+    """The file's text; all texts in it are ``plain``.
+
+    ``page`` may have further scripts than ``PAGE``, and ``more`` is data for these.
+    """
     tasks = sorted({*(row.task for row in rows), *(figure.task for figure in published)})
     by_task = {task: [row for row in rows if row.task == task] for task in tasks}
     data = {
-        "tasks": [_task(task, by_task[task], [p for p in published if p.task == task]) for task in tasks],
+        "tasks": [_task(task, by_task[task], [p for p in published if p.task == task], links) for task in tasks],
         "overview": _overview({task: of for task, of in by_task.items() if of}),
         "costs": COSTS,
         "introduction": INTRODUCTION,
         "leftOut": [plain(reason) for reason in left_out],
+        **(more or {}),
     }
     counts = {"rows": len(rows), "runs": sum(len(row.runs) for row in rows), "reported": len(published)}
-    return PAGE.render("Leaderboard", data, counts=counts)
+    return page.render("Leaderboard", data, counts=counts)
 
 
-def _task(task: str, rows: Sequence[Row], published: Sequence[Published]) -> dict[str, Any]:
+def _task(task: str, rows: Sequence[Row], published: Sequence[Published], links: Links) -> dict[str, Any]:
     shown, found = in_table(rows), columns(rows)
     sources = [column for column in found if column.place == "sources"]
     kinds = dict.fromkeys(kind for row in rows for run in row.runs for kind in run.summary.groups)
@@ -55,7 +68,7 @@ def _task(task: str, rows: Sequence[Row], published: Sequence[Published]) -> dic
         "columns": [_column(column) for column in shown],
         "sources": [_column(column) for column in sources],
         "kinds": [{"name": plain(kind), "groups": [[plain(g), n] for g, n in groups[kind].items()]} for kind in kinds],
-        "boards": [_board(board, shown, sources, groups) for board in boards(rows)],
+        "boards": [_board(board, shown, sources, groups, links) for board in boards(rows)],
         "reported": _reported(published),
         "caveats": [
             [plain(text) for text in (c.title, c.told)] + [list(map(plain, c.labels))] for c in caveats(rows, published)
@@ -83,14 +96,14 @@ def _groups(kind: str, rows: Sequence[Row]) -> dict[str, int]:
 
 
 def _board(
-    board: Board, shown: Sequence[Column], sources: Sequence[Column], groups: dict[str, dict[str, int]]
+    board: Board, shown: Sequence[Column], sources: Sequence[Column], groups: dict[str, dict[str, int]], links: Links
 ) -> dict[str, Any]:
-    rows = [_row(row, shown, sources, groups) for row in board.rows]
+    rows = [_row(row, shown, sources, groups, links) for row in board.rows]
     return {"title": plain(board.title), "verdict": plain(board.verdict), "ranked": board.ranked, "rows": rows}
 
 
 def _row(
-    row: Row, shown: Sequence[Column], sources: Sequence[Column], groups: dict[str, dict[str, int]]
+    row: Row, shown: Sequence[Column], sources: Sequence[Column], groups: dict[str, dict[str, int]], links: Links
 ) -> dict[str, Any]:
     results = [run.summary for run in row.runs]
     paired, costs = row.comparison, {column.key: column for column in shown if column.key in COSTS}
@@ -111,6 +124,7 @@ def _row(
         "notes": list(map(plain, notes(row))),
         "groups": [[_percent(row, kind, name) for name in names] for kind, names in groups.items()],
         "seeds": [[result.seed, result.accuracy, result.wall_s] for result in results],
+        "links": [[run.summary.seed, what, address] for run in row.runs for what, address in links(run)],
         "command": plain(command(results, row.runs[0].flags)),
         "recorded": bool(row.runs[0].versions),
         "reported": [

@@ -11,6 +11,7 @@ function provenance(task, row) {
   const sources = task.sources.map((column, i) => [column.title, row.sources[i]]);
   const seeds = row.seeds.length > 1 && row.seeds.every(([, accuracy]) => accuracy !== null);
   return [
+    row.links.length > 0 && [el("h3", {}, "Its items and their sound"), pagesAbout(row)],
     el("h3", {}, "Make it again"),
     el("pre", { class: "command", tabindex: "0", "aria-label": "Command" }, row.command),
     row.recorded
@@ -35,4 +36,13 @@ function provenance(task, row) {
     el("h3", {}, "Where the numbers are from"),
     facts([["model", row.model], ["hardware", row.device], ...sources]),
   ];
+}
+
+function pagesAbout(row) {
+  const named = (seed, what) => (row.seeds.length > 1 ? `${what}, seed ${seed}` : what);
+  return el(
+    "ul",
+    { class: "links" },
+    row.links.map(([seed, what, href]) => el("li", {}, el("a", { href }, named(seed, what)))),
+  );
 }
