@@ -15,6 +15,8 @@ import sys
 import unicodedata
 from typing import TextIO
 
+from audio_eval.redact import redacted, redacted_text
+
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 # For streams that lack the signs of our own tables: Delta, em dash, ellipsis, plus-minus, arrow.
 _SIGNS = {"\u0394": "D", "\u2014": "-", "\u2026": ".", "\u00b1": "~", "\u2192": ">"}
@@ -32,15 +34,19 @@ codecs.register_error(_REPLACE, _replaced)
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines to stdout, or to stderr. A line break within one is shown escaped like all that is not printable."""
-    print(*map(printable, lines), sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
+    """Print lines to stdout, or to stderr, without secrets. A line break within one is shown escaped like all that is
+    not printable.
+    """
+    shown = (printable(redacted_text(line)) for line in lines)
+    print(*shown, sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def say_json(value: object) -> None:
-    """Print one JSON object on a line of stdout; all of it is ASCII where the stream has no Unicode."""
-    unicode = is_unicode(sys.stdout)
-    text = json.dumps(value, ensure_ascii=not unicode)
-    print(re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
+    """Print one JSON object on a line of stdout, without secrets; what is not printable is escaped, and everything
+    but ASCII where the stream has no Unicode.
+    """
+    text = json.dumps(redacted(value), ensure_ascii=not is_unicode(sys.stdout))
+    print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text), flush=True)
 
 
 def printable(line: str) -> str:
