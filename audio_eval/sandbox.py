@@ -253,7 +253,9 @@ def measured_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
         elif name == "join":
             parts = value if isinstance(value, (list, tuple)) else ()
             _check(sum(len(str(part)) + len(str(given[0] if given else "")) for part in parts), MAX_TEXT)
-        elif name in ("indent", "tojson"):
+        elif name == "tojson":
+            _check(max([0, *filter(_is_int, given)]), 8)  # of indentation, at every level
+        elif name == "indent":
             width = max([4, *(v if _is_int(v) else len(v) for v in given if isinstance(v, (int, str)))])
             _check(len(str(value)) + (str(value).count("\n") + 1) * width, MAX_TEXT)
         return _weighed(function(*args, **kwargs))

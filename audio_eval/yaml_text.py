@@ -23,8 +23,8 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> An
     """The value of the only document; ``BadYaml`` where there is none, or it is out of bounds."""
     if len(text) > MAX_CHARACTERS:
         raise BadYaml(f"it has {len(text)} characters, more than {MAX_CHARACTERS}")
-    reader = loader(text)
     try:
+        reader = loader(text)
         node = reader.get_single_node()
         if node is None:
             return None
@@ -36,8 +36,6 @@ def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> An
         raise
     except (yaml.YAMLError, ValueError, OverflowError, TypeError) as error:  # an impossible date or number
         raise BadYaml(" ".join(str(error).split())) from None
-    finally:
-        reader.dispose()
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int]], within: set[int]) -> tuple[int, int]:
