@@ -19,14 +19,15 @@ SECRET = "[secret]"
 _NAME = r"(?:api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|credential|authorization)"
 # A bare "key" is called so where it is a name by itself; in a text it may be that of a piece of music.
 _CALLED = re.compile(rf"(?:^|[_.-])(?:{_NAME}|key)$", re.IGNORECASE)
-_QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
+# The numbers bound what a text made for it can take: every match is linear.
+_QUERY = re.compile(r"(https?://[^\s?\"'<>]{1,800})\?[^\s\"'<>]+", re.IGNORECASE)
 _SECRETS = re.compile(
-    rf"""(?P<name>\b(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key)["']?\s*[=:]\s*)(?:bearer\s+)?(?!\[secret\]|\[key\])[^\s,;&"']+
+    rf"""(?P<name>\b(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key)["']?\s*[=:]\s*["']?)(?:bearer\s+)?(?!\[secret\]|\[key\])[^\s,;&"']+
     |(?P<bearer>\bbearer\s+)[\w.~+/=-]{{8,}}
-    |(?P<user>\b[a-z][a-z0-9+.-]{{1,15}}://)(?:[^\s/?\#"'<>]*|[^\s:"'<>,]*:(?!\d+/)[^\s"'<>,]*)@
+    |(?P<user>\b[a-z][a-z0-9+.-]{{1,15}}://)(?:[^\s/?\#"'<>]{{0,400}}|[^\s:"'<>,]{{0,400}}:(?!\d+/)[^\s"'<>,]{{0,400}})@
     |\b(?:hf_[a-z0-9]{{16,}}|sk-[\w-]{{16,}}|gh[opsur]_\w{{16,}}|github_pat_\w{{16,}}|glpat-[\w-]{{16,}}|gsk_\w{{16,}}
         |nvapi-[\w-]{{16,}}|AIza[\w-]{{30,}}|AKIA[a-z0-9]{{12,}}|xox[abprs]-[\w-]{{10,}}
-        |eyJ[\w-]{{10,}}\.[\w-]{{10,}}\.[\w-]*)
+        |eyJ[\w-]{{10,400}}\.[\w-]{{10,2000}}\.[\w-]*)
     |-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[^-]*(?:-----END\ [A-Z ]*PRIVATE\ KEY-----)?""",
     re.IGNORECASE | re.VERBOSE,
 )

@@ -23,13 +23,13 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-BUDGET = 5_000_000  # of one rendering: about as many characters, and parts of the template that are passed through
+BUDGET = 4_000_000  # of one rendering: about as many characters, and parts of the template that are passed through
 MAX_SOURCE = 256 * 2**10  # characters of a template
 MAX_TEXT = 2_000_000  # characters of one text
 MAX_PARTS = 20_000  # values in a list or a mapping, those in lists within it too
 MAX_NUMBER = 100_000  # of a width, a count or a repetition
 MAX_BITS = 4096  # of an integer
-_CALL = 50  # what a call costs by itself
+_CALL, _ROUND = 50, 10  # what a call, and a round of a loop, cost by themselves
 # What takes long for some texts, or makes many of one.
 _WITHOUT = ("urlize", "pprint", "xmlattr", "wordwrap", "striptags", "random")
 _WIDTH = re.compile(r"\d{6}")
@@ -84,7 +84,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         _spend(_CALL + (self._cost if isinstance(function, (Macro, LoopContext)) else 0))
         given = [*args, *kwargs.values()]
         if isinstance(function, LoopContext):
-            _spend(self._cost * sum(len(each) for each in given if hasattr(each, "__len__")))
+            _spend((self._cost + 5 * _ROUND) * sum(len(each) for each in given if hasattr(each, "__len__")))
         _check_arguments(given)
         owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)  # Jinja wraps str.format
         if isinstance(owner, (str, bytes)):
@@ -114,7 +114,7 @@ class _Bounds(NodeTransformer):
     """Makes loops pay for each round, and measures what is put together."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
-        cost = 1 + sum(map(_size, node.body))
+        cost = _ROUND + sum(map(_size, node.body))
         self.generic_visit(node)
         node.iter = _filtered(node.iter, "_counted", nodes.Const(cost))
         return node

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import json
+import logging
 import os
 import re
 import sys
@@ -52,6 +53,20 @@ def say_json(value: object) -> None:
 def printable(line: str) -> str:
     """The line with everything that is not printable escaped as Python escapes it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def filter_logs() -> None:
+    """Let the logs of libraries through the same filter: what they name comes from files, too."""
+    loggers = (logging.root, *logging.root.manager.loggerDict.values())
+    handlers = [logging.lastResort, *(h for one in loggers if isinstance(one, logging.Logger) for h in one.handlers)]
+    for handler in filter(None, handlers):
+        handler.addFilter(_filtered)  # the same function is added once
+
+
+def _filtered(record: logging.LogRecord) -> bool:
+    lines = redacted_text(record.getMessage()).split("\n")
+    record.msg, record.args = "\n".join(map(printable, lines)), None
+    return True
 
 
 def plain(text: object) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio_eval import redact
@@ -52,9 +52,9 @@ def test_what_stays(text: str) -> None:
 
 @pytest.mark.parametrize("text", TEXTS)
 def test_as_a_setting_it_is_refused(text: str) -> None:
-    for settings in ({"judge_model": text}, {"model_args": {"base_url": text}}, {"method_args": f"a=1,b={text}"}):
+    for given_settings in ({"judge_model": text}, {"model_args": {"base_url": text}}, {"method_args": f"a=1,b={text}"}):
         with pytest.raises(UserError, match="a run writes its settings down") as caught:
-            refuse_secrets(settings)
+            refuse_secrets(given_settings)
         assert HUSH not in str(caught.value)
 
 
@@ -64,6 +64,7 @@ def test_a_setting_of_such_a_name_is_refused(name: str) -> None:
         refuse_secrets({"model_args": {name: "x"}})
 
 
+@settings(max_examples=25)
 @given(st.recursive(st.none() | st.integers() | st.floats(allow_nan=False), st.lists))
 def test_what_holds_no_text_stays(value: object) -> None:
     assert redacted(value) == value

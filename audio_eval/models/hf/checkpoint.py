@@ -28,6 +28,9 @@ from audio_eval.models.hf.files import (
     revision_of,
 )
 
+_SAID = (OSError, ValueError, SafetensorError)
+# What transformers stumbles over in files that are not what it expects: it checks few of them.
+_DAMAGED = (*_SAID, LookupError, TypeError, AttributeError, RuntimeError)
 _PROMPTS = 8192  # whose ids are kept
 
 
@@ -98,8 +101,10 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
     check_files(source, folder)
     try:
         return _load(source, folder, device, dtype)
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
+    except torch.OutOfMemoryError:
+        raise
+    except _DAMAGED as error:
+        reason = " ".join(str(error).split()) if isinstance(error, _SAID) else f"({type(error).__name__}: {error})"
         raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason}") from error
 
 
