@@ -16,6 +16,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
+from audio_eval.redact import without_known
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -105,7 +106,7 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file atomically."""
+    """Write a JSON file atomically, without the secrets that are known."""
     write_atomic(path, (_json(value, indent=1) + "\n").encode())
 
 
@@ -183,6 +184,6 @@ def _lines(records: Iterable[object]) -> bytes:
 
 
 def _json(value: object, indent: int | None = None) -> str:
-    """JSON that UTF-8 can hold: a lone surrogate, which a model or a data set may have, is escaped."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    """JSON that UTF-8 can hold, without known secrets: a lone surrogate, which any text may have, is escaped."""
+    text = without_known(json.dumps(value, ensure_ascii=False, indent=indent))
     return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from audio_eval.errors import UserError, unknown
+from audio_eval.yaml_text import parse_yaml
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
 KEYED = "audio_eval.tasks.keyed.KeyedTask"  # how lm-eval names cached requests: nothing that is scored
@@ -84,8 +85,8 @@ def _configs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return parse_yaml(path.read_text(encoding="utf-8"), _Loader)
+    except (OSError, ValueError) as error:
         raise UserError(f"task file '{path}' cannot be read: {error}.") from None
 
 

@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from audio_eval import prompts
@@ -20,6 +19,7 @@ from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK, same_run
 from audio_eval.runs.recipe import Recipe
 from audio_eval.task_index import listing
+from audio_eval.yaml_text import BadYaml, parse_yaml
 
 # The keys of a run file are RunSpec's fields, but it lists `tasks`, and what it says about itself. `dtype` is a setting
 # of the backend that has a flag of its own.
@@ -87,10 +87,10 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
 def read_config(path: Path) -> dict[str, Any]:
     """A run file: YAML with the flags' names; ``method_args`` is a mapping, one method's settings under its name."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = parse_yaml(path.read_text(encoding="utf-8"))
     except OSError:
         raise UserError(f"no run file '{path}'.") from None
-    except yaml.YAMLError as error:
+    except ValueError as error:
         raise UserError(f"run file '{path}' is no YAML: {error}") from None
     if not isinstance(content, dict):
         raise UserError(f"run file '{path}' must map names to values, as in 'model: tiny-omni'.")
@@ -119,8 +119,8 @@ def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
         if not equals:
             raise UserError(f"{flag} takes key=value,...: '{part}' has no '='.")
         try:
-            found[key.strip()] = yaml.safe_load(value)
-        except yaml.YAMLError:
+            found[key.strip()] = parse_yaml(value)
+        except BadYaml:
             raise UserError(f"{flag}: the value of '{key}' cannot be read: {value}") from None
     return found
 

@@ -119,7 +119,7 @@ def of_source(source: str) -> Dimensions:
     """
     folder = Path(source).expanduser()
     if (folder / "config.json").is_file():
-        raw = AutoConfig.from_pretrained(folder)
+        raw = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         return _planned(family_of(raw.model_type, f"'{source}'", folder), raw)
     if source in PUBLISHED:
         return _published(source)
