@@ -1,12 +1,16 @@
-"""Files that survive a kill: append and fsync for JSON lines, write beside and rename for everything else."""
+"""Files that survive a kill: append and fsync for JSON lines, write beside and rename for everything else.
+
+An error of the system (``OSError``) names the file.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,18 +25,40 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
 
     ``content`` is the file's bytes, or a function that writes the file at the path it is given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _named(path):
+        try:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                content(temporary)
+            _sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, unless it is there; its name is on the disk then."""
+    if folder.is_dir():
+        return
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        _sync(path.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the system name this file: that of a full disk, for one, names none."""
     try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        else:
-            content(temporary)
-        _sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
@@ -41,18 +67,20 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
     Files and folders are on the disk before the old folder goes.
     """
     temporary = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # a killed run has left it
-    temporary.mkdir(parents=True)
-    try:
-        fill(temporary)
-    except BaseException:  # a full disk: what is half written goes
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    for path in [*temporary.rglob("*"), temporary]:
-        _sync(path)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-    _sync(folder.parent)
+    make_folder(folder.parent)
+    with _named(folder):
+        shutil.rmtree(temporary, ignore_errors=True)  # a killed run has left it
+        temporary.mkdir()
+        try:
+            fill(temporary)
+            for path in [*temporary.rglob("*"), temporary]:
+                _sync(path)
+        except BaseException:  # a full disk: what is half written goes
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        _sync(folder.parent)
 
 
 @contextmanager
@@ -81,54 +109,80 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():  # some network file systems cannot sync a folder
+            raise
     finally:
         os.close(handle)
 
 
 def write_json(path: Path, value: object) -> None:
     """Write a JSON file atomically."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    write_atomic(path, _encoded(json.dumps(value, indent=1, ensure_ascii=False) + "\n"))
 
 
 def read_json(path: Path) -> Any:
     """Read a JSON file; ``UserError`` where it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"'{path}' is damaged: {error}.") from None
 
 
 class JsonLines:
-    """An append-only file of records. A line torn by a kill is dropped when the file is opened for more."""
+    """An append-only file of records. A line torn by a kill is dropped when the file is opened for more.
+
+    To readers a damaged line is an error that names it; the owner of the file may cut it back (``mend``).
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
-        if not self.path.is_file():
-            return []
-        whole = self.path.read_bytes().rpartition(b"\n")[0]
-        return [self._record(line, number) for number, line in enumerate(whole.split(b"\n"), 1) if line]
+        return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
         data = _lines(records)
-        self._drop_torn_line()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        make_folder(self.path.parent)
+        with _named(self.path):
+            self._drop_torn_line()
+            new = not self.path.exists()
+            with self.path.open("ab") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+            if new:
+                _sync(self.path.parent)
 
     def keep(self, records: Sequence[object]) -> None:
         """Make the file hold exactly these records."""
         write_atomic(self.path, _lines(records))
 
+    def mend(self, check: Callable[[Any], object]) -> str | None:
+        """Cut the file back to the records before the first that is damaged: no JSON, or refused by ``check`` with any
+        error. Returns what was wrong, as a sentence, or None. A torn last line, which a kill leaves, is no damage.
+        """
+        lines = self._whole()
+        for number, line in enumerate(lines, 1):
+            try:
+                if line:
+                    check(json.loads(line))
+            except Exception as error:
+                write_atomic(self.path, b"".join(kept + b"\n" for kept in lines[: number - 1]))
+                reason = " ".join(str(error).split())[:120] or type(error).__name__
+                return f"'{self.path}' was damaged in line {number} ({reason}); what follows there is done again"
+        return None
+
+    def _whole(self) -> list[bytes]:
+        """The lines that end with a newline."""
+        return self.path.read_bytes().split(b"\n")[:-1] if self.path.is_file() else []
+
     def _record(self, line: bytes, number: int) -> Any:
         try:
             return json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"'{self.path}' is damaged: line {number} is no JSON ({error}).") from None
 
     def _drop_torn_line(self) -> None:
@@ -159,5 +213,18 @@ class JsonLines:
         return records[:keep]
 
 
+def to_ask(done: int, failed: Collection[int], total: int, chunk: int) -> Iterator[list[int]]:
+    """The places still to be asked, chunk by chunk: of the first ``done`` those that ``failed``, and all others."""
+    for start in range(0, total, chunk):
+        places = [place for place in range(start, min(start + chunk, total)) if place >= done or place in failed]
+        if places:
+            yield places
+
+
 def _lines(records: Iterable[object]) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+    return _encoded("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records))
+
+
+def _encoded(text: str) -> bytes:
+    """JSON in UTF-8. A lone surrogate, as in a file's name that is no UTF-8, is written as JSON escapes it."""
+    return text.encode("utf-8", "backslashreplace")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import ast
 import io
 import json
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_eval.terminal import plain, printable, say, say_json, settle_streams
+from audio_eval.terminal import ReaderGone, draws, plain, printable, say, say_json, settle_streams
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\rname\u202e\u2028next\nline\ud800\x00"
@@ -54,3 +56,54 @@ def test_every_line_of_the_command_line_goes_through_say() -> None:
     for path in (ROOT / "audio_eval" / "cli").glob("*.py"):
         called = [node.func for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Call)]
         assert not [func for func in called if isinstance(func, ast.Name) and func.id == "print"], path.name
+
+
+# --- readers that go away, streams that are full ---------------------------------------------------------------------
+
+
+def unread() -> io.TextIOWrapper:
+    """A pipe that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return open(writing, "w", encoding="utf-8")
+
+
+def full() -> io.TextIOWrapper:
+    return open("/dev/full", "w", encoding="utf-8")
+
+
+@pytest.mark.parametrize("make", [unread, full])
+def test_nothing_ends_because_nobody_reads_stderr(
+    make: Callable[[], io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = make()
+    monkeypatch.setattr(sys, "stderr", stream)
+    settle_streams()
+    settle_streams()  # as often as one likes
+    for _ in range(3):
+        say("progress " * 2000, err=True)
+        print("from a library", file=sys.stderr, flush=True)
+    sys.stderr.flush()
+    stream.close()
+
+
+def test_a_reader_of_stdout_that_went_ends_the_command_and_a_full_disk_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for stream, error in ((unread(), ReaderGone), (full(), OSError)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(error) as caught:
+            say("a table")
+        if error is OSError:
+            assert "No space left on device: 'standard output'" in str(caught.value)
+        say("what is left goes nowhere")
+        stream.close()  # which flushes
+
+
+def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    settle_streams()
+    say("nobody hears")
+    say("nor this", err=True)
+    assert not draws(sys.stdout) and not draws(sys.stderr)
