@@ -10,8 +10,10 @@ import json
 import os
 import shutil
 import socket
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -132,11 +134,13 @@ def read_json(path: Path) -> Any:
 class JsonLines:
     """An append-only file of records. A line torn by a kill is dropped when the file is opened for more.
 
-    To readers a damaged line is an error that names it; the owner of the file may cut it back (``mend``).
+    To readers a damaged line is an error that names it; the owner of the file may cut it back (``mend``). With
+    ``summed`` a hidden file beside it has the CRC-32 of each line, so that damage is seen that leaves a record whole.
+    The owner then calls ``mend`` before it adds to a file that was there.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, summed: bool = False) -> None:
+        self.path, self._sums = path, path.with_name(f".{path.name}.crc") if summed else None
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
@@ -146,33 +150,43 @@ class JsonLines:
         """Add records in one write and wait until they are on the disk."""
         data = _lines(records)
         make_folder(self.path.parent)
-        with _named(self.path):
-            self._drop_torn_line()
-            new = not self.path.exists()
-            with self.path.open("ab") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if new:
-                _sync(self.path.parent)
+        _append(self.path, data)
+        if self._sums:
+            _append(self._sums, _checksums(data))
 
     def keep(self, records: Sequence[object]) -> None:
         """Make the file hold exactly these records."""
-        write_atomic(self.path, _lines(records))
+        self._keep(_lines(records))
+
+    def _keep(self, data: bytes) -> None:
+        if self._sums:
+            self._sums.unlink(missing_ok=True)  # lines without a checksum are taken as they are
+        write_atomic(self.path, data)
+        if self._sums:
+            write_atomic(self._sums, _checksums(data))
 
     def mend(self, check: Callable[[Any], object]) -> str | None:
-        """Cut the file back to the records before the first that is damaged: no JSON, or refused by ``check`` with any
-        error. Returns what was wrong, as a sentence, or None. A torn last line, which a kill leaves, is no damage.
+        """Cut the file back to the records before the first that is damaged: no JSON, refused by ``check`` with any
+        error, or not what was written. Returns what was wrong, as a sentence, or None. A torn last line, which a kill
+        leaves, is no damage.
         """
         lines = self._whole()
-        for number, line in enumerate(lines, 1):
+        found = _checksums(b"".join(line + b"\n" for line in lines)) if self._sums else b""
+        told = self._sums.read_bytes() if self._sums and self._sums.is_file() else b""
+        for number, (line, own, before) in enumerate(zip_longest(lines, found.split(), told.split(b"\n")[:-1]), 1):
+            if line is None:  # the file was cut between two lines
+                break
             try:
                 if line:
                     check(json.loads(line))
+                if before not in (None, own):
+                    raise ValueError("it is not what was written")
             except Exception as error:
-                write_atomic(self.path, b"".join(kept + b"\n" for kept in lines[: number - 1]))
+                self._keep(b"".join(kept + b"\n" for kept in lines[: number - 1]))
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
                 return f"'{self.path}' was damaged in line {number} ({reason}); what follows there is done again"
+        if self._sums and told != found:
+            write_atomic(self._sums, found)
         return None
 
     def _whole(self) -> list[bytes]:
@@ -184,15 +198,6 @@ class JsonLines:
             return json.loads(line)
         except (ValueError, RecursionError) as error:
             raise UserError(f"'{self.path}' is damaged: line {number} is no JSON ({error}).") from None
-
-    def _drop_torn_line(self) -> None:
-        if not self.path.is_file() or not self.path.stat().st_size:
-            return
-        with self.path.open("r+b") as stream:
-            stream.seek(-1, os.SEEK_END)
-            if stream.read() != b"\n":
-                stream.seek(0)
-                stream.truncate(stream.read().rfind(b"\n") + 1)
 
     def resume(self, chunk: int, ids: Sequence[str]) -> list[dict]:
         """The records of whole chunks of ``ids``; what a kill left of an unfinished chunk is taken out of the file.
@@ -211,6 +216,34 @@ class JsonLines:
         if keep < len(records):
             self.keep(records[:keep])
         return records[:keep]
+
+
+def _append(path: Path, data: bytes) -> None:
+    """Add whole lines to a file, in place of a torn last one, and wait until they are on the disk."""
+    with _named(path):
+        new = not path.exists()
+        _drop_torn_line(path)
+        with path.open("ab") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if new:
+            _sync(path.parent)
+
+
+def _drop_torn_line(path: Path) -> None:
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        if stream.read() != b"\n":
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)
+
+
+def _checksums(lines: bytes) -> bytes:
+    """The CRC-32 of each line, a line each: against faults, not forgery."""
+    return b"".join(b"%08x\n" % zlib.crc32(line) for line in lines.split(b"\n")[:-1])
 
 
 def to_ask(done: int, failed: Collection[int], total: int, chunk: int) -> Iterator[list[int]]:

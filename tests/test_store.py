@@ -142,6 +142,32 @@ def test_damage_is_cut_back_to_what_is_before_it(tmp_path: Path) -> None:
         assert file.read() == RECORDS
 
 
+def test_checksums_show_what_is_whole_and_not_what_was_written(tmp_path: Path) -> None:
+    file, sums = JsonLines(tmp_path / "x.jsonl", summed=True), tmp_path / ".x.jsonl.crc"
+    file.append(RECORDS[:1])
+    file.append(RECORDS[1:])
+    whole, checked = file.path.read_bytes(), sums.read_bytes()
+    assert len(checked.split()) == len(RECORDS) and file.mend(dict) is None
+    file.keep(RECORDS)
+    assert (file.path.read_bytes(), sums.read_bytes()) == (whole, checked), "whatever wrote them"
+    file.path.write_bytes(whole.replace(b"1.5", b"2.5"))
+    said = file.mend(dict)
+    assert said and "line 2 (it is not what was written)" in said
+    assert file.read() == RECORDS[:1] and sums.read_bytes() == checked[:9]
+    for left in (b"", checked[:9], checked[:13], b"\xff"):  # a kill between the two writes, or within the second
+        file.keep(RECORDS)
+        sums.write_bytes(left)
+        assert file.mend(dict) is None and file.read() == RECORDS and sums.read_bytes() == checked
+    for kept in (0, 2):  # cut between two lines
+        file.keep(RECORDS)
+        file.path.write_bytes(b"".join(whole.splitlines(keepends=True)[:kept]))
+        assert file.mend(dict) is None and file.read() == RECORDS[:kept]
+        file.append(RECORDS[kept:])
+        assert (file.path.read_bytes(), sums.read_bytes()) == (whole, checked)
+    sums.write_bytes(checked[:9] + b"\xff\n" + checked[18:])
+    assert file.mend(dict) and file.read() == RECORDS[:1], "the sums themselves"
+
+
 @pytest.mark.parametrize(
     ("done", "failed", "expected"),
     [(0, [], [[0, 1, 2], [3, 4, 5], [6]]), (6, [], [[6]]), (6, [1, 4, 5], [[1], [4, 5], [6]]), (7, [], []),

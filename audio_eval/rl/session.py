@@ -62,6 +62,7 @@ class Session:
         self._every, self._meter = save_every, meter or Meter()
         self._chosen: dict[str, Any] = {}
         self._logged: dict[str, tuple[int, int]] = {}  # size and checksum of what the steps logged, by name
+        self._mended: set[str] = set()  # names of ``generate`` whose file was looked at
         self._counted: list[str] = []  # names of ``generate`` whose samples the meter has
         self.notes: dict[str, Any] = {}
 
@@ -77,10 +78,12 @@ class Session:
 
         A question that failed before an interruption is asked again, unless a checkpoint was made since.
         """
-        file = JsonLines(self._folder / f"{name}.jsonl")
+        file = JsonLines(self._folder / f"{name}.jsonl", summed=True)
         known = {question.id: question for question in questions}
-        if said := file.mend(lambda record: Group.from_json(record, known.get(record["id"], questions[0]))):
-            self.warn(f"{said}.")
+        if name not in self._mended:
+            self._mended.add(name)
+            if said := file.mend(lambda record: Group.from_json(record, known.get(record["id"], questions[0]))):
+                self.warn(f"{said}.")
         groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, [q.id for q in questions])]
         if name in self._counted:  # before the checkpoint that the run went on from
             failed = []

@@ -36,8 +36,8 @@ M = TypeVar("M", bound=BaseModel)
 class Lines(Generic[M]):
     """A file of records of one class, durable as ``JsonLines`` are."""
 
-    def __init__(self, path: Path, model: type[M]) -> None:
-        self.path, self._file, self._model = path, JsonLines(path), model
+    def __init__(self, path: Path, model: type[M], summed: bool = False) -> None:
+        self.path, self._file, self._model = path, JsonLines(path, summed), model
 
     def read(self) -> list[M]:
         """Every whole record; ``UserError`` names the line that is damaged."""
@@ -95,7 +95,7 @@ class RunLog:
     def __init__(self, folder: Path | str) -> None:
         self.folder = folder = Path(folder)
         self.questions = Lines(folder / "questions.jsonl", QuestionRecord)
-        self.responses = Lines(folder / "responses.jsonl", ResponseRecord)
+        self.responses = Lines(folder / "responses.jsonl", ResponseRecord, summed=True)
         self.scores = Lines(folder / "scores.jsonl", Score)
         self.steps = Lines(folder / "metrics.jsonl", StepRecord)
         self.curve = Lines(folder / "curve.jsonl", CurvePoint)

@@ -59,6 +59,7 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
     "emptied": lambda data: b"",
     "cut": lambda data: data[: halfway(data)],
     "garbage in the middle": lambda data: data[: halfway(data)] + b"\x00\xff{[\n" + data[halfway(data) + 5 :],
+    "a letter": lambda data: data[: halfway(data)] + bytes([data[halfway(data)] ^ 1]) + data[halfway(data) + 1 :],
     "another form": lambda data: b"[1]\n" + data[4:],
 }
 REFUSED = ("spec.json", "identity.json")  # nothing else says what was run, and what it was made of
@@ -68,7 +69,7 @@ FILES = (
     "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "metrics.jsonl",
     "notes.json", "sessions.jsonl", "oracle.jsonl", "result.json", "adapt/votes.jsonl", "adapt/labels.jsonl",
     "adapt/rollouts.jsonl", "adapt/step-000002/adapter_model.safetensors", "adapt/step-000002/state.json",
-    "adapt/step-000002/vllm/adapter_model.safetensors",
+    "adapt/step-000002/vllm/adapter_model.safetensors", ".responses.jsonl.crc", "adapt/.votes.jsonl.crc",
 )  # fmt: skip
 
 
