@@ -49,7 +49,8 @@ def unseal(folder: Path) -> dict[str, Any]:
     try:
         state = dict(read_json(folder / _STATE))
         sums = dict(state.pop(_SUMS, {}))
-    except (UserError, OSError, TypeError, ValueError):
+        int(state["step"])
+    except (UserError, OSError, TypeError, ValueError, KeyError):
         raise ValueError(f"{_STATE} cannot be read") from None
     for name, told in sums.items():
         path = folder / name
