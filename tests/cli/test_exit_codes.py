@@ -78,7 +78,7 @@ def test_too_many_bad_items_stop_the_run_which_may_go_on_with_more(
     capsys.readouterr()
     assert main(["resume", str(folder), "--max-errors", "20%"]) == 0
     shown = capsys.readouterr()
-    assert f"unreadable, counted as wrong: {BROKEN}" in shown.err and "1 items had errors" in shown.out
+    assert f"unreadable, counted as wrong: {BROKEN}" in shown.err and f"{ITEMS} (1 failed)" in shown.out
     assert main([*command, "--max-errors", "1"]) == 0, "it is the same run, and done"
     assert list(runs.iterdir()) == [folder]
 
