@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
+from audio_eval.errors import UserError
 from audio_eval.store import write_atomic
 
 
 def cache_root() -> Path:
-    """$AUDIO_EVAL_CACHE, else ~/.cache/audio-eval."""
-    return Path(os.environ.get("AUDIO_EVAL_CACHE") or Path.home() / ".cache" / "audio-eval")
+    """$AUDIO_EVAL_CACHE, else ~/.cache/audio-eval; ``UserError`` for a user who has no home."""
+    try:
+        return Path(os.environ.get("AUDIO_EVAL_CACHE") or Path.home() / ".cache" / "audio-eval")
+    except RuntimeError:
+        raise UserError("this user has no home folder: set AUDIO_EVAL_CACHE to a folder for the cache.") from None
 
 
 def clip_path(digest: str) -> Path:
@@ -54,9 +59,11 @@ def kept_digest(path: Path) -> str:
     state = whole.stat()
     known_by = f"{whole} {state.st_size} {state.st_ino} {state.st_mtime_ns} {state.st_ctime_ns}"
     kept = cache_root() / "digests" / sha256(known_by.encode()).hexdigest()
-    if kept.is_file():
-        return kept.read_text()
+    with suppress(OSError, ValueError):
+        if len(told := kept.read_text()) == 64:  # sha256 in hex; an empty file is what a crash of the machine leaves
+            return told
     digest = file_digest(whole)
     if time.time() - max(state.st_mtime, state.st_ctime) > _SETTLED and whole.stat() == state:
-        write_atomic(kept, digest.encode())
+        with suppress(OSError):  # a cache that cannot be written costs time, and nothing else
+            write_atomic(kept, digest.encode())
     return digest

@@ -1,21 +1,74 @@
-"""The one error a user sees without a traceback, and "Did you mean"."""
+"""The errors that a user sees as one line: their own mistakes, "Did you mean", and what the system refuses."""
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable
 from difflib import get_close_matches
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
 
 class UserError(Exception):
-    """A mistake the user can mend. The message is one line: what is wrong, where, and how to mend it."""
+    """A mistake the user can mend. The message is one line: what is wrong, where, and how to mend it.
+
+    ``code`` is the exit code of a command that ends with it.
+    """
+
+    code: ClassVar[int] = 1
 
 
 class NotHere(UserError):
     """Data that are not on this machine and cannot be fetched: nothing is wrong with what the user typed."""
+
+
+class TooManyErrors(UserError):
+    """Items of a run failed: more than may, or some that could be read when it began. The run can be resumed."""
+
+    code: ClassVar[int] = 2
+
+
+# What helps where the system refuses something, by errno's names.
+_MENDS = {
+    "ENOSPC EDQUOT": "make room there",
+    "EFBIG": "a file may not become that large there (ulimit -f)",
+    "EACCES EPERM EROFS": "it needs rights that are not given: change them, or choose another place",
+    "ENAMETOOLONG": "choose shorter names",
+    "EMFILE ENFILE": "allow more open files (ulimit -n)",
+    "ENOENT": "put it there, or choose another place",
+    "EISDIR ENOTDIR EEXIST": "a file stands where a folder is meant, or a folder where a file is: choose another place",
+    "EIO ESTALE ENOTCONN ETIMEDOUT": "the disk, or the connection to it, fails",
+}
+
+
+def of_system(error: OSError) -> str:
+    """What the system refused, where, and what may help, without a full stop."""
+    names = (name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes)))
+    where = "".join(f"'{os.fsdecode(name)}': " for name in list(names)[:1])
+    what = error.strerror or " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
+    code = errno.errorcode.get(error.errno or 0, "")
+    return where + "; ".join([what, *(mend for codes, mend in _MENDS.items() if code in codes.split())])
+
+
+def as_user_error(error: BaseException) -> UserError | None:
+    """What an error tells the user: itself, or what the system refused behind it; None where neither is so, a fault of
+    the program.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, UserError):
+            return cause
+        if isinstance(cause, OSError):
+            return UserError(f"{of_system(cause)}.")
+        if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # torch's, for a device's
+            return UserError("there is not enough memory: a smaller --batch-size, or tune=lora, needs less.")
+        if isinstance(cause, UnicodeError):
+            return UserError(f"a text or a name is not valid Unicode: {' '.join(str(cause).split())[:200]}.")
+        cause = cause.__cause__
+    return None
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> UserError:

@@ -1,14 +1,20 @@
-"""Files that survive a kill: append and fsync for JSON lines, write beside and rename for everything else."""
+"""Files that survive a kill: append and fsync for JSON lines, write beside and rename for everything else.
+
+An error of the system (``OSError``) names the file.
+"""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
 import shutil
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -26,18 +32,40 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
 
     ``content`` is the file's bytes, or a function that writes the file at the path it is given.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with _named(path):
+        try:
+            if isinstance(content, bytes):
+                temporary.write_bytes(content)
+            else:
+                content(temporary)
+            _sync(temporary)
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync(path.parent)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder, with those above it, unless it is there; its name is on the disk then."""
+    if folder.is_dir():
+        return
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in made:
+        _sync(path.parent)
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Errors of the system name this file: that of a full disk, for one, names none."""
     try:
-        if isinstance(content, bytes):
-            temporary.write_bytes(content)
-        else:
-            content(temporary)
-        _sync(temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+        yield
+    except OSError as error:
+        if error.errno is not None:
+            error.filename, error.filename2 = str(path), None
+        raise
 
 
 def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
@@ -46,18 +74,20 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
     Files and folders are on the disk before the old folder goes.
     """
     temporary = folder.with_name(f"{folder.name}.tmp")
-    shutil.rmtree(temporary, ignore_errors=True)  # a killed run has left it
-    temporary.mkdir(parents=True)
-    try:
-        fill(temporary)
-    except BaseException:  # a full disk: what is half written goes
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    for path in [*temporary.rglob("*"), temporary]:
-        _sync(path)
-    shutil.rmtree(folder, ignore_errors=True)
-    temporary.rename(folder)
-    _sync(folder.parent)
+    make_folder(folder.parent)
+    with _named(folder):
+        shutil.rmtree(temporary, ignore_errors=True)  # a killed run has left it
+        temporary.mkdir()
+        try:
+            fill(temporary)
+            for path in [*temporary.rglob("*"), temporary]:
+                _sync(path)
+        except BaseException:  # a full disk: what is half written goes
+            shutil.rmtree(temporary, ignore_errors=True)
+            raise
+        shutil.rmtree(folder, ignore_errors=True)
+        temporary.rename(folder)
+        _sync(folder.parent)
 
 
 @contextmanager
@@ -101,6 +131,9 @@ def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno != errno.EINVAL or not path.is_dir():  # some network file systems cannot sync a folder
+            raise
     finally:
         os.close(handle)
 
@@ -114,51 +147,77 @@ def read_json(path: Path) -> Any:
     """Read a JSON file; ``UserError`` where it is damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"'{path}' is damaged: {error}.") from None
 
 
 class JsonLines:
-    """An append-only file of records. A line torn by a kill is dropped when the file is opened for more."""
+    """An append-only file of records. A line torn by a kill is dropped when the file is opened for more.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    To readers a damaged line is an error that names it; the owner of the file may cut it back (``mend``). With
+    ``summed`` a hidden file beside it has the CRC-32 of each line, so that damage is seen that leaves a record whole.
+    The owner then calls ``mend`` before it adds to a file that was there.
+    """
+
+    def __init__(self, path: Path, summed: bool = False) -> None:
+        self.path, self._sums = path, path.with_name(f".{path.name}.crc") if summed else None
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
-        if not self.path.is_file():
-            return []
-        whole = self.path.read_bytes().rpartition(b"\n")[0]
-        return [self._record(line, number) for number, line in enumerate(whole.split(b"\n"), 1) if line]
+        return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
         data = _lines(records)
-        self._drop_torn_line()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as stream:
-            stream.write(data)
-            stream.flush()
-            os.fsync(stream.fileno())
+        make_folder(self.path.parent)
+        _append(self.path, data)
+        if self._sums:
+            _append(self._sums, _checksums(data))
 
     def keep(self, records: Sequence[object]) -> None:
         """Make the file hold exactly these records."""
-        write_atomic(self.path, _lines(records))
+        self._keep(_lines(records))
+
+    def _keep(self, data: bytes) -> None:
+        if self._sums:
+            self._sums.unlink(missing_ok=True)  # lines without a checksum are taken as they are
+        write_atomic(self.path, data)
+        if self._sums:
+            write_atomic(self._sums, _checksums(data))
+
+    def mend(self, check: Callable[[Any], object]) -> str | None:
+        """Cut the file back to the records before the first that is damaged: no JSON, refused by ``check`` with any
+        error, or not what was written. Returns what was wrong, as a sentence, or None. A torn last line, which a kill
+        leaves, is no damage.
+        """
+        lines = self._whole()
+        found = _checksums(b"".join(line + b"\n" for line in lines)) if self._sums else b""
+        told = self._sums.read_bytes() if self._sums and self._sums.is_file() else b""
+        for number, (line, own, before) in enumerate(zip_longest(lines, found.split(), told.split(b"\n")[:-1]), 1):
+            if line is None:  # the file was cut between two lines
+                break
+            try:
+                if line:
+                    check(json.loads(line))
+                if before not in (None, own):
+                    raise ValueError("it is not what was written")
+            except Exception as error:
+                self._keep(b"".join(kept + b"\n" for kept in lines[: number - 1]))
+                reason = " ".join(str(error).split())[:120] or type(error).__name__
+                return f"'{self.path}' was damaged in line {number} ({reason}); what follows there is done again"
+        if self._sums and told != found:
+            write_atomic(self._sums, found)
+        return None
+
+    def _whole(self) -> list[bytes]:
+        """The lines that end with a newline."""
+        return self.path.read_bytes().split(b"\n")[:-1] if self.path.is_file() else []
 
     def _record(self, line: bytes, number: int) -> Any:
         try:
             return json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"'{self.path}' is damaged: line {number} is no JSON ({error}).") from None
-
-    def _drop_torn_line(self) -> None:
-        if not self.path.is_file() or not self.path.stat().st_size:
-            return
-        with self.path.open("r+b") as stream:
-            stream.seek(-1, os.SEEK_END)
-            if stream.read() != b"\n":
-                stream.seek(0)
-                stream.truncate(stream.read().rfind(b"\n") + 1)
 
     def resume(self, chunk: int, ids: Sequence[str]) -> list[dict]:
         """The records of whole chunks of ``ids``; what a kill left of an unfinished chunk is taken out of the file.
@@ -179,11 +238,47 @@ class JsonLines:
         return records[:keep]
 
 
+def _append(path: Path, data: bytes) -> None:
+    """Add whole lines to a file, in place of a torn last one, and wait until they are on the disk."""
+    with _named(path):
+        new = not path.exists()
+        _drop_torn_line(path)
+        with path.open("ab") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        if new:
+            _sync(path.parent)
+
+
+def _drop_torn_line(path: Path) -> None:
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with path.open("r+b") as stream:
+        stream.seek(-1, os.SEEK_END)
+        if stream.read() != b"\n":
+            stream.seek(0)
+            stream.truncate(stream.read().rfind(b"\n") + 1)
+
+
+def _checksums(lines: bytes) -> bytes:
+    """The CRC-32 of each line, a line each: against faults, not forgery."""
+    return b"".join(b"%08x\n" % zlib.crc32(line) for line in lines.split(b"\n")[:-1])
+
+
+def to_ask(done: int, failed: Collection[int], total: int, chunk: int) -> Iterator[list[int]]:
+    """The places still to be asked, chunk by chunk: of the first ``done`` those that ``failed``, and all others."""
+    for start in range(0, total, chunk):
+        places = [place for place in range(start, min(start + chunk, total)) if place >= done or place in failed]
+        if places:
+            yield places
+
+
 def _lines(records: Iterable[object]) -> bytes:
     return "".join(_json(record) + "\n" for record in records).encode()
 
 
 def _json(value: object, indent: int | None = None) -> str:
-    """JSON that UTF-8 can hold, without known secrets: a lone surrogate, which any text may have, is escaped."""
+    """JSON that UTF-8 can hold, without known secrets: lone surrogates, as of a file name in latin-1, are escaped."""
     text = without_known(json.dumps(value, ensure_ascii=False, indent=indent))
     return _LONE_SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)

@@ -14,7 +14,8 @@ import os
 import re
 import sys
 import unicodedata
-from typing import TextIO
+from contextlib import suppress
+from typing import Any, TextIO
 
 from audio_eval.redact import redacted, redacted_text
 
@@ -38,8 +39,7 @@ def say(*lines: str, err: bool = False) -> None:
     """Print lines to stdout, or to stderr, without secrets. A line break within one is shown escaped like all that is
     not printable.
     """
-    shown = (printable(redacted_text(line)) for line in lines)
-    print(*shown, sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
+    _write("\n".join(printable(redacted_text(line)) for line in lines), sys.stderr if err else sys.stdout)
 
 
 def say_json(value: object) -> None:
@@ -47,7 +47,52 @@ def say_json(value: object) -> None:
     but ASCII where the stream has no Unicode.
     """
     text = json.dumps(redacted(value), ensure_ascii=not is_unicode(sys.stdout))
-    print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text), flush=True)
+    _write("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text), sys.stdout)
+
+
+def _write(text: str, stream: TextIO) -> None:
+    """Print to a stream at once. ``ReaderGone`` where nobody reads stdout any more; ``OSError`` where it is full."""
+    try:
+        print(text, file=stream, flush=True)
+    except OSError as error:
+        _silence(stream)
+        if isinstance(error, BrokenPipeError):
+            raise ReaderGone from None
+        error.filename = "standard output"
+        raise
+
+
+def _silence(stream: TextIO) -> None:
+    """Let what a stream still holds, and all that follows, go nowhere: else Python fails once more when it ends."""
+    with suppress(OSError, ValueError, AttributeError):  # one that a test put there has no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class ReaderGone(Exception):
+    """Nobody reads stdout any more, as in ``audio-eval ls | head``: the command may end, and nothing is wrong."""
+
+
+class _Unheard:
+    """stderr that never fails: a run does not end because nobody reads its progress (``2> >(head)``, a full disk)."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        try:
+            return self._stream.write(text)
+        except OSError:
+            _silence(self._stream)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except OSError:
+            _silence(self._stream)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def printable(line: str) -> str:
@@ -82,10 +127,15 @@ def plain(text: object) -> str:
 
 
 def settle_streams() -> None:
-    """Make stdout and stderr take every text, whatever their encoding."""
+    """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader."""
+    # one that was closed (`>&-`) is None
+    nowhere = open(os.devnull, "w", encoding="utf-8") if None in (sys.stdout, sys.stderr) else None  # noqa: SIM115
+    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)
+    if not isinstance(sys.stderr, _Unheard):
+        sys.stderr = _Unheard(sys.stderr)  # type: ignore[assignment]
 
 
 def is_unicode(stream: TextIO) -> bool:

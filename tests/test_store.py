@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from audio_eval.errors import UserError
-from audio_eval.store import JsonLines, lock_dir, read_json, write_atomic, write_folder_atomic, write_json
+from audio_eval.store import (
+    JsonLines,
+    lock_dir,
+    read_json,
+    to_ask,
+    write_atomic,
+    write_folder_atomic,
+    write_json,
+)
 
 RECORDS = [{"id": "a", "text": "gr\u00fcn\n"}, {"id": "b", "n": 1.5}, {"id": "c", "list": [1, None]}]
 
@@ -124,6 +132,98 @@ def test_a_locked_folder_names_its_owner_and_what_a_kill_left_goes(tmp_path: Pat
     with lock_dir(tmp_path):
         assert (tmp_path / ".owner").is_file()
     assert not (tmp_path / ".owner").exists()
+
+
+def test_damage_is_cut_back_to_what_is_before_it(tmp_path: Path) -> None:
+    file = JsonLines(tmp_path / "x.jsonl")
+    assert file.mend(dict) is None and not file.path.exists()
+    file.append(RECORDS)
+    whole = file.path.read_bytes()
+    assert file.mend(dict) is None and file.path.read_bytes() == whole
+    file.path.write_bytes(whole + b'{"torn": ')
+    assert file.mend(dict) is None, "what a kill leaves is no damage"
+    for damage in (b"\n{\n", b"\x00\n", b"\xff\xfe\n", b'"text"\n', b"[" * 100_000 + b"\n", b"1" * 5000 + b"\n"):
+        file.path.write_bytes(whole + damage + b'{"id": "after"}\n')
+        said = file.mend(dict)
+        assert said and "x.jsonl' was damaged in line " in said and "\n" not in said and len(said) < 400
+        assert file.read() == RECORDS
+
+
+def test_checksums_show_what_is_whole_and_not_what_was_written(tmp_path: Path) -> None:
+    file, sums = JsonLines(tmp_path / "x.jsonl", summed=True), tmp_path / ".x.jsonl.crc"
+    file.append(RECORDS[:1])
+    file.append(RECORDS[1:])
+    whole, checked = file.path.read_bytes(), sums.read_bytes()
+    assert len(checked.split()) == len(RECORDS) and file.mend(dict) is None
+    file.keep(RECORDS)
+    assert (file.path.read_bytes(), sums.read_bytes()) == (whole, checked), "whatever wrote them"
+    file.path.write_bytes(whole.replace(b"1.5", b"2.5"))
+    said = file.mend(dict)
+    assert said and "line 2 (it is not what was written)" in said
+    assert file.read() == RECORDS[:1] and sums.read_bytes() == checked[:9]
+    for left in (b"", checked[:9], checked[:13], b"\xff"):  # a kill between the two writes, or within the second
+        file.keep(RECORDS)
+        sums.write_bytes(left)
+        assert file.mend(dict) is None and file.read() == RECORDS and sums.read_bytes() == checked
+    for kept in (0, 2):  # cut between two lines
+        file.keep(RECORDS)
+        file.path.write_bytes(b"".join(whole.splitlines(keepends=True)[:kept]))
+        assert file.mend(dict) is None and file.read() == RECORDS[:kept]
+        file.append(RECORDS[kept:])
+        assert (file.path.read_bytes(), sums.read_bytes()) == (whole, checked)
+    sums.write_bytes(checked[:9] + b"\xff\n" + checked[18:])
+    assert file.mend(dict) and file.read() == RECORDS[:1], "the sums themselves"
+
+
+@pytest.mark.parametrize(
+    ("done", "failed", "expected"),
+    [(0, [], [[0, 1, 2], [3, 4, 5], [6]]), (6, [], [[6]]), (6, [1, 4, 5], [[1], [4, 5], [6]]), (7, [], []),
+     (7, [6], [[6]])],
+)  # fmt: skip
+def test_what_is_still_to_be_asked(done: int, failed: list[int], expected: list[list[int]]) -> None:
+    assert list(to_ask(done, failed, 7, 3)) == expected
+
+
+def test_a_name_that_is_no_utf_8_is_written_and_read_back(tmp_path: Path) -> None:
+    name = os.fsdecode(b"r\xff.wav")
+    write_json(tmp_path / "x.json", {"audio": name})
+    JsonLines(tmp_path / "x.jsonl").append([{"audio": name}])
+    assert read_json(tmp_path / "x.json")["audio"] == JsonLines(tmp_path / "x.jsonl").read()[0]["audio"] == name
+    assert "\\udcff" in (tmp_path / "x.jsonl").read_bytes().decode(), "the file itself is UTF-8"
+
+
+def test_errors_of_the_system_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    write_json(tmp_path / "x.json", 1)
+    monkeypatch.setattr(os, "fsync", full)
+    for write in (
+        lambda: write_json(tmp_path / "x.json", 2), lambda: JsonLines(tmp_path / "x.jsonl").append([{}]),
+        lambda: write_folder_atomic(tmp_path / "x", lambda new: (new / "a").write_text("1")),
+    ):  # fmt: skip
+        with pytest.raises(OSError, match=r"No space left on device: '.*/x"):
+            write()
+    assert read_json(tmp_path / "x.json") == 1, "the old file stays"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["x.json", "x.jsonl"], "and nothing half written"
+
+
+def test_a_new_name_is_on_the_disk_before_its_content_is_relied_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def seen(handle: int) -> None:
+        synced.append(os.path.relpath(os.readlink(f"/proc/self/fd/{handle}"), tmp_path.resolve()))
+        fsync(handle)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    JsonLines(tmp_path / "run" / "adapt" / "x.jsonl").append([{}])
+    assert synced == ["run", ".", "run/adapt/x.jsonl", "run/adapt"]
+    synced.clear()
+    JsonLines(tmp_path / "run" / "adapt" / "x.jsonl").append([{}])
+    assert synced == ["run/adapt/x.jsonl"]
 
 
 @pytest.mark.parametrize("read", [lambda path: JsonLines(path).read(), lambda path: JsonLines(path).resume(2, ["a"])])

@@ -5,14 +5,16 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_eval.terminal import filter_logs, plain, printable, say, say_json, settle_streams
+from audio_eval.terminal import ReaderGone, draws, filter_logs, plain, printable, say, say_json, settle_streams
 
 ROOT = Path(__file__).parents[1]
 HOSTILE = "\x1b]0;owned\x07\x1b[2J\rname\u202e\u2028next\nline\ud800\x00"
@@ -59,3 +61,54 @@ def test_logs_of_libraries_go_through_the_filter(capsys: pytest.CaptureFixture[s
     filter_logs()
     log.warning("unknown task '%s'\nhttp://u:pw@host", "\x1b[31mred\u202e")
     assert capsys.readouterr().err == "unknown task '\\x1b[31mred\\u202e'\nhttp://host\n"
+
+
+# --- readers that go away, streams that are full ---------------------------------------------------------------------
+
+
+def unread() -> io.TextIOWrapper:
+    """A pipe that nobody reads any more."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    return open(writing, "w", encoding="utf-8")
+
+
+def full() -> io.TextIOWrapper:
+    return open("/dev/full", "w", encoding="utf-8")
+
+
+@pytest.mark.parametrize("make", [unread, full])
+def test_nothing_ends_because_nobody_reads_stderr(
+    make: Callable[[], io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stream = make()
+    monkeypatch.setattr(sys, "stderr", stream)
+    settle_streams()
+    settle_streams()  # as often as one likes
+    for _ in range(3):
+        say("progress " * 2000, err=True)
+        print("from a library", file=sys.stderr, flush=True)
+    sys.stderr.flush()
+    stream.close()
+
+
+def test_a_reader_of_stdout_that_went_ends_the_command_and_a_full_disk_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for stream, error in ((unread(), ReaderGone), (full(), OSError)):
+        monkeypatch.setattr(sys, "stdout", stream)
+        with pytest.raises(error) as caught:
+            say("a table")
+        if error is OSError:
+            assert "No space left on device: 'standard output'" in str(caught.value)
+        say("what is left goes nowhere")
+        stream.close()  # which flushes
+
+
+def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    monkeypatch.setattr(sys, "stderr", None)
+    settle_streams()
+    say("nobody hears")
+    say("nor this", err=True)
+    assert not draws(sys.stdout) and not draws(sys.stderr)

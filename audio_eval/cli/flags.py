@@ -41,6 +41,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "permute_choices": {"metavar": "SEED"},
     "holdout": {"metavar": "SHARE"},
     "judge": {"metavar": "URL"},
+    "max_errors": {"metavar": "N|SHARE"},
 }
 DATA = ("data_dir", "source", "include_path")
 GRADERS = ("judge", "judge_model", "similarity")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Sequence
-from typing import NoReturn
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NoReturn
 
 from audio_eval import __version__
 from audio_eval.cli import (
@@ -25,8 +28,8 @@ from audio_eval.cli import (
     view,
 )
 from audio_eval.cli.flags import dashed
-from audio_eval.errors import UserError, unknown
-from audio_eval.terminal import say, settle_streams
+from audio_eval.errors import UserError, as_user_error, unknown
+from audio_eval.terminal import ReaderGone, say, settle_streams
 from audio_eval.threads import settle_threads
 
 FLAGS: set[str] = set()  # of every command, for "Did you mean"
@@ -76,6 +79,10 @@ class Parser(argparse.ArgumentParser):
             raise unknown("flag", flag.split("=")[0], FLAGS)
         raise UserError(f"{message}. See {self.prog} --help.")
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help and version, which ``audio-eval --help | head`` may stop reading."""
+        say(*message.rstrip("\n").split("\n"))
+
 
 def parser() -> Parser:
     """The whole command line."""
@@ -97,21 +104,52 @@ def parser() -> Parser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line: 0 when done, 1 for a mistake of the user, 2 for what a check found, 130 on Ctrl-C."""
+    """Run the command line: 0 when done, 1 for what the user can mend, 2 where too many items failed or a check found
+    something, 130 on Ctrl-C and SIGTERM.
+    """
     settle_threads()
     settle_streams()
     arguments = dashed(sys.argv[1:] if argv is None else argv)
     if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
         arguments.insert(0, "run")  # bare flags mean run
     try:
-        parsed = parser().parse_args(arguments)
-        return int(parsed.execute(parsed) or 0)
-    except UserError as error:
-        say(f"audio-eval: error: {' '.join(str(error).split())}", err=True)
-        return 1
-    except BrokenPipeError:  # the reader of our output has gone: `audio-eval ls | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        with terminable():
+            check_place()
+            parsed = parser().parse_args(arguments)
+            return int(parsed.execute(parsed) or 0)
+    except ReaderGone:  # `audio-eval ls | head`
         return 0
-    except KeyboardInterrupt:
-        say("", "audio-eval: interrupted.", err=True)
+    except KeyboardInterrupt as stop:
+        say("", f"audio-eval: interrupted{'; ' if stop.args else '.'}{''.join(map(str, stop.args))}", err=True)
         return 130
+    except Exception as error:
+        mistake = as_user_error(error)
+        if mistake is None:
+            raise
+        say(f"audio-eval: error: {' '.join(str(mistake).split())}", err=True)
+        return mistake.code
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """SIGTERM, which a scheduler or a shutdown sends, ends a command as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # only there signals can be dealt with
+        yield
+        return
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+
+
+def check_place() -> None:
+    """``UserError`` where the current folder was deleted: much that is below would stumble over that."""
+    try:
+        os.getcwd()
+    except OSError:
+        raise UserError("the current folder is gone: cd to one that exists.") from None

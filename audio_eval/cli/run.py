@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
-from audio_eval.runlog import ResultRow, RunLog
-from audio_eval.runs.plan import listed, plan, run_folder
+from audio_eval.errors import TooManyErrors, as_user_error
+from audio_eval.runlog import ResultRow, RunLog, RunSpec
+from audio_eval.runs.plan import listed, other_settings, plan, run_folder
 from audio_eval.terminal import filter_logs, say
+
+if TYPE_CHECKING:
+    from audio_eval.runs.execute import Executor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,20 +64,30 @@ def execute(args: argparse.Namespace) -> int:
     executor = Executor(reports, trackers)
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output), args.fresh)
-        log = RunLog(folder)
-        state = "done before" if log.finished else "resuming" if log.begun else "new"
+        log, other = RunLog(folder), other_settings(spec, folder)
+        state = "done before" if log.finished else "resuming" if log.begun else f"new{', as ' * bool(other)}{other}"
         title = f"[{i + 1}/{len(specs)}] {spec.model} {spec.method} {spec.task} seed {spec.seed}"
         say(f"{title}: {folder} ({state})", err=True)
-        try:
-            with reports.of(folder):
-                report(executor.run(spec, folder).audio_eval)
-        except KeyboardInterrupt:
-            hint = f"go on with: audio-eval resume {folder}" if log.begun else "nothing was started."
-            say("", f"interrupted; {hint}", err=True)
-            return 130
+        with reports.of(folder):
+            finish(executor, spec, folder)
         folders.append(folder)
     show(folders, time.monotonic() - began, as_json=args.json)
     return 0
+
+
+def finish(executor: Executor, spec: RunSpec, folder: Path) -> None:
+    """Run to the end and report. Where it ends before, the error says how to go on."""
+    log, resume = RunLog(folder), f"audio-eval resume {shlex.quote(str(folder))}"
+    try:
+        report(executor.run(spec, folder).audio_eval)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"go on with: {resume}" if log.begun else "nothing was started.") from None
+    except Exception as error:
+        mistake = as_user_error(error)
+        if mistake is None or (mistake is error and not isinstance(error, TooManyErrors)):
+            raise
+        kept = f" Nothing is lost: go on with {resume}" if log.begun else ""
+        raise type(mistake)(f"{mistake}{kept}") from None
 
 
 def report(row: ResultRow) -> None:

@@ -36,6 +36,10 @@ def _accuracy(row: Row) -> str:
     return f"{row.accuracy:.1f} [{row.interval.low:.1f}, {row.interval.high:.1f}]"
 
 
+def _items(row: Row) -> str:
+    return f"{row.n} ({row.failed} failed)" if row.failed else str(row.n)
+
+
 def _difference(row: Row) -> str:
     if (paired := row.comparison) is None:
         return "baseline" if row.baseline and row.accuracy is not None else NONE
@@ -106,7 +110,7 @@ COLUMNS: list[Column] = [
     ),
     data_column("one_seed", "all figures of the row are conditional on its only seed", lambda row: row.one_seed),
     Column("seed_count", "seeds", "", lambda row: len(row.seeds), lambda row: str(len(row.seeds))),
-    Column("n", "n", "", lambda row: row.n, lambda row: str(row.n), terminal=True),
+    Column("n", "n", "", lambda row: row.n, _items, terminal=True),
     Column(
         "difference", f"Δ {BASELINE}",
         f"points above `{BASELINE}` on the same items, with the same model, prompt, scorer and data. `n=` stands where "

@@ -42,8 +42,6 @@ def conditions(row: Row) -> Hashable:
 
 def why_apart(row: Row, most: int) -> str | None:
     """Why a row is ranked with no other, None where it is; ``most`` is the largest n of the task's data."""
-    summaries = [run.summary for run in row.runs]
-    failed = max(len({*s.notes.get("unreadable", ()), *s.notes.get("missing", ())}) for s in summaries)
     if row.accuracy is None:
         return "its answers are hidden"
     if not row.hears:
@@ -52,7 +50,7 @@ def why_apart(row: Row, most: int) -> str | None:
         return "it is trained on the labels of these items"
     if row.n < most:
         return f"it has {row.n} of {most} items"
-    return f"{failed} items had errors" if failed else None
+    return f"{row.failed} items had errors" if row.failed else None
 
 
 def _retained(rows: Sequence[Row]) -> dict[Hashable, dict[str, float]]:

@@ -13,7 +13,7 @@ from audio_eval.runlog import ResultRow, RunSpec
 # Spelled otherwise, told by the result, or without weight for a number.
 _ELSEWHERE = {
     "model", "method", "method_args", "task", "seed", "audio", "long_audio", "train_task", "prompt_source", "device",
-    "save_every", "curve_every",
+    "save_every", "curve_every", "max_errors",
 }  # fmt: skip
 
 

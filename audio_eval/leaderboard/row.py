@@ -72,6 +72,12 @@ class Row:
     reported: tuple[Published, ...] = ()
 
     @property
+    def failed(self) -> int:
+        """Items that failed or had no response, of the seed with the most; they count as wrong."""
+        notes = [run.summary.notes for run in self.runs]
+        return max(len({*of_run.get("unreadable", ()), *of_run.get("missing", ())}) for of_run in notes)
+
+    @property
     def facts(self) -> Facts:
         """What may tell it from the other rows of a table."""
         first = self.runs[0].summary

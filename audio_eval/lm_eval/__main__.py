@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from audio_eval.cache import cache_root
-from audio_eval.errors import UserError, unknown
+from audio_eval.errors import as_user_error, unknown
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.task_index import TASKS_DIR, listing
 from audio_eval.terminal import filter_logs, say
@@ -25,14 +25,16 @@ _OF_THE_USER = ("lm_eval.config.evaluate_config", "lm_eval.evaluator")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run lm-eval's command line: 0 when done, 1 for a mistake of the user, 130 on Ctrl-C."""
     settle_threads()
-    # not in the installed package, where lm-eval would put it; read when lm-eval is imported
-    os.environ.setdefault("LM_HARNESS_CACHE_PATH", str(cache_root() / "lm-eval-requests"))
     try:
+        # not in the installed package, where lm-eval would put it; read when lm-eval is imported
+        os.environ.setdefault("LM_HARNESS_CACHE_PATH", str(cache_root() / "lm-eval-requests"))
         _run(sys.argv[1:] if argv is None else list(argv))
-    except (UserError, ValueError, TypeError, FileNotFoundError) as error:
-        if not isinstance(error, UserError) and _raised_in(error) not in _OF_THE_USER:
+    except Exception as error:
+        flags = isinstance(error, (ValueError, TypeError, FileNotFoundError)) and _raised_in(error) in _OF_THE_USER
+        mistake = error if flags else as_user_error(error)
+        if mistake is None:
             raise
-        say(f"audio_eval.lm_eval: error: {' '.join(str(error).split())}", err=True)
+        say(f"audio_eval.lm_eval: error: {' '.join(str(mistake).split())}", err=True)
         return 1
     except KeyboardInterrupt:
         say("", "audio_eval.lm_eval: interrupted.", err=True)

@@ -47,6 +47,10 @@ class Sampling:
         return replace(self, stream=stream)
 
 
+# The metric that a step has if updates of it were not made, as their loss or gradient was not finite: how many.
+DROPPED = "dropped_updates"
+
+
 @dataclass(frozen=True)
 class PolicyInfo:
     """What a policy is. ``device`` is in words ("cpu (2 threads)"); ``trainable``: it is a TrainablePolicy."""
@@ -198,7 +202,8 @@ class TrainablePolicy(ScoresCompletions, Protocol):
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         """Optimizer updates on groups with advantages (U,) each: ``inner_updates`` passes in ``mini_batch`` parts.
 
-        ``lr_scale`` multiplies the learning rate.
+        ``lr_scale`` multiplies the learning rate. An update whose loss or gradient is not finite is not made; the
+        metric ``DROPPED`` counts such.
         """
         ...
 

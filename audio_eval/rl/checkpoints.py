@@ -1,18 +1,74 @@
-"""Checkpoints of a training: how often one is due, and whether the disk has room for them."""
+"""Checkpoints of a training: how often one is due, whether the disk has room, and whether one is whole.
+
+Two are kept while a run goes on, so that the one before is there where the last one is damaged.
+"""
 
 from __future__ import annotations
 
+import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from audio_eval.errors import UserError
+from audio_eval.store import read_json, write_json
 
 STEP_BYTES = (
     2**30
 )  # bytes that a step bears of the writing of checkpoints: a second or so, of the minute of a 3B's step
 MOST_STEPS = 50  # that a kill may cost at most
+
+
+_STATE, _SUMS = "state.json", "sums"
+
+
+def saved(folder: Path) -> list[Path]:
+    """The checkpoints in ``folder``, whole or damaged, the last one at the end."""
+    return sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
+
+
+def remove(checkpoints: Iterable[Path]) -> None:
+    """Remove checkpoints, and what a killed run left of some."""
+    for path in checkpoints:
+        shutil.rmtree(path)
+
+
+def seal(folder: Path, state: Mapping[str, Any]) -> None:
+    """Write ``state`` into a checkpoint, as its last file, with checksums of it and of all other files."""
+    sums = {str(path.relative_to(folder)): _sum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
+    write_json(folder / _STATE, {**state, _SUMS: {**sums, _STATE: _own(state)}})
+
+
+def unseal(folder: Path) -> dict[str, Any]:
+    """The state of a checkpoint; ``ValueError`` that says what of it is damaged. CRC-32: against faults, not forgery.
+
+    One that was written before there were checksums is taken as it is.
+    """
+    try:
+        state = dict(read_json(folder / _STATE))
+        sums = dict(state.pop(_SUMS, {}))
+        int(state["step"])
+    except (UserError, OSError, TypeError, ValueError, KeyError):
+        raise ValueError(f"{_STATE} cannot be read") from None
+    for name, told in sums.items():
+        path = folder / name
+        if told != (_own(state) if name == _STATE else _sum(path) if path.is_file() else None):
+            raise ValueError(f"{name} is not as it was written")
+    return state
+
+
+def _own(state: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(state, sort_keys=True).encode())
+
+
+def _sum(path: Path) -> int:
+    found = 0
+    with path.open("rb") as file:
+        while block := file.read(2**20):
+            found = zlib.crc32(block, found)
+    return found
 
 
 @runtime_checkable
@@ -48,7 +104,7 @@ def due(done: int, total: int, every: int) -> Iterator[bool]:
 def room(sizes: Sequence[int], held: int = 0) -> int:
     """Bytes that must be free for checkpoints of these sizes, one after another; ``held``: those of the one before.
 
-    The one before is removed when the next one is on the disk, so that for a moment there are two.
+    There are two: before a further one is written, the older one goes.
     """
     used, most = 0, 0
     for size in sizes:
@@ -76,8 +132,8 @@ def check_room(folder: Path, needed: int, what: str, fewer: bool = True) -> None
 
 
 def held_bytes(folder: Path) -> int:
-    """Bytes of the checkpoints in a folder."""
-    return sum(path.stat().st_size for path in folder.glob("step-*/**/*") if path.is_file())
+    """Bytes of the last checkpoint in a folder."""
+    return sum(path.stat().st_size for last in saved(folder)[-1:] for path in last.rglob("*") if path.is_file())
 
 
 def gigabytes(size: int) -> str:

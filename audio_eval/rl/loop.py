@@ -8,7 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from audio_eval.models.policy import Policy, trainable
+from audio_eval.errors import UserError
+from audio_eval.models.policy import DROPPED, Policy, trainable
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.monitors import Monitors, statistics
 from audio_eval.rl.schedule import lr_scale
@@ -17,6 +18,7 @@ from audio_eval.rl.settings import Updates
 from audio_eval.seeding import stream
 
 T = TypeVar("T")
+MOST_DROPPED = 3  # steps in a row that drop an update, before the training stops
 
 
 def batch_at(items: Sequence[T], size: int, step: int, seed: int) -> list[T]:
@@ -54,13 +56,17 @@ def train(policy: Policy, settings: Updates, steps: int, experience: Callable[[i
     """Train for ``steps`` steps. A resumed run goes on after the last step that it saved.
 
     The model after the last step is scored, or the one at the first step at which ``settings.stop_when`` holds.
-    Raises ``UserError`` for a policy that can only generate.
+    Raises ``UserError`` for a policy that can only generate, and after ``MOST_DROPPED`` steps in a row that dropped an
+    update, with the checkpoint before the last of them kept.
     """
     learner = trainable(policy)
     learner.begin_training(settings, run.seed)
     monitors: Monitors | None = None
+    dropped: list[bool] = []  # for each step so far
     for step in run.steps(learner, steps):
-        monitors = monitors or Monitors(settings.stop_when, run.metrics())
+        if monitors is None:
+            before = run.metrics()
+            monitors, dropped = Monitors(settings.stop_when, before), [DROPPED in metrics for metrics in before]
         if monitors.stop:
             run.stop(learner, step, str(settings.stop_when))
             break
@@ -72,7 +78,10 @@ def train(policy: Policy, settings: Updates, steps: int, experience: Callable[[i
             **statistics([] if found.given else found.rollouts or found.groups),
             **found.metrics, "skipped_groups": skipped, **update.metrics,
         }  # fmt: skip
-        metrics = {name: round(float(value), 6) for name, value in metrics.items()}
+        metrics = {name: round(float(value), 6) for name, value in metrics.items() if math.isfinite(value)}
+        dropped.append(DROPPED in metrics)
+        if dropped[-1]:
+            _check_dropped(step + 1, dropped, run)
         run.log_rollouts(step + 1, found)
         for warning in monitors.see({"step": step + 1, **metrics}):
             run.warn(warning)
@@ -80,3 +89,16 @@ def train(policy: Policy, settings: Updates, steps: int, experience: Callable[[i
     monitors = monitors or Monitors(settings.stop_when, run.metrics())
     if monitors.warnings:
         run.note("warnings", monitors.warnings)
+    if counted := sum(DROPPED in metrics for metrics in run.metrics()):
+        run.note("dropped_steps", counted)
+
+
+def _check_dropped(step: int, dropped: Sequence[bool], run: Session) -> None:
+    """Say that a step dropped an update; ``UserError`` where too many in a row did."""
+    if not all(dropped[-MOST_DROPPED:]) or len(dropped) < MOST_DROPPED:
+        run.warn(f"step {step}: the loss or the gradient is not finite (NaN or infinite): that update is not made.")
+        return
+    raise UserError(
+        f"the loss or the gradient of {MOST_DROPPED} steps in a row, up to step {step}, is not finite (NaN or "
+        "infinite). The last checkpoint is, and is kept: --adapter RUN_DIR evaluates it. A smaller lr may help."
+    )

@@ -21,6 +21,7 @@ from audio_eval.models.policy import (
 )
 from audio_eval.questions import Question
 from audio_eval.rl.checkpoints import Large
+from audio_eval.rl.error_budget import ErrorBudget
 from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.usage import Usage
 
@@ -37,6 +38,7 @@ class Meter:
     earlier_seconds: float = 0.0  # seconds of draws that an earlier run of the command had made
     # Of audio_seconds the part of this sitting: two meters of one run may differ in it.
     given_seconds: float = field(default=0.0, compare=False)
+    budget: ErrorBudget = field(default=ErrorBudget(0), compare=False)
 
     def made(self, groups: Sequence[Group]) -> None:
         """Add groups that the model draws or scores now."""
@@ -56,9 +58,10 @@ class Meter:
         return {id_: self.usage.pop(id_) for id_ in ids if id_ in self.usage}
 
     def note(self, groups: Sequence[Group]) -> None:
-        """Remember the problems of groups without counting their samples."""
+        """Remember the problems of groups without counting their samples; ``TooManyErrors`` where too many failed."""
         self.truncated |= {group.question.id for group in groups if group.truncated}
         self.failed |= {group.question.id: group.error for group in groups if group.error is not None}
+        self.budget.check(self.failed, groups)
 
 
 def metered(policy: Policy, meter: Meter, seed: int, shared: SharedDraws | None = None) -> Policy:
@@ -128,7 +131,8 @@ class _MeteredTrainable(_MeteredScorer):
 
     def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
         update = self._policy.train_step(groups, advantages, lr_scale)
-        self._meter.failed |= update.failed
+        gone = [group for group in groups if group.question.id in update.failed]
+        self._meter.note([Group(g.question, (), (), error=update.failed[g.question.id]) for g in gone])
         return update
 
     def self_certainty(self, groups: Sequence[Group]) -> list[np.ndarray]:

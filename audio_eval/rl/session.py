@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import errno
-import shutil
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.progress import Progress
 from audio_eval.questions import Example, Question
-from audio_eval.rl.checkpoints import Large, check_room, due, held_bytes, interval, room
+from audio_eval.rl.checkpoints import (
+    Large,
+    check_room,
+    due,
+    held_bytes,
+    interval,
+    remove,
+    room,
+    saved,
+    seal,
+    unseal,
+)
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.meter import Meter
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import LabelRecord, StepRecord
-from audio_eval.store import JsonLines, read_json, write_folder_atomic, write_json
+from audio_eval.store import JsonLines, to_ask, write_folder_atomic
 
 STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
 Ask = Callable[[Sequence[Question]], list[Group]]  # asks a policy about a batch of questions
@@ -52,6 +61,8 @@ class Session:
         self._progress, self._observer = progress or Progress(), observer
         self._every, self._meter = save_every, meter or Meter()
         self._chosen: dict[str, Any] = {}
+        self._logged: dict[str, tuple[int, int]] = {}  # size and checksum of what the steps logged, by name
+        self._mended: set[str] = set()  # names of ``generate`` whose file was looked at
         self._counted: list[str] = []  # names of ``generate`` whose samples the meter has
         self.notes: dict[str, Any] = {}
 
@@ -63,20 +74,34 @@ class Session:
         return self.kept(name, questions, lambda part: policy.generate(part, sampling))
 
     def kept(self, name: str, questions: Sequence[Question], ask: Ask) -> list[Group]:
-        """``generate`` with any way to ``ask`` a policy, such as scoring the options of its questions."""
-        file = JsonLines(self._folder / f"{name}.jsonl")
+        """``generate`` with any way to ``ask`` a policy, such as scoring the options of its questions.
+
+        A question that failed before an interruption is asked again, unless a checkpoint was made since.
+        """
+        file = JsonLines(self._folder / f"{name}.jsonl", summed=True)
         known = {question.id: question for question in questions}
+        if name not in self._mended:
+            self._mended.add(name)
+            if said := file.mend(lambda record: Group.from_json(record, known.get(record["id"], questions[0]))):
+                self.warn(f"{said}.")
         groups = [Group.from_json(r, known[r["id"]]) for r in file.resume(self._batch_size, [q.id for q in questions])]
         if name in self._counted:  # before the checkpoint that the run went on from
+            failed = []
             self._meter.note(groups)
         else:
-            self._meter.count(groups)
+            failed = [place for place, group in enumerate(groups) if group.error is not None]
+            self._meter.count([group for group in groups if group.error is None])
             self._counted.append(name)
-        with self._progress.bar(name, len(questions), len(groups)) as bar:
-            for start in range(len(groups), len(questions), self._batch_size):
-                sampled = ask(questions[start : start + self._batch_size])
-                file.append(group.to_json() for group in sampled)
-                groups += sampled
+        with self._progress.bar(name, len(questions), len(groups) - len(failed)) as bar:
+            for places in to_ask(len(groups), failed, len(questions), self._batch_size):
+                sampled = ask([questions[place] for place in places])
+                if places[0] < len(groups):
+                    for place, group in zip(places, sampled, strict=True):
+                        groups[place] = group
+                    file.keep([group.to_json() for group in groups])
+                else:
+                    groups += sampled
+                    file.append(group.to_json() for group in sampled)
                 bar.advance(len(sampled), sum(group.audio_seconds for group in sampled))
         return groups
 
@@ -105,16 +130,13 @@ class Session:
         self._step_logs["rollouts"].append(experience.records(step))
 
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
-        """Load the last checkpoint, if there is one, and yield the numbers of the steps that are still to do.
+        """Load the last checkpoint that is whole, if there is one, and yield the numbers of the steps still to do.
 
         ``UserError`` where the disk has no room for the checkpoints to come.
         """
-        last = self._last_saved()
-        done, state = 0, {}
-        if last is not None:
-            policy.load(last)
-            state = read_json(last / "state.json")
-            done = state["step"]
+        state = self._restore(policy)
+        done = state.get("step", 0)
+        if state:
             self._meter.samples, self._meter.audio_seconds = state["samples"], state["audio_seconds"]
             self._counted = state["counted"]
         self._settle(policy, done, total, state)
@@ -170,28 +192,62 @@ class Session:
         """``last``: no step follows, and what only a further step needs is left out."""
         folder = self._folder / f"step-{step:06d}"
         sized = policy if isinstance(policy, Large) else None
+        remove([other for other in saved(self._folder) if other != folder][:-1])  # with the one to come there are two
         if sized:
             check_room(self._folder, sized.checkpoint_bytes(last), f"the checkpoint after step {step}", fewer=not last)
         state = {
             "step": step, "seed": self.seed, "samples": self._meter.samples,
             "audio_seconds": self._meter.audio_seconds, "counted": self._counted, "save_every": self._every,
-            **({"chosen": self._chosen} if self._chosen else {}),
+            **({"chosen": self._chosen} if self._chosen else {}), "logs": self._sums_of_logs(),
         }  # fmt: skip
 
         def fill(temporary: Path) -> None:
             sized.save_weights(temporary) if sized and last else policy.save(temporary)
-            write_json(temporary / "state.json", state)
+            seal(temporary, state)
 
-        try:
-            write_folder_atomic(folder, fill)
-        except OSError as error:
-            if error.errno != errno.ENOSPC:
-                raise
-            raise UserError(f"'{self._folder}': no space is left for the checkpoint after step {step}.") from None
-        for other in self._folder.glob("step-*"):  # the checkpoint before, and remains of a killed run
-            if other != folder:
-                shutil.rmtree(other)
+        write_folder_atomic(folder, fill)
 
-    def _last_saved(self) -> Path | None:
-        found = [p for p in sorted(self._folder.glob("step-*")) if (p / "state.json").is_file() and p.suffix != ".tmp"]
-        return found[-1] if found else None
+    def _restore(self, policy: TrainablePolicy) -> dict[str, Any]:
+        """Load the last checkpoint that is whole, as is what its steps logged; returns its state, empty without one.
+
+        Those that are damaged are said and removed.
+        """
+        found = saved(self._folder)
+        remove(self._folder.glob("step-*.tmp"))
+        for place, folder in reversed([*enumerate(found)]):
+            try:
+                state = unseal(folder)
+                self._check_logs(state)
+            except (ValueError, KeyError, TypeError) as error:
+                then = f"the training goes on from {found[place - 1].name}" if place else "the training starts anew"
+                self.warn(f"the checkpoint '{folder}' is damaged ({error}): {then}.")
+                continue
+            policy.load(folder)
+            remove(found[place + 1 :])
+            return state
+        remove(found)
+        return {}
+
+    def _check_logs(self, state: Mapping[str, Any]) -> None:
+        """``ValueError`` where what the steps logged is not what it was when the checkpoint with this state was made.
+
+        One that was written before that was recorded is taken as it is.
+        """
+        logs = state.get("logs", {})
+        for name, (size, told) in logs.items():
+            file = self._step_logs[name].path
+            data = file.read_bytes()[:size] if file.is_file() else b""
+            if zlib.crc32(data) != told:
+                raise ValueError(f"{file.name} is not what its steps logged")
+        self._logged = dict(logs)
+
+    def _sums_of_logs(self) -> dict[str, tuple[int, int]]:
+        """Size and CRC-32 of each file of what the steps logged; only what is new since the last call is read."""
+        for name, log in self._step_logs.items():
+            size, told = self._logged.get(name, (0, 0))
+            if log.path.is_file():
+                with log.path.open("rb") as file:
+                    file.seek(size)
+                    new = file.read()
+                self._logged[name] = size + len(new), zlib.crc32(new, told)
+        return self._logged

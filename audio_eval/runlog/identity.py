@@ -9,8 +9,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from pydantic import Field
 
 from audio_eval.runlog.records import Record
+from audio_eval.runlog.spec import differences
 
 SHOWN = 3  # ids or files that a message names
 
@@ -53,16 +57,20 @@ class TaskDigests(Record):
 class Identity(Record):
     """Model, method and tasks of a run. ``model`` and ``method`` are (file or module, sha256) pairs, by name.
 
-    The model's files include an adapter's. Both are empty where responses were made elsewhere.
+    The model's files include an adapter's. Both are empty where responses were made elsewhere. ``settings`` are those
+    of spec.json, which a hand may edit; empty where they were not recorded.
     """
 
     model: tuple[tuple[str, str], ...] = ()
     method: tuple[tuple[str, str], ...] = ()
     tasks: tuple[TaskDigests, ...]
+    settings: dict[str, Any] = Field({})
 
     def differences(self, now: Identity) -> list[str]:
         """What is not as it was, in words; empty for the same run."""
-        found = []
+        both = self.settings.keys() & now.settings.keys()  # another version of audio-eval may know others
+        told, here = ({name: settings[name] for name in both} for settings in (self.settings, now.settings))
+        found = [f"spec.json was edited: {what}" for what in differences(told, here)]
         for kind in ("model", "method"):
             if files := _changed(dict(getattr(self, kind)), dict(getattr(now, kind))):
                 found.append(f"the {kind} changed ({_some(files)})")

@@ -6,7 +6,7 @@ What is said in words of settings, machine and outcome is written without secret
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from audio_eval.errors import UserError
+from audio_eval.errors import UserError, of_system
 from audio_eval.redact import redacted
 from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import (
@@ -40,8 +40,8 @@ M = TypeVar("M", bound=BaseModel)
 class Lines(Generic[M]):
     """A file of records of one class, durable as ``JsonLines`` are."""
 
-    def __init__(self, path: Path, model: type[M]) -> None:
-        self.path, self._file, self._model = path, JsonLines(path), model
+    def __init__(self, path: Path, model: type[M], summed: bool = False) -> None:
+        self.path, self._file, self._model = path, JsonLines(path, summed), model
 
     def read(self) -> list[M]:
         """Every whole record; ``UserError`` names the line that is damaged."""
@@ -50,6 +50,10 @@ class Lines(Generic[M]):
     def append(self, records: Iterable[M]) -> None:
         """Add records and wait until they are on the disk."""
         self._file.append(map(_dump, records))
+
+    def mend(self) -> str | None:
+        """Cut the file back to the records before the first that is damaged; what was wrong, or None."""
+        return self._file.mend(self._model.model_validate)
 
     def keep(self, records: Iterable[M]) -> None:
         """Make the file hold exactly these records."""
@@ -95,13 +99,14 @@ class RunLog:
     def __init__(self, folder: Path | str) -> None:
         self.folder = folder = Path(folder)
         self.questions = Lines(folder / "questions.jsonl", QuestionRecord)
-        self.responses = Lines(folder / "responses.jsonl", ResponseRecord)
+        self.responses = Lines(folder / "responses.jsonl", ResponseRecord, summed=True)
         self.scores = Lines(folder / "scores.jsonl", Score)
         self.steps = Lines(folder / "metrics.jsonl", StepRecord)
         self.curve = Lines(folder / "curve.jsonl", CurvePoint)
         self.sittings = Lines(folder / "sessions.jsonl", Sitting)
         self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
         self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
+        self.rollouts = JsonLines(folder / "adapt" / "rollouts.jsonl")
 
     @property
     def begun(self) -> bool:
@@ -109,9 +114,40 @@ class RunLog:
         return (self.folder / "spec.json").is_file()
 
     @property
+    def remains(self) -> bool:
+        """Whether the folder has what a run makes, and lost what it was run with: none of that is another run's."""
+        return not self.begun and any((self.folder / name).exists() for name in ("responses.jsonl", "adapt"))
+
+    @property
     def finished(self) -> bool:
         """Whether the run has ended: its result is written last."""
         return (self.folder / "result.json").is_file()
+
+    def mend(self) -> list[str]:
+        """Cut damaged files of lines back to what was before the damage, so that a resumed run does the rest again;
+        returns what was wrong, a sentence each. For the owner of the folder.
+        """
+        typed: list[Lines[Any]] = [self.responses, self.scores, self.steps, self.curve, self.sittings, self.labels]
+        found = [file.mend() for file in typed]
+        found += [file.mend(lambda record: record["step"] + 1) for file in (self.relabels, self.rollouts)]
+        return [said for said in found if said]
+
+    def lost(self, ids: Collection[str]) -> str | None:
+        """What a finished run of these items lost, so that it must be finished again from its responses, as a sentence;
+        None where it is whole, and where it came as an archive, which may leave files out.
+        """
+        if (self.folder / "imported.json").is_file():
+            return None
+        try:
+            self.result()
+            self.notes()
+            self.questions.read()
+            for file in (self.responses, self.scores):
+                if {record.id for record in file.read()} != set(ids):
+                    return f"'{file.path}' does not have the items of this run"
+        except (UserError, OSError) as error:
+            return str(error).rstrip(".") if isinstance(error, UserError) else of_system(error)
+        return None
 
     def spec(self) -> RunSpec | ResponsesSpec:
         """What was run, or whose responses were scored."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from audio_eval.models.backends import LongAudio
 from audio_eval.redact import redacted
@@ -15,6 +16,36 @@ NO_TRAIN_TASK = (
     "method '{}' learns from labels: name a training task, as in --train-task synth_aqa:train "
     "(--train-task same takes the scored items' own answers, and every table will say so)."
 )
+
+
+_CHANGES_NOTHING = {"save_every": None, "max_errors": None}  # settings on which no number of a run depends
+
+
+MAX_ERRORS = "1%"  # where the user says nothing
+
+
+def errors_allowed(text: str, items: int) -> int:
+    """How many of ``items`` may fail by ``--max-errors``: a number, or a share as ``1%`` or ``0.01``, rounded down.
+
+    ``ValueError`` for another text.
+    """
+    percent, digits = text.endswith("%"), text.removesuffix("%")
+    try:
+        number = float(digits) / (100 if percent else 1)
+    except ValueError:
+        number = -1.0
+    share = percent or 0 < number < 1
+    if not 0 <= number <= (1 if share else 1e9) or not (share or number.is_integer()):
+        raise ValueError("give a number of items, or a share of them as 1% or 0.01")
+    return int(number * items + 1e-9) if share else int(number)
+
+
+def _max_errors(given: Any) -> str | None:
+    """The setting as a text; YAML reads it as a number."""
+    if given is None:
+        return None
+    errors_allowed(text := str(given).strip(), 1)
+    return text
 
 
 class RunSpec(BaseModel):
@@ -62,6 +93,11 @@ class RunSpec(BaseModel):
         ge=1,
         description="steps between checkpoints; the last step always has one; default: by their size, 1 below 1 GiB",
     )
+    max_errors: Annotated[str | None, BeforeValidator(_max_errors)] = Field(
+        None,
+        description="how many items may fail before the run stops: a number, or a share of them as 1% or 0.01; those "
+        "that fail count as wrong; default: 1%, with --long-audio skip any number",
+    )
     holdout: float = Field(0.0, ge=0, lt=1, description="score only this share of the items, and adapt on the rest")
     judge: str | None = Field(None, description="URL of an OpenAI-compatible server that judges open answers")
     judge_model: str | None = Field(None, description="model of the judge; its key is read from OPENAI_API_KEY")
@@ -85,5 +121,22 @@ class ResponsesSpec(BaseModel):
 
 def same_run(one: RunSpec | ResponsesSpec, other: RunSpec | ResponsesSpec) -> bool:
     """Whether two specs give the same numbers: how often a checkpoint is written changes none."""
-    a, b = (s.model_copy(update={"save_every": None}) if isinstance(s, RunSpec) else s for s in (one, other))
+    a, b = (s.model_copy(update=_CHANGES_NOTHING) if isinstance(s, RunSpec) else s for s in (one, other))
     return type(a) is type(b) and redacted(a.model_dump()) == redacted(b.model_dump())  # as one of them was written
+
+
+def settings_of(spec: RunSpec | ResponsesSpec) -> dict[str, Any]:
+    """The settings on which numbers depend, by name; those of method and backend each under a name of its own."""
+    flat: dict[str, Any] = {}
+    for key, value in spec.model_dump(mode="json", exclude=set(_CHANGES_NOTHING)).items():
+        flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
+    return flat
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What is not the same in two ``settings_of``, in words."""
+    return [
+        f"{key} was {before.get(key)} and is {now.get(key)}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]

@@ -12,11 +12,15 @@ from audio_eval.method import Prediction
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
 from audio_eval.progress import Progress
 from audio_eval.questions import Question
+from audio_eval.rl.checkpoints import remove, saved
+from audio_eval.rl.error_budget import ErrorBudget
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
 from audio_eval.rl.shared_draws import SharedDraws
 from audio_eval.runlog import Result, RunLog, RunSpec
-from audio_eval.runlog.records import CurvePoint, Notes, ResponseRecord
+from audio_eval.runlog.records import CurvePoint, Environment, Notes, ResponseRecord
+from audio_eval.runlog.spec import MAX_ERRORS, errors_allowed
+from audio_eval.runs.ablation import digests
 from audio_eval.runs.environment import environment
 from audio_eval.runs.identity import check_same, identify, in_order
 from audio_eval.runs.inputs import Inputs, Loader, question_records
@@ -25,7 +29,7 @@ from audio_eval.runs.result import score_run, write_result
 from audio_eval.runs.tracked import curve_metrics, figures, steps
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.scores import Score
-from audio_eval.store import lock_dir
+from audio_eval.store import lock_dir, make_folder, to_ask
 from audio_eval.trackers import Tracker, Tracking
 from audio_eval.usage import Usage, total
 
@@ -53,28 +57,32 @@ class Executor:
         inputs = self.loader.inputs(spec)
         inputs.check()
         self.loader.policy_key(spec)  # a mistake in the model's folder or the adapter's is said here
-        if log.finished:
-            return self._finished(log, inputs)
-        folder.mkdir(parents=True, exist_ok=True)  # not before: a mistake in the flags leaves nothing behind
+        if log.finished and (result := self._finished(log, inputs)):
+            return result
+        budget = _budget(inputs)
+        make_folder(folder)  # not before: a mistake in the flags leaves nothing behind
         with lock_dir(folder):
-            if log.finished:  # by the process that held the lock until now
-                return self._finished(log, inputs)
+            # by the process that held the lock until now
+            if log.finished and (result := self._finished(log, inputs)):
+                return result
             policy = self.loader.policy(spec)
             if inputs.method.trains and not isinstance(policy, TrainablePolicy):
                 raise UserError(f"method '{spec.method}' trains, and '{policy.info.name}' can only generate.")
             if inputs.method.needs_logprobs:
                 scoring(policy)
-            inputs, meter, tracking = self._begin(log, inputs), Meter(), self._tracking(log, spec)
+            inputs = self._begin(log, inputs)
+            meter, tracking = Meter(budget=budget), self._tracking(log, spec)
             with tracking.sitting(lambda: steps(log)):
                 with log.sitting(lambda: meter.earlier_seconds, lambda: meter.given_seconds):
                     self._adapt_and_answer(log, inputs, policy, meter, tracking)
+                remove(saved(folder / "adapt")[:-1])  # the one before the last has done its duty
                 graded = score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
                 result = write_result(log, inputs, policy.info, graded)
                 tracking.finish(figures(result))
             return result
 
-    def _finished(self, log: RunLog, inputs: Inputs) -> Result:
-        """The result of a run that has ended, if it is of what there is now."""
+    def _finished(self, log: RunLog, inputs: Inputs) -> Result | None:
+        """The result of a run that has ended, if it is of what there is now; None if it must be finished again."""
         try:
             model = self.loader.model_digests(inputs.spec)
         except NotHere:
@@ -83,6 +91,8 @@ class Executor:
                 f"'{inputs.spec.model}' are not on this machine: audio-eval leaderboard shows it as it is."
             ) from None
         check_same(log, inputs.spec, identify(inputs, model))
+        if log.lost({question.id for question in inputs.scored_on}):
+            return None
         result = log.result()
         if self.trackers:
             tracking = self._tracking(log, inputs.spec)
@@ -100,6 +110,13 @@ class Executor:
         identity = identify(inputs, self.loader.model_digests(inputs.spec))
         if log.begun:
             inputs = in_order(inputs, check_same(log, inputs.spec, identity))
+            if log.finished:
+                lost = log.lost({question.id for question in inputs.scored_on})
+                self.progress.warn(f"{lost}: the run is finished again from its responses.")
+            for said in log.mend():
+                self.progress.warn(f"{said}.")
+        elif log.remains:
+            raise UserError(f"'{log.folder}' has responses or an adaptation, and no spec.json: choose another folder.")
         else:
             log.write_identity(identity)
         if inputs.spec.adapter:
@@ -110,7 +127,7 @@ class Executor:
             if (inputs.task.label, tag) not in self._warned:  # once for all methods and seeds
                 self.progress.warn(f"{inputs.task.label}: {tag}; every table will say so.")
             self._warned.add((inputs.task.label, tag))
-        before, now = log.environment(), environment()
+        before, now = self._environment(log), environment()
         if before is None:
             log.write_environment(now)
         elif before.threads != now.threads:
@@ -121,6 +138,14 @@ class Executor:
         log.write_spec(inputs.spec)
         log.questions.keep(question_records(inputs.recorded, inputs.spec.audio, inputs.spec.seed))
         return inputs
+
+    def _environment(self, log: RunLog) -> Environment | None:
+        """Where the run began; None before it has, and where that is damaged: no number depends on it."""
+        try:
+            return log.environment()
+        except UserError as error:
+            self.progress.warn(f"{error} It is written anew.")
+            return None
 
     def _adapt_and_answer(
         self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter, tracking: Tracking
@@ -164,11 +189,13 @@ class Executor:
         return self._shared
 
     def _answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
+        """Answer the scored questions; one that failed before an interruption is asked again."""
         questions, size = inputs.scored_on, inputs.spec.batch_size
-        done = len(log.responses.resume(size, [question.id for question in questions]))
-        with self.progress.bar("answer", len(questions), done) as bar:
-            for start in range(done, len(questions), size):
-                chunk = questions[start : start + size]
+        records = log.responses.resume(size, [question.id for question in questions])
+        failed = [place for place, record in enumerate(records) if record.unreadable]
+        with self.progress.bar("answer", len(questions), len(records) - len(failed)) as bar:
+            for places in to_ask(len(records), failed, len(questions), size):
+                chunk = [questions[place] for place in places]
                 samples, seconds = meter.samples, meter.audio_seconds
                 answers = inputs.method.predict(policy, chunk)
                 if len(answers) != len(chunk):
@@ -177,7 +204,14 @@ class Executor:
                     )
                 each = (meter.samples - samples) / len(chunk)
                 used = meter.take_usage(question.id for question in chunk)
-                log.responses.append(_response(*pair, each, meter, used) for pair in zip(chunk, answers, strict=True))
+                answered = [_response(*pair, each, meter, used) for pair in zip(chunk, answers, strict=True)]
+                if places[0] < len(records):
+                    for place, record in zip(places, answered, strict=True):
+                        records[place] = record
+                    log.responses.keep(records)
+                else:
+                    records += answered
+                    log.responses.append(answered)
                 bar.advance(len(chunk), meter.audio_seconds - seconds)
 
 
@@ -214,6 +248,21 @@ def _letter(score: Score) -> str:
     if score.outcome == "excluded":
         return "x"
     return "r" if score.outcome == "correct" else "w" if score.answered else "u"
+
+
+def _budget(inputs: Inputs) -> ErrorBudget:
+    """How many of the run's questions may fail; ``TooManyErrors`` where more recordings cannot be read now."""
+    spec = inputs.spec
+    asked = {q.id: q for q in (*inputs.scored_on, *inputs.adapted_on, *(e.question for e in inputs.examples))}
+    heard = [question for question in asked.values() if question.audios]
+    known = dict(zip((question.id for question in heard), digests(heard), strict=True))
+    allowed = None if spec.max_errors is None and spec.long_audio == "skip" else spec.max_errors or MAX_ERRORS
+    budget = ErrorBudget(
+        len(asked), None if allowed is None else errors_allowed(allowed, len(asked)),
+        {id_ for id_, digest in known.items() if digest},
+    )  # fmt: skip
+    budget.check({id_: "its recording cannot be read" for id_, digest in known.items() if not digest})
+    return budget
 
 
 def _response(

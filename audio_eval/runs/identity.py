@@ -10,7 +10,7 @@ from typing import Any
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.identity import Identity, ItemDigests, TaskDigests
-from audio_eval.runlog.spec import same_run
+from audio_eval.runlog.spec import same_run, settings_of
 from audio_eval.runs.ablation import digests
 from audio_eval.runs.inputs import Inputs
 from audio_eval.runs.source_code import source_digests
@@ -29,7 +29,10 @@ def identify(inputs: Inputs, model: Mapping[str, str]) -> Identity:
         tasks.append(identify_task("adapted on", inputs.adapted))
     if inputs.training is not None:
         tasks.append(identify_task("trained on", inputs.training))
-    return Identity(model=_pairs(model), method=_pairs(source_digests(type(inputs.method))), tasks=tuple(tasks))
+    return Identity(
+        model=_pairs(model), method=_pairs(source_digests(type(inputs.method))), tasks=tuple(tasks),
+        settings=settings_of(inputs.spec),
+    )  # fmt: skip
 
 
 def identify_task(use: str, task: Task) -> TaskDigests:

@@ -16,7 +16,7 @@ from audio_eval.models.backends import check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
-from audio_eval.runlog.spec import NO_TRAIN_TASK, same_run
+from audio_eval.runlog.spec import NO_TRAIN_TASK, differences, same_run, settings_of
 from audio_eval.runs.recipe import Recipe
 from audio_eval.task_index import listing
 from audio_eval.yaml_text import BadYaml, parse_yaml
@@ -26,6 +26,8 @@ from audio_eval.yaml_text import BadYaml, parse_yaml
 KEYS = {"model", "method", "tasks", "seed", "method_args", "dtype", *Recipe.model_fields} | (
     set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args", "prompt_source"}
 )
+
+LONGEST = 200  # bytes of a run directory's name
 
 
 def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
@@ -208,10 +210,10 @@ def folder_for(parts: Iterable[str], spec: RunSpec | ResponsesSpec, output: Path
 
     ``fresh``: a new name in any case. Of several directories of one spec, which that makes, the last one counts.
     """
-    base, found = "-".join(_safe(part) for part in parts), None
+    base, found = _short("-".join(_safe(part) for part in parts)), None
     for i in range(1, 10_000):
         folder = output / (base if i == 1 else f"{base}-{i}")
-        if not RunLog(folder).begun:
+        if not (RunLog(folder).begun or RunLog(folder).remains):
             return found or folder
         if not fresh and _holds(folder, spec):
             found = folder
@@ -233,6 +235,25 @@ def _holds(folder: Path, spec: RunSpec | ResponsesSpec) -> bool:
         return same_run(RunLog(folder).spec(), spec)
     except UserError:
         return False
+
+
+def other_settings(spec: RunSpec, folder: Path) -> str:
+    """Why a new run does not go into the directory of its name that is there already: what differs; "" if none is."""
+    base, _, number = folder.name.rpartition("-")
+    if not number.isdigit() or RunLog(folder).begun:
+        return ""
+    before = folder.with_name(base if number == "2" else f"{base}-{int(number) - 1}")
+    try:
+        there = RunLog(before).spec()
+    except (UserError, OSError):
+        return f"'{before}' is another run, or cannot be read"
+    found = differences(settings_of(there), settings_of(spec))
+    return f"in '{before}' {'; '.join(found)}" if found else f"--fresh: '{before}' is the same run"
+
+
+def _short(name: str) -> str:
+    """The name of a directory that every file system takes, with room for a number."""
+    return name if len(name.encode()) <= LONGEST else f"{name[:60]}_{sha256(name.encode()).hexdigest()[:12]}"
 
 
 def _safe(text: str) -> str:

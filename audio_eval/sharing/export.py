@@ -70,7 +70,7 @@ def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | 
         told = identity.model_dump(mode="json")
         tasks = [task if passed_on and _free(task["task"], spec) else _unguessable(task) for task in told["tasks"]]
         files = {key: strip.value(told[key]) for key in ("model", "method")}
-        found["identity.json"] = _json({**told, **files, "tasks": tasks})
+        found["identity.json"] = _json({**told, **files, "tasks": tasks, "settings": {}})  # spec.json has them
     if environment := log.environment():
         found["env.json"] = _json(strip.value(environment.model_dump()))
     if (log.folder / "notes.json").is_file():

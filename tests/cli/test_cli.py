@@ -142,8 +142,11 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert err.rstrip().endswith(f"interrupted; go on with: audio-eval resume {folder}")
     # the command takes up the run where it was: with the steps cut down to those done, it ends
     spec = read_json(folder / "spec.json")
-    spec["method_args"]["steps"] = len((folder / "metrics.jsonl").read_text().splitlines())
+    spec["method_args"]["steps"] = steps = len((folder / "metrics.jsonl").read_text().splitlines())
     (folder / "spec.json").write_text(json.dumps(spec))
+    identity = read_json(folder / "identity.json")
+    identity["settings"]["method_args.steps"] = steps
+    (folder / "identity.json").write_text(json.dumps(identity))
     assert main(["resume", str(folder), "--json"]) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     assert row["n"] == 8 and len((folder / "sessions.jsonl").read_text().splitlines()) == 2

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -256,3 +258,25 @@ def test_one_of_several_recordings_that_cannot_be_heard_is_an_error_of_its_quest
     long = replace(question(1, 1.0), more_audio=(clip(31.0, 2),))
     [skipped] = whole.generate([long], Sampling(max_tokens=3))
     assert skipped.error and "hears 30 s" in skipped.error
+
+
+def test_a_batch_that_the_device_has_no_memory_for_is_drawn_by_halves(
+    omni: Built, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And a question that does not fit alone has failed; the samples of the others are the same."""
+    policy, questions = omni.policy(), [question(i, 0.3 + 0.1 * i) for i in range(5)]
+    sampling = Sampling(n=3, temperature=1.0, max_tokens=4, seed=1)
+    whole, real, tried = policy.generate(questions, sampling), HFPolicy._generate_batch, []
+
+    def short(self: HFPolicy, asked: Sequence[Question], *args: Any) -> list[Group]:
+        tried.append(len(asked))
+        if len(asked) > 2 or questions[3] in asked:
+            raise torch.OutOfMemoryError("injected")
+        return real(self, asked, *args)
+
+    monkeypatch.setattr(HFPolicy, "_generate_batch", short)
+    found = policy.generate(questions, sampling)
+    assert tried[0] == 5 and tried.count(1) >= 1
+    assert [group.error is None for group in found] == [True, True, True, False, True]
+    assert found[3].completions == () and "no memory for this question" in str(found[3].error)
+    assert [g.completions for g in found if g.error is None] == [whole[i].completions for i in (0, 1, 2, 4)]

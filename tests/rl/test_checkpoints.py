@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import namedtuple
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,7 @@ from audio_eval.progress import Progress
 from audio_eval.rl.checkpoints import MOST_STEPS, STEP_BYTES, due, interval, room
 from audio_eval.rl.meter import Meter, metered
 from audio_eval.rl.session import Session
-from audio_eval.store import read_json
+from audio_eval.store import read_json, write_json
 from tests.rl.fake_policy import FakePolicy
 
 GB = 10**9
@@ -86,9 +88,10 @@ def test_two_checkpoints_lie_there_for_a_moment() -> None:
 
 def test_small_ones_are_written_every_step_and_the_last_holds_weights_only(tmp_path: Path) -> None:
     session = run(tmp_path, Heavy(10**6), 3, stops_at=2)
-    assert saved(tmp_path) == ["step-000002"] and not (tmp_path / "adapt/step-000002/weights_only").exists()
+    assert saved(tmp_path) == ["step-000001", "step-000002"]
+    assert not (tmp_path / "adapt/step-000002/weights_only").exists()
     session = run(tmp_path, Heavy(10**6), 3)
-    assert saved(tmp_path) == ["step-000003"] and (tmp_path / "adapt/step-000003/weights_only").exists()
+    assert saved(tmp_path) == ["step-000002", "step-000003"] and (tmp_path / "adapt/step-000003/weights_only").exists()
     assert "save_every" not in session.notes
 
 
@@ -99,9 +102,10 @@ def test_a_resumed_run_keeps_the_interval_that_it_chose(tmp_path: Path, monkeypa
     assert read_json(tmp_path / "adapt/step-000003/state.json")["save_every"] == 3
     policy = Heavy(STEP_BYTES // 2)
     session = run(tmp_path, policy, 9, stops_at=8)
-    assert session.notes == {"save_every": 3} and saved(tmp_path) == ["step-000006"] and policy.updates == 8
+    assert session.notes == {"save_every": 3} and policy.updates == 8
+    assert saved(tmp_path) == ["step-000003", "step-000006"]
     assert run(tmp_path, Heavy(1), 9, save_every=2, stops_at=8).notes == {}, "what the user says holds"
-    assert saved(tmp_path) == ["step-000008"]
+    assert saved(tmp_path) == ["step-000006", "step-000008"]
 
 
 class Told(Progress):
@@ -160,6 +164,126 @@ def test_a_disk_that_fills_up_all_the_same_leaves_nothing_half_written(tmp_path:
             (folder / "half").write_bytes(b"x")
             raise OSError(28, "No space left on device")
 
-    with pytest.raises(UserError, match="no space is left"):
+    with pytest.raises(OSError, match=r"No space left on device: .*step-000001'"):
         run(tmp_path, Full(1), 3)
     assert not saved(tmp_path)
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+
+class Adding(FakePolicy):
+    """Its weight is a sum that depends on every step, so that a step too few or too many is seen."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda question, sampling: {})
+
+    def learn(self, step: int) -> None:
+        self.updates = self.updates * 3 + step
+
+
+def trained(folder: Path, total: int, **settings: Any) -> tuple[int, list[int], list[str]]:
+    """The weight in the end, the steps that were done, and what was said."""
+    policy, told, done = Adding(), Told(), []
+    session = Session(folder, 0, 2, progress=told, **settings)
+    for step in session.steps(policy, total):
+        policy.learn(step)
+        done.append(step)
+        session.step_done(policy, step + 1, total, {"reward": 1.0})
+    return policy.updates, done, told.warnings
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(bytes(data))
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "lost": Path.unlink,
+    "emptied": lambda path: path.write_bytes(b""),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:1]),
+    "a bit": flip,
+    "garbage": lambda path: path.write_bytes(b"\xff\x00[{"),
+    "a list": lambda path: path.write_bytes(b"[]"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["adapter.json", "state.json"])
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(name: str, damage: str, tmp_path: Path) -> None:
+    expected, _, _ = trained(tmp_path / "whole", 6)
+    trained(tmp_path, 4)
+    DAMAGE[damage](tmp_path / "adapt" / "step-000004" / name)
+    weight, done, said = trained(tmp_path, 6)
+    assert (weight, done) == (expected, [3, 4, 5])
+    assert len(said) == 1 and "step-000004' is damaged" in said[0]
+    assert "the training goes on from step-000003" in said[0] and "\n" not in said[0]
+    assert saved(tmp_path) == ["step-000005", "step-000006"]
+    assert trained(tmp_path, 6) == (expected, [], [])
+
+
+def test_two_damaged_checkpoints_make_the_training_start_anew(tmp_path: Path) -> None:
+    expected, _, _ = trained(tmp_path / "whole", 6)
+    trained(tmp_path, 4)
+    for name in saved(tmp_path):
+        flip(tmp_path / "adapt" / name / "adapter.json")
+    weight, done, said = trained(tmp_path, 6)
+    assert (weight, done) == (expected, [0, 1, 2, 3, 4, 5])
+    assert len(said) == 2 and "starts anew" in said[-1]
+
+
+@pytest.mark.parametrize("logged", [0, 1, 3])
+def test_steps_that_are_not_logged_are_done_again(logged: int, tmp_path: Path) -> None:
+    expected, _, _ = trained(tmp_path / "whole", 6)
+    trained(tmp_path, 4)
+    log = tmp_path / "metrics.jsonl"
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:logged]))
+    weight, done, said = trained(tmp_path, 6)
+    assert weight == expected and done == ([3, 4, 5] if logged == 3 else [0, 1, 2, 3, 4, 5])
+    assert "metrics.jsonl is not what its steps logged" in said[0]
+    assert log.read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
+
+
+def test_a_checkpoint_without_checksums_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Those of before there were any."""
+    expected, _, _ = trained(tmp_path / "whole", 6)
+    trained(tmp_path, 4)
+    file = tmp_path / "adapt" / "step-000004" / "state.json"
+    state = read_json(file)
+    del state["sums"], state["logs"]
+    write_json(file, state)
+    assert trained(tmp_path, 6) == (expected, [4, 5], [])
+
+
+def test_the_one_before_goes_only_when_the_next_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files, folder and name are synced before anything else of the training is removed."""
+    trained(tmp_path, 2)
+    events: list[str] = []
+    fsync, rename, rmtree = os.fsync, Path.rename, shutil.rmtree
+
+    def seen(what: str, path: Path | str) -> None:
+        events.append(f"{what} {Path(path).relative_to(tmp_path.resolve())}")
+
+    def synced(handle: int) -> None:
+        seen("sync", os.readlink(f"/proc/self/fd/{handle}"))
+        fsync(handle)
+
+    def renamed(self: Path, target: Path) -> Path:
+        seen("rename", target)
+        return rename(self, target)
+
+    def removed(path: Path, **options: Any) -> None:
+        if Path(path).exists():
+            seen("remove", path)
+        rmtree(path, **options)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(Path, "rename", renamed)
+    monkeypatch.setattr(shutil, "rmtree", removed)
+    trained(tmp_path, 3)
+    step = [event for event in events if "step-00000" in event or event == "sync adapt"]
+    new = "adapt/step-000003.tmp"
+    assert step[0] == "remove adapt/step-000001" and f"sync {new}/adapter.json" in step
+    assert step[-3:] == [f"sync {new}", "rename adapt/step-000003", "sync adapt"]
+    assert {f"sync {new}/state.json", f"sync {new}/adapter.json"} <= {*step[:-3]}, "what is in a folder before it"

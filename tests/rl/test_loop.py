@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
+from audio_eval.models.policy import DROPPED, Update
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.loop import batch_at, steps_of, train
 from audio_eval.rl.meter import Meter
@@ -70,7 +73,7 @@ def test_steps_are_done_logged_and_kept(tmp_path: Path) -> None:
         {"step": step, **watched, "reward": 0.25, "skipped_groups": 2.0, "loss": 0.5} for step in (1, 2, 3)
     ]
     kept = sorted(path.name for path in (tmp_path / "adapt").iterdir())
-    assert kept == ["rollouts.jsonl", "step-000003"], "one checkpoint is kept"
+    assert kept == ["rollouts.jsonl", "step-000002", "step-000003"], "two checkpoints are kept"
     first = JsonLines(tmp_path / "adapt" / "rollouts.jsonl").read()[1]
     assert first == {"step": 1, "id": "0-1", "choices": ["cat", "dog"], "label": None,
                      "completions": [["cat", 3, 3, None], ["dog", 1, 1, None]]}  # fmt: skip
@@ -146,3 +149,43 @@ def test_the_observer_sees_every_step_from_the_unadapted_model_on(tmp_path: Path
 def test_a_policy_that_can_only_generate_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="can only generate"):
         train(FakeGenerator(lambda q, s: {}), Updates(), 1, experience, Session(tmp_path, 0, 4))
+
+
+# --- updates that are not made ---------------------------------------------------------------------------------------
+
+
+class Blowing(FakePolicy):
+    """Its loss is no number in some steps, counted from 0 over its life and the policy's before it."""
+
+    def __init__(self, bad: set[int]) -> None:
+        super().__init__(lambda q, s: {})
+        self.bad, self.steps = bad, 0
+
+    def train_step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
+        step, self.steps = self.steps, self.steps + 1
+        if step in self.bad:
+            return Update({DROPPED: 1.0, "updates": 0.0, "loss": float("nan")}, {})
+        return super().train_step(groups, advantages, lr_scale)
+
+
+def test_dropped_updates_are_counted_and_named(tmp_path: Path) -> None:
+    session, policy = Session(tmp_path, 0, 4), Blowing({1, 2, 4})
+    train(policy, Updates(), 6, experience, session)
+    assert policy.updates == 3 and session.notes == {"dropped_steps": 3}
+    logged = JsonLines(tmp_path / "metrics.jsonl").read()
+    assert [record.get(DROPPED) for record in logged] == [None, 1.0, 1.0, None, 1.0, None]
+    assert "loss" not in logged[1] and "NaN" not in (tmp_path / "metrics.jsonl").read_text(), "the log is JSON"
+
+
+def test_three_in_a_row_stop_with_the_last_good_checkpoint_kept(tmp_path: Path) -> None:
+    """Also where the run is resumed between them: it stops again, and the checkpoint stays."""
+    for bad in ({2, 3, 4}, {0, 1, 2}):  # steps 3 to 5; and, resumed after step 4, the first ones of this sitting
+        policy, session = Blowing(bad), Session(tmp_path, 0, 4)
+        with pytest.raises(UserError, match=r"of 3 steps in a row, up to step 5, .* is kept: --adapter") as caught:
+            train(policy, Updates(), 9, experience, session)
+        assert "\n" not in str(caught.value)
+        last = sorted((tmp_path / "adapt").glob("step-*"))[-1]
+        assert last.name == "step-000004" and (last / "adapter.json").read_text() == "2"
+    resumed = Blowing(set())
+    train(resumed, Updates(), 9, experience, Session(tmp_path, 0, 4))
+    assert resumed.updates == 2 + 5, "where the cause is gone, it goes on"

@@ -13,6 +13,7 @@ import pytest
 
 from audio_eval.group import Group
 from audio_eval.models.policy import Sampling
+from audio_eval.progress import Progress
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Question
 from audio_eval.rl.meter import Meter, metered
@@ -87,6 +88,51 @@ def test_generate_redoes_at_most_one_batch(tmp_path: Path) -> None:
     assert (tmp_path / "adapt/votes.jsonl").read_bytes() == (tmp_path / "whole/adapt/votes.jsonl").read_bytes()
 
 
+def test_what_failed_is_asked_again_and_nothing_else(tmp_path: Path) -> None:
+    class Flaky(FakePolicy):
+        def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+            groups = super().generate(questions, sampling)
+            return [Group(g.question, (), (), "timeout") if g.question.id in ("1", "6") else g for g in groups]
+
+    whole, _ = generate(tmp_path / "whole", FakePolicy(script))
+    _, meter = generate(tmp_path, Flaky(script))
+    assert meter.failed == {"1": "timeout", "6": "timeout"} and meter.samples == 20
+    again = FakePolicy(script)
+    groups, meter = generate(tmp_path, again)
+    assert [id_ for id_, _ in again.asked] == ["1", "6"]
+    assert groups == whole and meter == Meter(28)
+    assert (tmp_path / "adapt/votes.jsonl").read_bytes() == (tmp_path / "whole/adapt/votes.jsonl").read_bytes()
+
+
+def test_what_failed_before_a_checkpoint_stays_as_it_was(tmp_path: Path) -> None:
+    """The steps since then were made without it."""
+    meter, policy = Meter(), Hearing(script)
+    session = Session(tmp_path, 0, 3, meter=meter)
+    for step in session.steps(policy, 3):
+        before = len(policy.asked)
+        session.generate("rates", metered(policy, meter, 0), QUESTIONS, SAMPLING)
+        assert len(policy.asked) - before == (len(QUESTIONS) if step == 0 else 0)
+        session.step_done(policy, step + 1, 3, {})
+
+
+@pytest.mark.parametrize("damage", [b"\x00\x01", b'{"id": "4", "completions": 3}\n', b"[]\n", b"\xff\xfe\n"])
+def test_damage_in_the_middle_is_cut_back_said_and_done_again(damage: bytes, tmp_path: Path) -> None:
+    whole, _ = generate(tmp_path / "whole", FakePolicy(script))
+    generate(tmp_path, FakePolicy(script))
+    file = tmp_path / "adapt" / "votes.jsonl"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:4], damage, *lines[5:]]))
+    said: list[str] = []
+    progress = Progress()
+    progress.warn = said.append  # type: ignore[method-assign]
+    policy = FakePolicy(script)
+    session = Session(tmp_path, 0, 3, progress=progress)
+    assert session.generate("votes", policy, QUESTIONS, SAMPLING) == whole
+    assert [id_ for id_, _ in policy.asked] == ["3", "4", "5", "6"], "the batch that was damaged, and those after it"
+    assert len(said) == 1 and "votes.jsonl' was damaged in line 5" in said[0]
+    assert file.read_bytes() == (tmp_path / "whole/adapt/votes.jsonl").read_bytes()
+
+
 class Hearing(FakePolicy):
     """Hears two seconds of each recording, and cannot read the last one."""
 
@@ -121,14 +167,14 @@ def test_a_checkpoint_that_was_not_finished_does_not_count(tmp_path: Path) -> No
         policy.updates += 1
         session.step_done(policy, step + 1, 2, {"reward": 1.0})
     assert read_json(tmp_path / "adapt/step-000002/state.json")["step"] == 2
-    # a kill in the middle of the next: its folder is still a temporary one; and one before the old was removed
+    # a kill in the middle of the next: its folder is still a temporary one; and one before the old was removed in part
     policy.save(tmp_path / "adapt" / "step-000003.tmp")
-    policy.save(tmp_path / "adapt" / "step-000001")
+    (tmp_path / "adapt" / "step-000001" / "state.json").unlink()
     session, policy = Session(tmp_path, 0, 3), FakePolicy(script)
     for step in session.steps(policy, 3):
         assert (step, policy.updates) == (2, 2)
         session.step_done(policy, step + 1, 3, {"reward": 1.0})
-    assert [path.name for path in (tmp_path / "adapt").iterdir()] == ["step-000003"]
+    assert sorted(path.name for path in (tmp_path / "adapt").iterdir()) == ["step-000002", "step-000003"]
 
 
 def test_metrics_are_numbers_rounded_alike(tmp_path: Path) -> None:

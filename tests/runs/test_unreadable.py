@@ -34,7 +34,7 @@ def test_one_unreadable_recording_is_wrong_named_and_does_not_stop_the_run(
     method: str, args: str, more: dict[str, Any], executor: Executor, tmp_path: Path
 ) -> None:
     data = str(write_mmar(tmp_path / "data"))
-    spec = make_spec(method, args, tasks="mmar", data_dir=data, limit=None, batch_size=2, **more)
+    spec = make_spec(method, args, tasks="mmar", data_dir=data, limit=None, batch_size=2, max_errors=1, **more)
     row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     assert row["n"] == ITEMS and row["unparsable_n"] >= 1
     (score,) = [record for record in lines(tmp_path / "x", "scores.jsonl") if record["id"] == BROKEN]
@@ -47,7 +47,7 @@ def test_an_interrupted_run_still_names_what_it_could_not_read(
     executor: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = str(write_mmar(tmp_path / "data"))
-    spec = make_spec("direct", "", tasks="mmar", data_dir=data, limit=None, batch_size=2)
+    spec = make_spec("direct", "", tasks="mmar", data_dir=data, limit=None, batch_size=2, max_errors=1)
     whole = executor.run(spec, tmp_path / "whole").audio_eval.model_dump()
     monkeypatch.setattr(Direct, "predict", interrupting(Direct.predict, at=3))
     with pytest.raises(KeyboardInterrupt):

@@ -12,6 +12,7 @@ from audio_eval.errors import UserError
 from audio_eval.models.backends import choose, load_policy
 from audio_eval.models.hf.checkpoint import without_weights
 from audio_eval.models.hf.families import FAMILIES
+from audio_eval.models.vllm.engine import Engine
 from audio_eval.models.vllm.prompts import ask, check_prompt, request
 from tests.models.checkpoints import build_qwen2_audio, question
 
@@ -37,6 +38,24 @@ def test_a_prompt_has_one_placeholder_for_a_clip_and_the_samples(tmp_path: Path)
     [(samples, rate)] = made["multi_modal_data"]["audio"]
     assert (samples.shape, rate) == ((8000,), 16000)
     assert made["multi_modal_uuids"] == {"audio": [question(1, 0.5).audio.digest()]}
+
+
+def test_where_vllm_fails_each_prompt_is_tried_once_more_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[list[str]] = []
+
+    def run(self: Engine, prompts: list[str], settings: object) -> list[str]:
+        tried.append(prompts)
+        if "poison" in prompts:
+            raise RuntimeError("CUDA error:\nan illegal memory access")
+        return [prompt.upper() for prompt in prompts]
+
+    monkeypatch.setattr(Engine, "_run", run)
+    engine = Engine.__new__(Engine)
+    engine._llm = SimpleNamespace(collective_rpc=lambda *args, **kwargs: None)
+    assert engine.run(["a", "b"], {}) == ["A", "B"]
+    failed = "vLLM failed at it (RuntimeError: CUDA error: an illegal memory access)"
+    assert engine.run(["a", "poison", "b"], {}) == ["A", failed, "B"]
+    assert tried == [["a", "b"], ["a", "poison", "b"], ["a"], ["poison"], ["b"]]
 
 
 def test_another_prompt_than_ours_is_found_out() -> None:

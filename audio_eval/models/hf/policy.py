@@ -108,9 +108,26 @@ class HFPolicy:
         stream = self.encoder.stream([[asked[i] for i in batch] for batch in batches])
         with torch.no_grad(), self.decoding.weights(), self._precision(), closing(stream):
             for batch, prompts in zip(batches, stream, strict=True):
-                drawn = self._generate_batch([questions[i] for i in batch], prompts, sampling)
+                drawn = self._in_memory([questions[i] for i in batch], prompts, sampling)
                 groups |= zip(batch, drawn, strict=True)
         return [groups[i] for i in range(len(questions))]
+
+    def _in_memory(
+        self, questions: Sequence[Question], prompts: Sequence[EmbeddedPrompt | str], sampling: Sampling
+    ) -> list[Group]:
+        """A batch, by halves where the device has no memory for it; a question that does not fit alone has failed."""
+        try:
+            return self._generate_batch(questions, prompts, sampling)
+        except torch.OutOfMemoryError:
+            self._prefills.drop()
+        # outside of the except block the error no longer holds the tensors of the batch
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        if len(questions) == 1:
+            return [Group(questions[0], (), (), error="the device has no memory for this question and its samples")]
+        half = len(questions) // 2
+        parts = ((questions[:half], prompts[:half]), (questions[half:], prompts[half:]))
+        return [group for part in parts for group in self._in_memory(*part, sampling)]
 
     def _generate_batch(
         self, questions: Sequence[Question], prompts: Sequence[EmbeddedPrompt | str], sampling: Sampling

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.models.hf import adapters
 from audio_eval.models.hf.inputs import QuestionEncoder
@@ -27,7 +29,7 @@ from audio_eval.models.hf.question_batches import card_bytes
 from audio_eval.models.hf.reference import Reference
 from audio_eval.models.hf.room import settled
 from audio_eval.models.hf.tensors import size_of
-from audio_eval.models.policy import Training, Update
+from audio_eval.models.policy import DROPPED, Training, Update
 
 OPTIMIZER = "optimizer.safetensors"
 
@@ -67,7 +69,10 @@ class Trainer:
         self.learner = Learner(self.scorer, training, list(self.names), max_tokens)
 
     def step(self, groups: Sequence[Group], advantages: Sequence[np.ndarray], lr_scale: float = 1.0) -> Update:
-        """``HFPolicy.train_step``."""
+        """``HFPolicy.train_step``. An update whose loss or gradient is not finite is not made, and counted.
+
+        ``UserError`` where the weights are not finite after an update: they are not to be used any more.
+        """
         training = self.training
         for parameters in self.optimizer.param_groups:
             parameters["lr"] = training.lr * lr_scale
@@ -81,22 +86,41 @@ class Trainer:
         if not parts:
             return Update(stats, failed)
         self._before_updates()
-        updates = training.inner_updates * len(parts)
+        updates, dropped = training.inner_updates * len(parts), 0
         references = self._score_references(parts) if training.beta > 0 else [None] * len(parts)
         olds = [self.scorer.logprobs(part.batch) if updates > 1 else None for part in parts]
         for _ in range(training.inner_updates):
             found = []
             for part, old, reference in zip(parts, olds, references, strict=True):
-                found.append(self.learner.backward(part, old, reference))
-                norm = torch.nn.utils.clip_grad_norm_(list(self.names), training.max_grad_norm)
-                self.optimizer = update(self.optimizer)
+                of_part = self.learner.backward(part, old, reference)
+                of_part["grad_norm"] = float(torch.nn.utils.clip_grad_norm_(list(self.names), training.max_grad_norm))
+                if math.isfinite(of_part["loss"]) and math.isfinite(of_part["grad_norm"]):
+                    self.optimizer = update(self.optimizer)
+                    found.append(of_part)
+                else:
+                    dropped += 1
                 self.optimizer.zero_grad(set_to_none=True)
-                found[-1]["grad_norm"] = float(norm)
-        stats |= {name: sum(one[name] for one in found) / len(found) for name in found[0]}
+        if dropped:
+            stats[DROPPED] = float(dropped)
+        if dropped < updates and not self._finite():
+            raise UserError(
+                "the weights are not finite after an update (NaN or infinite), and are given up: audio-eval resume "
+                "goes on from the last checkpoint. A smaller lr may help."
+            )
+        for name in (*METRICS, "grad_norm"):
+            if found:
+                stats[name] = sum(one[name] for one in found) / len(found)
+            else:
+                del stats[name]
         if training.optimizer == "adamw" and isinstance(self.optimizer, OffloadedAdamW):
             stats["moments_on_host"] = 1.0  # the device has no room for them
-        stats |= {"updates": float(updates), "oom_retries": float(self.scorer.budget.retries - retries)}
+        stats |= {"updates": float(updates - dropped), "oom_retries": float(self.scorer.budget.retries - retries)}
         return Update(stats, failed)
+
+    def _finite(self) -> bool:
+        """Whether every trained weight is a finite number; nothing is copied."""
+        ends = [end for parameter in self.names for end in torch.aminmax(parameter.detach())]
+        return bool(torch.stack([end.float() for end in ends]).isfinite().all())
 
     def _score_references(self, parts: Sequence[Step]) -> list[list[torch.Tensor]]:
         """Log-probabilities under the unadapted model: adapters off, or the starting weights back for a moment."""

@@ -82,8 +82,21 @@ class Engine:
         """A ``RequestOutput`` for each prompt, or the reason why vLLM refuses it (a text), such as its length.
 
         vLLM's random numbers start anew with ``seed``. A seed of its own for each request fails on CPUs, and on GPUs
-        makes it draw row by row.
+        makes it draw row by row. Where vLLM fails, each prompt is tried once more by itself; the reason of one that
+        fails again is what vLLM failed with.
         """
+        try:
+            return self._seeded(prompts, settings, seed)
+        except Exception:  # whatever its scheduler or a kernel stumbles over
+            return [self._alone(prompt, settings, seed) for prompt in prompts]
+
+    def _alone(self, prompt: Mapping[str, Any], settings: Mapping[str, Any], seed: int) -> Any:
+        try:
+            return self._seeded([prompt], settings, seed)[0]
+        except Exception as error:
+            return f"vLLM failed at it ({type(error).__name__}: {' '.join(str(error).split())[:300]})"
+
+    def _seeded(self, prompts: Sequence[Mapping[str, Any]], settings: Mapping[str, Any], seed: int) -> list[Any]:
         with _random_numbers_kept():
             self._llm.collective_rpc("seed_draws", args=(seed,))
             return self._run(prompts, settings)

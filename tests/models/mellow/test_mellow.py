@@ -20,6 +20,8 @@ from audio_eval.questions import Question
 from tests.models.checkpoints import clip
 
 STAND_IN = """
+import pathlib
+
 import soundfile
 
 class _LM:
@@ -41,8 +43,12 @@ class MellowWrapper:
 
     def generate(self, examples, max_len, top_p, temperature):
         [[one, other, prompt]] = examples
-        if prompt == "die":
-            raise SystemExit("the package's last words")
+        if prompt.startswith("die"):
+            once = pathlib.Path(prompt.partition(" once ")[2] or "/")
+            if not once.is_file():
+                if once.name:
+                    once.touch()
+                raise SystemExit("the package's last words")
         for _ in range(1 if prompt == "end" else 3):
             self.model.caption_decoder.lm.hook()
         if prompt == "end":
@@ -110,7 +116,24 @@ def test_what_the_package_cannot_do_is_an_error_of_its_item_or_refused(settings:
     assert wordy.error == "the prompt has 130 tokens, and Mellow reads 129: see --prompt"
     with pytest.raises(UserError, match="cannot be sampled from"):
         model.generate([asked(clip(1.0))], Sampling(temperature=0.7))
-    with pytest.raises(UserError, match="the package's last words"):
+
+
+def test_a_process_that_dies_is_started_again_and_asked_again(settings: dict[str, object], tmp_path: Path) -> None:
+    """Twice of the same question is that question's error; the others have their answers."""
+    model = policy(settings)
+    questions = [asked(clip(1.0), prompt) for prompt in ("one", f"die once {tmp_path}/died", "die", "two")]
+    one, again, dead, two = model.generate(questions, Sampling())
+    assert "one" in one.best() and "die once" in again.best() and "two" in two.best()
+    assert dead.completions == () and dead.error is not None
+    assert "the package's last words" in dead.error and dead.error.endswith("It died of this question twice")
+
+
+def test_a_process_that_cannot_be_started_again_stops_the_run(
+    settings: dict[str, object], weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = policy(settings)
+    monkeypatch.setattr(MellowProcess, "_start", lambda self: (_ for _ in ()).throw(UserError("gone")))
+    with pytest.raises(UserError, match="gone"):
         model.generate([asked(clip(1.0), "die")], Sampling())
 
 

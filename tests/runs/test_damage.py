@@ -1,0 +1,151 @@
+"""Damage to any file of a run directory: the run ends as if nothing had been, or is refused in one line."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_eval.errors import UserError
+from audio_eval.methods.direct import Direct
+from audio_eval.models.hf.policy import HFPolicy
+from audio_eval.progress import Progress
+from audio_eval.runlog import RunLog
+from audio_eval.runs.execute import Executor
+from audio_eval.store import read_json
+from tests.runs.conftest import make_spec
+from tests.runs.layout import ITEMS, write_mmar
+
+
+class Told(Progress):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+@pytest.fixture
+def told(executor: Executor) -> Iterator[list[str]]:
+    """What the executor says."""
+    before, executor.progress = executor.progress, Told()
+    yield executor.progress.warnings
+    executor.progress = before
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """The files that must come out the same."""
+    apart = {"result.json", "sessions.jsonl", "env.json", ".lock"}
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*") if path.is_file() and path.name not in apart
+    }  # fmt: skip
+
+
+def figures(folder: Path) -> dict[str, Any]:
+    row = read_json(folder / "result.json")["audio_eval"]
+    return {key: value for key, value in row.items() if key not in ("wall_s", "audio_seconds", "run")}
+
+
+def halfway(data: bytes) -> int:
+    return max(1, len(data) // 2)
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
+    "lost": lambda data: None,
+    "emptied": lambda data: b"",
+    "cut": lambda data: data[: halfway(data)],
+    "garbage in the middle": lambda data: data[: halfway(data)] + b"\x00\xff{[\n" + data[halfway(data) + 5 :],
+    "a letter": lambda data: data[: halfway(data)] + bytes([data[halfway(data)] ^ 1]) + data[halfway(data) + 1 :],
+    "another form": lambda data: b"[1]\n" + data[4:],
+}
+REFUSED = ("spec.json", "identity.json")  # nothing else says what was run, and what it was made of
+# What a finished run is finished again for; the rest is as little needed then as the process that made it.
+BEHIND_THE_RESULT = ("questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json", "result.json")
+FILES = (
+    "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "metrics.jsonl",
+    "notes.json", "sessions.jsonl", "oracle.jsonl", "result.json", "adapt/votes.jsonl", "adapt/labels.jsonl",
+    "adapt/rollouts.jsonl", "adapt/step-000002/adapter_model.safetensors", "adapt/step-000002/state.json",
+    "adapt/step-000002/vllm/adapter_model.safetensors", ".responses.jsonl.crc", "adapt/.votes.jsonl.crc",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_every_file_of_a_run(name: str, ttrl: Path, executor: Executor, tmp_path: Path, told: list[str]) -> None:
+    """Of a finished run, and of one that was killed before its result was written."""
+    assert set(files(ttrl)) - set(FILES) <= {"adapt/step-000002/adapter_config.json",
+                                             "adapt/step-000002/vllm/adapter_config.json"}  # fmt: skip
+    spec = make_spec("aqa_ttrl", "votes=4,steps=2")
+    for damage, change in DAMAGE.items():
+        for finished in (True, False):
+            folder = tmp_path / f"{damage} {finished}"
+            shutil.copytree(ttrl, folder)
+            if not finished:
+                (folder / "result.json").unlink()
+            if not (folder / name).exists():
+                continue
+            changed = change((folder / name).read_bytes())
+            (folder / name).unlink() if changed is None else (folder / name).write_bytes(changed)
+            told.clear()
+            if name in REFUSED:
+                with pytest.raises(UserError, match=f"{name}|{folder}"):
+                    executor.run(spec, folder)
+                continue
+            executor.run(spec, folder)
+            if not finished or name in BEHIND_THE_RESULT:
+                assert files(folder) == files(ttrl), (damage, finished, told)
+            assert figures(folder) == figures(ttrl), (damage, finished, told)
+            assert all("\n" not in said for said in told)
+
+
+def test_what_lost_its_spec_is_no_other_runs(direct: Path, executor: Executor, tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    shutil.copytree(direct, folder)
+    (folder / "spec.json").unlink()
+    (folder / "result.json").unlink()
+    assert RunLog(folder).remains and not RunLog(folder).begun
+    with pytest.raises(UserError, match=r"has responses or an adaptation, and no spec\.json"):
+        executor.run(make_spec("direct", "", seed=3), folder)
+
+
+# --- the data folder vanishes ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", ["votes", "steps", "answers"])
+def test_data_that_vanish_count_nothing_as_wrong(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = write_mmar(tmp_path / "data", broken=False)
+    spec = make_spec(
+        "aqa_ttrl", "votes=4,steps=2,tune=lora,batch_size=2", tasks="mmar", data_dir=str(data), limit=None,
+        batch_size=2, max_errors="100%", model_args="cache_gb=0",
+    )  # fmt: skip
+    Executor().run(spec, tmp_path / "whole")
+    executor, calls = Executor(), 0
+
+    def vanishing(real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls == 2:
+                data.rename(tmp_path / "away")
+            return real(*args, **kwargs)
+
+        return call
+
+    with monkeypatch.context() as patch:
+        owner, name = {"votes": (HFPolicy, "generate"), "steps": (HFPolicy, "train_step"),
+                       "answers": (Direct, "predict")}[at]  # fmt: skip
+        if at == "answers":
+            from audio_eval.methods.aqa_ttrl import AqaTtrl as owner
+        patch.setattr(owner, name, vanishing(getattr(owner, name)))
+        with pytest.raises(UserError, match=r"could be read when this began|became unreadable|no such file"):
+            executor.run(spec, tmp_path / "x")
+    assert not (tmp_path / "x" / "result.json").exists()
+    assert not any(record.unreadable for record in RunLog(tmp_path / "x").responses.read())
+    (tmp_path / "away").rename(data)
+    executor.run(spec, tmp_path / "x")
+    assert files(tmp_path / "x") == files(tmp_path / "whole") and figures(tmp_path / "x") == figures(tmp_path / "whole")
+    assert figures(tmp_path / "x")["n"] == ITEMS and "unreadable" not in figures(tmp_path / "x")["notes"]
