@@ -116,7 +116,7 @@ def _headline(row: Row | None) -> str:
         return f"{told}."
     sure = "more" if paired.low > 0 else "less" if paired.high < 0 else ""
     return (
-        f"{told}. That is {signed(paired.difference)} points from {BASELINE} [{signed(paired.low)}, "
+        f"{told}. That is {signed(paired.difference)} points against {BASELINE} [{signed(paired.low)}, "
         f"{signed(paired.high)}]: {f'shown to be {sure}' if sure else 'not shown to differ'}. "
         f"{paired.won:.0f} items were fixed and {paired.lost:.0f} broken."
     )
