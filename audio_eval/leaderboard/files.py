@@ -71,13 +71,13 @@ def pages(
             found[f"{file_stem(task)}.csv"] = csv.page(own)
             found[f"{file_stem(task)}.tex"] = latex.page(task, own)
     only = sorted({row.task for row in published} - measured.keys())
-    links = "".join(f"- [{cell(task)}]({file_stem(task)}.md)\n" for task in only)
+    listed = "".join(f"- [{cell(task)}]({file_stem(task)}.md)\n" for task in only)
     reasons = "".join(f"- {line(reason)}\n" for reason in left_out)
     found["all.md"] = "\n".join([
         "# All tasks\n",
         *([all_table(measured)] if measured else []),
         *([four] if (four := four_columns(rows)) else []),
-        *([f"Tasks with published figures only, reported by others:\n\n{links}"] if links else []),
+        *([f"Tasks with published figures only, reported by others:\n\n{listed}"] if listed else []),
         *([f"Left out:\n\n{reasons}"] if reasons else []),
     ])  # fmt: skip
     ordered = [row for of in measured.values() for row in of]

@@ -36,9 +36,9 @@ class Page:
     """A page: the files of ``package`` that make it, on top of the toolkit's.
 
     ``template`` extends ``base.html``. ``scripts`` are joined with the toolkit's in the order given and run as one
-    module: each uses the names of those before it. A style or script of another package has that before a colon, as in
-    ``audio_eval.clips:player.js``. ``allow`` adds sources to the policy, as ``{"media-src": "data:"}``.
-    ``meta`` are texts that scripts find in the head (``toldInHead`` in dom.js), for what is no data of the page's own.
+    module: each uses the names of those before it. Those of another package are named "package:file", as are styles.
+    ``allow`` adds sources to the policy, as ``{"media-src": "data:"}``. ``meta`` are texts that scripts find in the
+    head (``toldInHead`` in dom.js), for what is no data of the page's own.
     """
 
     package: str
@@ -64,8 +64,7 @@ class Page:
             lstrip_blocks=True,
         )
         early = _asset(TOOLKIT, EARLY)
-        script = _joined([(TOOLKIT, SCRIPTS), (self.package, self.scripts)])
-        style = _joined([(TOOLKIT, STYLES), (self.package, self.styles)])
+        script, style = self._joined(SCRIPTS, self.scripts), self._joined(STYLES, self.styles)
         page = environment.get_template(self.template).render(
             **names,
             title=title,
@@ -77,6 +76,13 @@ class Page:
             island=island(data),
         )
         return _LONE_SURROGATE.sub("\ufffd", page)
+
+    def _joined(self, toolkit: Iterable[str], own: Iterable[str]) -> str:
+        places = [(TOOLKIT, name) for name in toolkit]
+        for name in own:
+            package, _, file = name.rpartition(":")
+            places.append((package or self.package, file))
+        return "\n".join(_asset(*place) for place in places)
 
 
 def island(data: object) -> Markup:
@@ -107,13 +113,8 @@ def trusted(text: str) -> Markup:
     return Markup(text)
 
 
-def _joined(named: Iterable[tuple[str, Iterable[str]]]) -> str:
-    return "\n".join(_asset(package, name) for package, names in named for name in names)
-
-
 def _asset(package: str, name: str) -> str:
-    other, _, file = name.rpartition(":")
-    return files(other or package).joinpath(file).read_text(encoding="utf-8")
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 def _digest(text: str) -> str:

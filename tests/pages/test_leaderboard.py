@@ -7,10 +7,11 @@ import io
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import pytest
 
-from audio_eval.leaderboard import Row, aggregate, load_runs
+from audio_eval.leaderboard import Row, aggregate, load_runs, write
 from audio_eval.leaderboard.cells import cell, plain
 from audio_eval.leaderboard.columns import in_table
 from audio_eval.leaderboard.files import pages
@@ -79,6 +80,19 @@ def test_a_reader_finds_the_best_its_cost_and_what_is_behind_it(path: Path, visi
     assert side.get_by_text("cuda (NVIDIA H100)").is_visible() and side.get_by_text("abc123").is_visible()
     again = visit(path, "#" + page.url.split("#")[1])
     assert again.get_by_role("dialog").get_by_role("heading", name="aqa_ttrl").is_visible()
+
+
+def test_a_row_leads_to_the_reports_that_are_there(tmp_path: Path, visit: Visit) -> None:
+    make_run(tmp_path / "runs" / "a #1", "rw")
+    make_run(tmp_path / "runs" / "b", "rw", seed=1)
+    (tmp_path / "runs" / "a #1" / "report.html").write_text("<h1>a report</h1>")
+    write(aggregate(load_runs([tmp_path / "runs"])[0]), tmp_path / "tables" / "here")
+    page = visit(tmp_path / "tables" / "here" / "index.html")
+    page.get_by_role("button", name="direct").click()
+    links = page.get_by_role("dialog").get_by_role("link")
+    assert links.all_text_contents() == ["report, seed 0"]
+    found = page.evaluate("new URL(document.querySelector('.links a').href).pathname")
+    assert unquote(found) == str(tmp_path / "runs" / "a #1" / "report.html")
 
 
 def test_sort_and_filter(path: Path, visit: Visit) -> None:
