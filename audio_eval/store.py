@@ -14,6 +14,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
+from audio_eval.json_text import BadJson, parse
+from audio_eval.regular import lines, read_regular
 
 
 def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
@@ -91,11 +93,15 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; ``UserError`` where it is damaged."""
+    """Read a JSON file; ``UserError`` where it is damaged, or no file to read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        return parse(read_regular(path), texts=False)
+    except BadJson as error:
         raise UserError(f"'{path}' is damaged: {error}.") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}.") from None
 
 
 class JsonLines:
@@ -106,10 +112,7 @@ class JsonLines:
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
-        if not self.path.is_file():
-            return []
-        whole = self.path.read_bytes().rpartition(b"\n")[0]
-        return [self._record(line, number) for number, line in enumerate(whole.split(b"\n"), 1) if line]
+        return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
@@ -125,11 +128,23 @@ class JsonLines:
         """Make the file hold exactly these records."""
         write_atomic(self.path, _lines(records))
 
-    def _record(self, line: bytes, number: int) -> Any:
+    def _whole(self) -> list[bytes]:
+        """The lines that end with a newline."""
+        if not self.path.is_file():
+            return []
         try:
-            return json.loads(line)
-        except ValueError as error:
+            return [line[:-1] for line in lines(self.path) if line.endswith(b"\n")]
+        except OSError as error:
+            raise UserError(f"'{self.path}' cannot be read: {error.strerror}.") from None
+
+    def _record(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            record = parse(line, texts=False)
+        except BadJson as error:
             raise UserError(f"'{self.path}' is damaged: line {number} is no JSON ({error}).") from None
+        if not isinstance(record, dict):
+            raise UserError(f"'{self.path}' is damaged: line {number} is no JSON object.")
+        return record
 
     def _drop_torn_line(self) -> None:
         if not self.path.is_file() or not self.path.stat().st_size:
@@ -147,10 +162,10 @@ class JsonLines:
         """
         records = self.read()
         for place, (record, id_) in enumerate(zip(records, [*ids, *[None] * len(records)], strict=False), start=1):
-            if record["id"] != id_:
+            if (there := record.get("id")) != id_:
                 due = f"'{id_}' is asked there now" if id_ else f"only {len(ids)} are asked now"
                 raise UserError(
-                    f"'{self.path}' was made for other questions: record {place} is of '{record['id']}', and {due}. "
+                    f"'{self.path}' was made for other questions: record {place} is of '{there!s:.80}', and {due}. "
                     "Nothing was changed: put the items back as they were, or start anew in another directory."
                 )
         keep = len(records) if len(records) == len(ids) else len(records) - len(records) % chunk
