@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HTTPError
-from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from audio_eval.errors import UserError
@@ -97,9 +96,11 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
     check_files(source, folder)
     try:
         return _load(source, folder, device, dtype)
-    except (OSError, ValueError, SafetensorError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason}") from error
+    except (UserError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # transformers and tokenizers raise errors of every class for a damaged file
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason:.500}") from error
 
 
 def without_weights(source: str, folder: Path) -> Checkpoint:
