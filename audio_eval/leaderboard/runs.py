@@ -98,13 +98,13 @@ def load_runs(paths: Iterable[str | Path]) -> tuple[list[Run], list[str]]:
             continue
         try:
             run = _load_run(folder, resolved.name)
+            same = (run.key, run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
         except UserError as error:  # it names the file
             messages.append(f"{' '.join(str(error).split())} Left out.")
-        except (ValueError, OSError, RecursionError) as error:
-            reason = " ".join(str(error).split())
+        except Exception as error:  # whatever is wrong with one directory, the others are shown
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
             messages.append(f"{folder}: cannot be read, left out ({reason[:200]}).")
         else:
-            same = (run.key, run.summary.seed, run.summary.adapter_sha256, run.outcomes, run.summary.samples)
             if (first := runs.setdefault(same, run)) is not run:
                 messages.append(f"{folder}: the same as {first.name}; left out.")
     return list(runs.values()), messages

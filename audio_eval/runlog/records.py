@@ -159,3 +159,4 @@ class Notes(BaseModel):
     unreadable: dict[str, str] = {}
     missing: list[str] = []
     unknown: list[str] = []
+    stray_golds: list[str] = []
