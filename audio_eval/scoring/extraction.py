@@ -108,12 +108,11 @@ def _in_tags(text: str) -> Mark | None:
 def _in_box(text: str) -> Mark | None:
     if "\\boxed" not in text:
         return None
-    found = None
-    for box in _BOXES.finditer(text):
-        if not denied_before(text[: box.start()].casefold()):
+    for box in reversed(list(_BOXES.finditer(text))):
+        if not denied_before(text, box.start()):
             inside = box["cut"] if box["cut"] is not None else box["letter"] or box[0]
-            found = (box.start(), box.end(), inside)
-    return found
+            return box.start(), box.end(), inside
+    return None
 
 
 def _in_json(text: str) -> Mark | None:
