@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import math
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 from audio_eval.edits import AudioEdit
 from audio_eval.errors import UserError
 from audio_eval.formats import CHECKED, Part, Unsound, parts
+from audio_eval.regular import read_regular
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,18 +75,18 @@ class AudioRef:
         """The bytes of the encoded file; ``AudioError`` if it cannot be read or is larger than ``MAX_BYTES``."""
         if self.data is not None:
             return self.data
-        path = Path(self.path or "")
         try:
-            if path.stat().st_size > MAX_BYTES:
-                raise AudioError(f"{self.name}: the file is larger than {MAX_BYTES >> 20} MiB; cut it into clips.")
-            return path.read_bytes()
+            return read_regular(self.path or "", MAX_BYTES)
         except FileNotFoundError:
             raise AudioError(
                 f"{self.name}: no such file; put the benchmark's audio there, or see --data-dir."
             ) from None
         except (OSError, ValueError) as error:  # ValueError: a name that no file can have, such as one with a NUL
             reason = getattr(error, "strerror", None) or error
-            raise AudioError(f"{self.name}: cannot be read ({reason}); check the path and its rights.") from None
+            mend = (
+                "cut it into clips" if getattr(error, "errno", None) == errno.EFBIG else "check the path and its rights"
+            )
+            raise AudioError(f"{self.name}: cannot be read ({reason}); {mend}.") from None
 
     def edited(self, edit: AudioEdit) -> AudioRef:
         """The same recording with another edit. A silenced recording stays silent in every view."""

@@ -80,6 +80,7 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> User
 
 
 def explain(error: ValidationError) -> str:
-    """What pydantic found wrong, as one line."""
-    found = (f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']})" for e in error.errors())
-    return "; ".join(found) + "."
+    """What pydantic found wrong, as one line: the first five of it."""
+    found = error.errors()
+    told = [f"{'.'.join(map(str, e['loc']))}: {e['msg'].lower()} (given: {e['input']!s:.80})" for e in found[:5]]
+    return "; ".join(told) + (f"; and {len(found) - 5} more." if len(found) > 5 else ".")

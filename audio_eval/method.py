@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class MethodConfig(BaseModel):
-    """Base class of every method's settings. An unknown key is an error."""
+    """Base class of every method's settings. An unknown key is an error, and so is an infinite number."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

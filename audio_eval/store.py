@@ -22,7 +22,9 @@ import psutil
 from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
+from audio_eval.json_text import BadJson, parse
 from audio_eval.redact import without_known
+from audio_eval.regular import lines, read_regular
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -144,11 +146,15 @@ def write_json(path: Path, value: object) -> None:
 
 
 def read_json(path: Path) -> Any:
-    """Read a JSON file; ``UserError`` where it is damaged."""
+    """Read a JSON file; ``UserError`` where it is damaged, or no file to read."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
+        return parse(read_regular(path), texts=False)
+    except BadJson as error:
         raise UserError(f"'{path}' is damaged: {error}.") from None
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read: {error.strerror}.") from None
 
 
 class JsonLines:
@@ -190,10 +196,10 @@ class JsonLines:
         error, or not what was written. Returns what was wrong, as a sentence, or None. A torn last line, which a kill
         leaves, is no damage.
         """
-        lines = self._whole()
-        found = _checksums(b"".join(line + b"\n" for line in lines)) if self._sums else b""
+        whole = self._whole()
+        found = _checksums(b"".join(line + b"\n" for line in whole)) if self._sums else b""
         told = self._sums.read_bytes() if self._sums and self._sums.is_file() else b""
-        for number, (line, own, before) in enumerate(zip_longest(lines, found.split(), told.split(b"\n")[:-1]), 1):
+        for number, (line, own, before) in enumerate(zip_longest(whole, found.split(), told.split(b"\n")[:-1]), 1):
             if line is None:  # the file was cut between two lines
                 break
             try:
@@ -202,7 +208,7 @@ class JsonLines:
                 if before not in (None, own):
                     raise ValueError("it is not what was written")
             except Exception as error:
-                self._keep(b"".join(kept + b"\n" for kept in lines[: number - 1]))
+                self._keep(b"".join(kept + b"\n" for kept in whole[: number - 1]))
                 reason = " ".join(str(error).split())[:120] or type(error).__name__
                 return f"'{self.path}' was damaged in line {number} ({reason}); what follows there is done again"
         if self._sums and told != found:
@@ -211,13 +217,21 @@ class JsonLines:
 
     def _whole(self) -> list[bytes]:
         """The lines that end with a newline."""
-        return self.path.read_bytes().split(b"\n")[:-1] if self.path.is_file() else []
-
-    def _record(self, line: bytes, number: int) -> Any:
+        if not self.path.is_file():
+            return []
         try:
-            return json.loads(line)
-        except (ValueError, RecursionError) as error:
+            return [line[:-1] for line in lines(self.path) if line.endswith(b"\n")]
+        except OSError as error:
+            raise UserError(f"'{self.path}' cannot be read: {error.strerror}.") from None
+
+    def _record(self, line: bytes, number: int) -> dict[str, Any]:
+        try:
+            record = parse(line, texts=False)
+        except BadJson as error:
             raise UserError(f"'{self.path}' is damaged: line {number} is no JSON ({error}).") from None
+        if not isinstance(record, dict):
+            raise UserError(f"'{self.path}' is damaged: line {number} is no JSON object.")
+        return record
 
     def resume(self, chunk: int, ids: Sequence[str]) -> list[dict]:
         """The records of whole chunks of ``ids``; what a kill left of an unfinished chunk is taken out of the file.
@@ -226,10 +240,10 @@ class JsonLines:
         """
         records = self.read()
         for place, (record, id_) in enumerate(zip(records, [*ids, *[None] * len(records)], strict=False), start=1):
-            if record["id"] != id_:
+            if (there := record.get("id")) != id_:
                 due = f"'{id_}' is asked there now" if id_ else f"only {len(ids)} are asked now"
                 raise UserError(
-                    f"'{self.path}' was made for other questions: record {place} is of '{record['id']}', and {due}. "
+                    f"'{self.path}' was made for other questions: record {place} is of '{there!s:.80}', and {due}. "
                     "Nothing was changed: put the items back as they were, or start anew in another directory."
                 )
         keep = len(records) if len(records) == len(ids) else len(records) - len(records) % chunk

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from audio_eval import prompts
 from audio_eval.audio import AudioRef
 from audio_eval.data import Provenance
-from audio_eval.data.records import ClipRef, check_places, slots
+from audio_eval.data.records import FEATURES, ClipRef, check_places, slots
 from audio_eval.errors import UserError, unknown
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
@@ -176,9 +176,14 @@ def load_task(
         "data_dir": data_dir, "source": source, "splits": [split or "test"], "limit": limit,
         "on_read": lambda data, provenance: read.append((data, provenance)),
     }  # fmt: skip
-    folders = [str(TASKS_DIR), *([include_path] if include_path else [])]
-    manager = TaskManager(include_path=folders, include_defaults=False, metadata=metadata)
-    loaded = manager.load([base])["tasks"][base]
+    manager = TaskManager(include_path=str(TASKS_DIR), include_defaults=False, metadata=metadata)
+    try:  # by its file, so that lm-eval reads none of those beside it
+        loaded = manager.load([str(known.files[base])])["tasks"][base]
+    except UserError:
+        raise
+    except Exception as error:  # of lm-eval, or of a converter in a module of the user's
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"task '{base}' ({known.files[base]}) cannot be loaded: {reason:.300}.") from error
     available = {
         "train": loaded.config.training_split,
         "validation": loaded.config.validation_split,
@@ -193,6 +198,8 @@ def load_task(
     docs = [dict(doc) for doc in data][:limit]
     if not docs:
         raise UserError(f"task '{name}' has no items.")
+    if absent := sorted(FEATURES.keys() - docs[0].keys()):
+        raise UserError(f"items of task '{name}' have no {', '.join(absent)}: make them with audio_eval.data.record.")
     if loaded.config.custom_dataset is None:  # no code of ours or the user's has made the records
         check_places(docs, [*filter(None, (data_dir, include_path)), *_named(loaded.config.dataset_kwargs)], where)
     template = (

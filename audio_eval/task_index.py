@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
@@ -10,24 +10,59 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
-from audio_eval.errors import UserError, unknown
+from audio_eval.errors import UserError, explain, unknown
+from audio_eval.regular import read_regular
 from audio_eval.yaml_text import parse_yaml
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
+OFFICIAL = "official"  # the source of files in their authors' layout
+SHOWN = 3  # files that a message names
 KEYED = "audio_eval.tasks.keyed.KeyedTask"  # how lm-eval names cached requests: nothing that is scored
+
+
+class _Metadata(BaseModel):
+    """What is read of a task's ``metadata``; other keys may hold whatever JSON can."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+    __pydantic_extra__: dict[str, JsonValue]
+
+    version: str | int | float | None = None
+    description: str = ""
+    groups: list[str] = []
+    hub: list[str] = []
+    scoring: str = "choice"
+    official: str | None = None
+    prompt: str | None = None
+    reads: str = ""
+    row_id: str = ""
+
+
+class _Definition(BaseModel):
+    """What is read of a YAML file, without what it includes; the rest is lm-eval's."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    task: str | list[str | dict[str, Any]] | None = None
+    group: str | None = None
+    tag: str | list[str] | None = None
+    include: str | list[str] | None = None
+    metadata: _Metadata | None = None
 
 
 @dataclass
 class Listing:
     """What the YAML files of a folder define: tasks with their ``metadata``, and groups and tags with their members.
 
-    ``files`` has the YAML file of each task.
+    ``files`` has the YAML file of each task, ``broken`` why a file was left out: it stops no command that asks for
+    another.
     """
 
     tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
     files: dict[str, Path] = field(default_factory=dict)
     groups: dict[str, list[str]] = field(default_factory=dict)
+    broken: dict[Path, str] = field(default_factory=dict)
 
     def expand(self, names: list[str]) -> list[str]:
         """The tasks that these tasks, groups and tags mean, each once, in order; a ``:split`` goes to every task."""
@@ -35,9 +70,27 @@ class Listing:
         for name in names:
             base, colon, split = name.partition(":")
             if base not in self.tasks and base not in self.groups:
-                raise unknown("task", base, [*self.tasks, *self.groups])
+                raise self.unknown("task", base)
             found += [f"{member}{colon}{split}" for member in self.groups.get(base, [base])]
         return list(dict.fromkeys(found))
+
+    def check_sources(self, names: Iterable[str], sources: Iterable[str]) -> None:
+        """``UserError`` for a source that none of these tasks has, though nothing may be read from it."""
+        bases = sorted({name.partition(":")[0] for name in names})
+        if any(TASKS_DIR not in self.files[name].parents for name in bases):
+            return  # a task of the user's may read sources that no YAML names
+        hubs = [self.tasks[name]["hub"] for name in bases if "hub" in self.tasks[name]]
+        known = {OFFICIAL, *(repo for hub in hubs for repo in hub)}
+        for source in sources:
+            if not hubs:
+                raise UserError(f"--source {source}: {', '.join(bases)} is made here and read from no source.")
+            if source not in known:
+                raise unknown("source", source, known, f" of {', '.join(bases)}")
+
+    def unknown(self, what: str, name: str, others: Iterable[str] = ()) -> UserError:
+        """The error for a name that no file defines; it may stand in one that was left out."""
+        error = unknown(what, name, [*others, *self.tasks, *self.groups])
+        return UserError(" ".join([str(error), *(f"Left out: {reason}" for reason in [*self.broken.values()][:SHOWN])]))
 
     def definition(self, name: str) -> str:
         """A fingerprint of a task's YAML, of what that includes, and of the modules beside it that score the task.
@@ -47,7 +100,8 @@ class Listing:
         file = self.files[name]
         scored_by = [str(self.tasks[name].get(key, "")).partition(":") for key in ("scoring", "official")]
         modules = [file.parent / f"{module.replace('.', '/')}.py" for module, colon, _ in scored_by if colon]
-        told = [*map(repr, _with_included(file)), *(path.read_text() for path in modules if path.is_file())]
+        sources = (path.read_text(encoding="utf-8", errors="replace") for path in modules if path.is_file())
+        told = [*map(repr, _with_included(file)), *sources]
         return sha256("\0".join(told).encode()).hexdigest()[:12]
 
 
@@ -55,7 +109,7 @@ def listing(include_path: str | None = None) -> Listing:
     """The tasks of the package and of ``include_path``; of two with one name the user's is taken, as in lm-eval."""
     found = Listing()
     for folder in (TASKS_DIR, *_user_folder(include_path)):
-        for path, config in _configs(folder):
+        for path, config in _configs(folder, found.broken):
             task, group = config.get("task"), config.get("group")
             if isinstance(group, str) and isinstance(task, list):
                 found.groups[group] = [str(member) for member in task]
@@ -76,24 +130,33 @@ def _user_folder(include_path: str | None) -> list[Path]:
     return [Path(include_path)]
 
 
-def _configs(folder: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
-    for path in sorted(folder.rglob("*.yaml")):
-        content = _read(path)
-        if isinstance(content, dict):
-            yield path, content
+def _configs(folder: Path, broken: dict[Path, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The files that may define something; why others are left out goes into ``broken``."""
+    for path in sorted(path for path in folder.rglob("*.yaml") if not path.is_dir()):
+        try:
+            content = _read(path)
+            if isinstance(content, dict):
+                _Definition.model_validate(content)
+                yield path, content
+        except UserError as error:
+            broken[path] = " ".join(str(error).split())
+        except ValidationError as error:
+            broken[path] = f"task file '{path}': {explain(error)}"
 
 
 def _read(path: Path) -> Any:
     try:
-        return parse_yaml(path.read_text(encoding="utf-8"), _Loader)
+        return parse_yaml(read_regular(path).decode(), _Loader)
     except (OSError, ValueError) as error:
         raise UserError(f"task file '{path}' cannot be read: {error}.") from None
 
 
-def _with_included(path: Path) -> Iterator[Any]:
+def _with_included(path: Path, within: tuple[Path, ...] = ()) -> Iterator[Any]:
     """What a YAML file holds, and then what it includes, as lm-eval's ``include`` has it; without what scores nothing,
     our own ``class`` and the ``license`` of the items.
     """
+    if path.resolve() in within:
+        raise UserError(f"task file '{path}' includes itself.")
     content = _read(path)
     if isinstance(content, dict) and content.get("class") == KEYED:
         del content["class"]
@@ -102,7 +165,7 @@ def _with_included(path: Path) -> Iterator[Any]:
     yield content
     included = content.get("include") or [] if isinstance(content, dict) else []
     for name in [included] if isinstance(included, str) else included:
-        yield from _with_included(path.parent / str(name))
+        yield from _with_included(path.parent / str(name), (*within, path.resolve()))
 
 
 class _Loader(yaml.SafeLoader):

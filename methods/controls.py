@@ -17,7 +17,7 @@ from audio_eval.method import Cost, MethodConfig
 from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
 from audio_eval.methods.test_time import TestTime
-from audio_eval.models.policy import Sampling, TrainablePolicy
+from audio_eval.models.policy import MIN_TEMPERATURE, Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.controls import random_reward, wrong_choice
 from audio_eval.rl.experience import Experience
@@ -30,7 +30,7 @@ from audio_eval.rl.settings import Rollouts
 class Config(MethodConfig, Rollouts):
     """Settings of a control. Those that it shares with aqa_ttrl have the same defaults."""
 
-    temperature: float = Field(1.0, gt=0, description="sampling temperature of the rollouts")
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, description="sampling temperature of the rollouts")
     max_attempts: int = Field(3, ge=1, description="times a question's rollouts are sampled at most in a step")
 
 

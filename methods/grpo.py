@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
-from audio_eval.models.policy import Policy, Sampling
+from audio_eval.models.policy import MIN_TEMPERATURE, Policy, Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.adaptive import adaptive_rewards
 from audio_eval.rl.experience import Experience
@@ -36,7 +36,7 @@ class Config(MethodConfig, Updates):
     steps: int = Field(1000, ge=0, description="training steps; the model after the last one is scored")
     batch_size: int = Field(16, ge=1, description="questions per step")
     group_size: int = Field(8, ge=2, description="rollouts per question (G)")
-    temperature: float = Field(1.0, gt=0, description="sampling temperature of the rollouts")
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, description="sampling temperature of the rollouts")
     beta: float = Field(0.04, ge=0, description="weight of the KL penalty towards the unadapted model")
     reward: Literal["accuracy_format", "audio_thinker"] = Field(
         "accuracy_format", description="weighted sum of accuracy and format reward, or Audio-Thinker's reward"

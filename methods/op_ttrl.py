@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from audio_eval.method import Cost, MethodConfig
 from audio_eval.methods.test_time import TestTime
-from audio_eval.models.policy import Sampling, TrainablePolicy
+from audio_eval.models.policy import MIN_TEMPERATURE, Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.advantages import CONFIDENCE_WEIGHTS, ConfidenceWeight
 from audio_eval.rl.consensus.agreement import Agree, Comparing, agreement
@@ -36,7 +36,9 @@ class Config(MethodConfig, Comparing, Steps):
     votes: int = Field(16, ge=2, description="samples per question that are compared")
     group_size: int = Field(4, ge=2, description="samples per question that are trained on")
     distinct: bool = Field(True, description="train on different completions first")
-    temperature: float = Field(1.0, gt=0, description="sampling temperature; at lower ones samples are too similar")
+    temperature: float = Field(
+        1.0, ge=MIN_TEMPERATURE, description="sampling temperature; at lower ones samples are too similar"
+    )
     batch_size: int = Field(4, ge=1, description="questions per step")
     steps: int = Field(500, ge=0, description="training steps; the model after the last one is scored")
     beta: float = Field(0.02, ge=0, description="weight of the KL penalty towards the unadapted model")

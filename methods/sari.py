@@ -15,7 +15,7 @@ from pydantic import Field
 from audio_eval.errors import UserError
 from audio_eval.group import Group
 from audio_eval.method import Cost, Method, MethodConfig
-from audio_eval.models.policy import Policy, Sampling
+from audio_eval.models.policy import MIN_TEMPERATURE, Policy, Sampling
 from audio_eval.questions import Question
 from audio_eval.rl.curriculum import Measure, Pacing, measure, pool_at, stages
 from audio_eval.rl.experience import Experience
@@ -56,7 +56,7 @@ class Config(MethodConfig, Updates):
     )
     batch_size: int = Field(16, ge=1, description="questions per step, also in the warm-up")
     group_size: int = Field(8, ge=2, description="rollouts per question (G)")
-    temperature: float = Field(1.0, gt=0, description="sampling temperature of samples and rollouts")
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, description="sampling temperature of samples and rollouts")
     accuracy_weight: float = Field(1.0, ge=0, description="weight of the accuracy reward")
     format_weight: float = Field(1.0, ge=0, description="weight of the format reward")
     format: Format | None = Field(

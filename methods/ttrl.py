@@ -15,7 +15,7 @@ from pydantic import Field
 from audio_eval.group import Group
 from audio_eval.method import Cost, MethodConfig
 from audio_eval.methods.test_time import TestTime
-from audio_eval.models.policy import Sampling, TrainablePolicy
+from audio_eval.models.policy import MIN_TEMPERATURE, Sampling, TrainablePolicy
 from audio_eval.questions import Question
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.labels import Labels, Voting, label_texts
@@ -34,7 +34,7 @@ class Config(MethodConfig, Steps):
 
     full_lr: ClassVar[float] = 5e-7
     votes: int = Field(64, ge=1, description="samples per question that vote on its label (M)")
-    temperature: float = Field(1.0, gt=0, description="sampling temperature")
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, description="sampling temperature")
     group_size: int = Field(32, ge=2, description="samples per question that are trained on")
     schedule: Literal["constant", "linear", "cosine"] = Field(
         "cosine", description="learning rate over the steps: constant, or falling to zero (linear, cosine)"

@@ -46,7 +46,7 @@ def execute(args: argparse.Namespace) -> int:
 
 def _one(args: argparse.Namespace) -> int:
     """A task or a method; both, if a plug-in has the name of a task."""
-    from audio_eval.errors import UserError, unknown
+    from audio_eval.errors import UserError
     from audio_eval.plugins import registered
     from audio_eval.registry import is_path
     from audio_eval.task_index import listing
@@ -55,7 +55,7 @@ def _one(args: argparse.Namespace) -> int:
     is_method = is_path(args.what) or args.what in methods
     is_task = args.what in known.tasks or args.what in known.groups
     if not is_task and not is_method:
-        raise unknown("name", args.what, [*KINDS, *known.tasks, *known.groups, *methods])
+        raise known.unknown("name", args.what, [*KINDS, *methods])
     if args.counts and not is_task:
         raise UserError(f"--counts needs a task: '{args.what}' is a method.")
     if is_method:
@@ -67,8 +67,10 @@ def _one(args: argparse.Namespace) -> int:
         if args.counts:
             from audio_eval.cli.counts import print_counts
             from audio_eval.cli.run import quiet_libraries
+            from audio_eval.runs.plan import listed
             from audio_eval.task import load_task
 
+            known.check_sources([name], listed(args.source or ""))
             quiet_libraries()
             print_counts(load_task(name, data_dir=args.data_dir, source=args.source, include_path=args.include_path))
     return 0
@@ -126,8 +128,10 @@ def _all_models() -> int:
 def _tasks(args: argparse.Namespace) -> list[tuple[str, str]]:
     from audio_eval.task_index import listing
 
-    tasks = listing(args.include_path).tasks
-    return [(name, f"{data.get('description', '')} [{data.get('version', '')}]") for name, data in tasks.items()]
+    known = listing(args.include_path)
+    for reason in known.broken.values():
+        say(f"left out: {reason}", err=True)
+    return [(name, f"{data.get('description', '')} [{data.get('version', '')}]") for name, data in known.tasks.items()]
 
 
 def _groups(args: argparse.Namespace) -> list[tuple[str, str]]:

@@ -44,14 +44,17 @@ def execute(args: argparse.Namespace) -> int:
     from audio_eval.report.write import Reports
     from audio_eval.runlog import ResponsesSpec, RunLog
     from audio_eval.runs.external import METHOD, read_responses, score_responses, write_filled_in
-    from audio_eval.runs.plan import folder_for
+    from audio_eval.runs.plan import folder_for, listed
     from audio_eval.runs.result import fill_in
     from audio_eval.scoring.graders import Graders
     from audio_eval.task import AS_FILED, load_task
+    from audio_eval.task_index import listing
 
     began = time.monotonic()
     quiet_libraries()
     refuse_secrets(vars(args))
+    known = listing(args.include_path)
+    known.check_sources(known.expand([args.task]), listed(args.source or ""))
     graders = Graders.of(args.judge, args.judge_model, args.similarity)
     task = load_task(
         args.task, args.prompt or AS_FILED, args.data_dir, include_path=args.include_path, source=args.source,

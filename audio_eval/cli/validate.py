@@ -27,9 +27,10 @@ def execute(args: argparse.Namespace) -> int:
 
     if args.limit is not None and args.limit < 1:
         raise UserError(f"--limit must be 1 or more (given: {args.limit}).")
-    names = listing(args.include_path).expand(listed(args.tasks))
-    if not names:
+    known = listing(args.include_path)
+    if not (names := known.expand(listed(args.tasks))):
         raise UserError("no task is named: see audio-eval ls tasks.")
+    known.check_sources(names, listed(args.source or ""))
     quiet_libraries()
     from audio_eval.validation import SCHEMA, validate
     from audio_eval.validation.render import report_lines, summary

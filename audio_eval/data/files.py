@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -12,8 +11,11 @@ from typing import Any
 from audio_eval.data.records import Place
 from audio_eval.data.sources import Convert, Loaded, convert_rows
 from audio_eval.errors import NotHere, UserError
+from audio_eval.json_text import BadJson, NotUtf8, parse, parse_list
+from audio_eval.regular import MAX_TEXT_BYTES, lines, open_regular
 
 Rows = Iterator[tuple[Place, Any]]
+_BOM = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True)
@@ -63,8 +65,8 @@ class Files:
 def read_rows(path: Path, layout: str = "") -> Iterator[tuple[str, Any]]:
     """Each row with its place: "line 3" of JSON lines, "item 3" (from 1) of a JSON list; else ``UserError``.
 
-    Which of them it is says the first character, not the name. A line that is not JSON is given as text, which
-    ``SourceRow`` reports.
+    Which of them it is says the first character, not the name. In place of a row that is no JSON stands a ``BadJson``,
+    which ``SourceRow`` reports.
     """
     return ((str(place), values) for place, values in _rows(path, layout, {}, listed=_is_list(path)))
 
@@ -72,8 +74,8 @@ def read_rows(path: Path, layout: str = "") -> Iterator[tuple[str, Any]]:
 def _is_list(path: Path) -> bool | None:
     """Whether a file begins as a JSON list; None where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return file.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()[:1] == b"["
+        with open_regular(path) as file:
+            return file.read(4096).removeprefix(_BOM).lstrip()[:1] == b"["
     except OSError:
         return None
 
@@ -86,43 +88,41 @@ def _rows(path: Path, layout: str, digests: dict[str, str], listed: bool | None 
     digest = sha256()
     listed = path.suffix != ".jsonl" if listed is None else listed
 
-    def lines() -> Iterator[bytes]:
-        # Binary, because only a line feed may end a line (a text may contain U+2028). One line at a time, because
-        # UltraFeedback's files are hundreds of megabytes.
-        with path.open("rb") as file:
-            for line in file:
-                digest.update(line)
-                yield line
+    def read() -> Iterator[bytes]:
+        # One line at a time, because UltraFeedback's files are hundreds of megabytes.
+        for line in lines(path):
+            digest.update(line)
+            yield line
 
     try:
-        yield from _items(path, b"".join(lines())) if listed else _lines(lines())
+        yield from _items(path, read()) if listed else _lines(path, read())
     except FileNotFoundError:
         hint = f"; --data-dir D must hold {layout}" if layout else ""
         raise NotHere(f"no file {path}{hint}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read: {error}.") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}.") from None
     digests[path.name] = digest.hexdigest()
 
 
-def _lines(lines: Iterable[bytes]) -> Rows:
-    for number, line in enumerate(lines, 1):
-        text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+def _lines(path: Path, read: Iterable[bytes]) -> Rows:
+    for number, line in enumerate(read, 1):
+        text = line.removeprefix(_BOM) if number == 1 else line
         if text.strip():
-            yield Place("line", number), _line(text)
+            row: Any
+            try:
+                row = parse(text)
+            except NotUtf8 as error:
+                raise UserError(f"{path} cannot be read: line {number}: {error}.") from None
+            except BadJson as error:
+                row = error
+            yield Place("line", number), row
 
 
-def _line(line: str) -> Any:
+def _items(path: Path, read: Iterable[bytes]) -> Rows:
+    with open_regular(path, MAX_TEXT_BYTES):  # all of it is in memory at once
+        data = b"".join(read).removeprefix(_BOM)
     try:
-        return json.loads(line)
-    except json.JSONDecodeError:
-        return line
-
-
-def _items(path: Path, data: bytes) -> Rows:
-    try:
-        rows = json.loads(data.decode("utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path} is not JSON: {error}; fetch the official file again.") from None
-    if not isinstance(rows, list):
-        raise UserError(f"{path} is not a JSON list of items; fetch the official file again.")
+        rows = parse_list(data)
+    except BadJson as error:
+        raise UserError(f"{path} is not a JSON list of items: {error}; fetch the official file again.") from None
     yield from ((Place("item", number), row) for number, row in enumerate(rows, 1))

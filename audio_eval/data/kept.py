@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.cache import cache_root
+from audio_eval.json_text import parse
+from audio_eval.regular import read_regular
 from audio_eval.store import write_atomic
 
 MANIFEST = "manifest.json"
@@ -36,7 +38,7 @@ class Kept:
     def manifest(self) -> dict[str, Any]:
         """Facts about the copy; empty where it is not complete."""
         try:
-            found = json.loads((self.folder / MANIFEST).read_text(encoding="utf-8"))
+            found = parse(read_regular(self.folder / MANIFEST))
         except (OSError, ValueError):
             return {}
         return found if isinstance(found, dict) else {}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,6 +13,7 @@ from datasets import Features, Json, Value
 from audio_eval.audio import AudioError, audio_dirs, resolve_under
 from audio_eval.data.letters import lettered_gold
 from audio_eval.errors import UserError
+from audio_eval.json_text import BadJson, parse
 
 # Explicit, because pyarrow would guess the types from the first rows.
 FEATURES = Features(
@@ -30,6 +30,10 @@ FEATURES = Features(
 )
 
 Record = dict[str, Any]
+# A field or an option of a million characters hangs a tokenizer, and options beyond ZZ have no letter of two.
+MAX_CHARACTERS = 100_000
+MAX_OPTIONS = 702
+MAX_RECORDINGS = 100
 
 
 class ClipRef(TypedDict):
@@ -127,22 +131,26 @@ class SourceRow:
         self.values: dict[str, Any] = dict(values) if isinstance(values, dict) else {}
         self._counts: Counter[tuple[str, str]] = Counter() if counts is None else counts
         if not isinstance(values, dict):
-            self.problems.append("is not a JSON object")
+            self.problems.append("is not a JSON object" + (f": {values}" if isinstance(values, BadJson) else ""))
 
     def text(self, key: str, default: str | None = None) -> str:
         """A string that is not empty; ``default``, if given, where the field is missing, null or empty."""
         value = self.values.get(key)
+        if isinstance(value, str) and (bad := _unusable(value)):
+            return self.problem(f"'{key}' {bad}")
         if isinstance(value, str) and value.strip():
             return value
         if default is not None and (value is None or isinstance(value, str)):
             return default
-        return self.problem(f"'{key}' is {'missing' if value is None else f'{value!r}, not a text'}")
+        return self.problem(f"'{key}' is {'missing' if value is None else f'{value!r:.60}, not a text'}")
 
     def label(self, key: str) -> str:
         """A group label; a list of labels (in 13 rows of MMAU's ``category``) is joined."""
         value = self.values.get(key)
         if isinstance(value, list) and value and all(isinstance(part, str) for part in value):
-            return ", ".join(value)
+            if len(label := ", ".join(value)) > MAX_CHARACTERS:
+                return self.problem(f"'{key}' holds {len(value)} labels of {len(label)} characters")
+            return label
         return self.text(key)
 
     def choices(self, key: str = "choices") -> list[str]:
@@ -153,12 +161,18 @@ class SourceRow:
         value = self.values.get(key)
         if isinstance(value, str):
             try:
-                value = json.loads(value)
-            except ValueError:
+                value = parse(value)
+            except BadJson:
                 self.problem(f"'{key}' is {value[:40]!r}, neither a list nor JSON")
                 return []
         if not isinstance(value, list) or not all(isinstance(choice, str) for choice in value):
             self.problem(f"'{key}' is not a list of texts")
+            return []
+        if len(value) > MAX_OPTIONS:
+            self.problem(f"'{key}' holds {len(value)} options, more than {MAX_OPTIONS} (A to ZZ)")
+            return []
+        if bad := _unusable("".join(value)):
+            self.problem(f"'{key}' {bad}")
             return []
         if sum(bool(choice.strip()) for choice in value) < 2:
             self.problem(f"'{key}' holds fewer than two options")
@@ -168,7 +182,7 @@ class SourceRow:
         """The text of the slot that a letter field names."""
         given = self.text(key)
         gold = lettered_gold(given, slots) if given and slots else ""
-        return self.problem(f"'{key}' is {given!r}, the letter of no option") if gold is None else gold
+        return self.problem(f"'{key}' is {given!r:.60}, the letter of no option") if gold is None else gold
 
     def audio(self, key: str) -> Clips:
         """The recording: a path below ``root``, or what a hub reader put there. Whether it exists is not checked here.
@@ -183,6 +197,9 @@ class SourceRow:
         if isinstance(value, list):
             if not value or not all(isinstance(path, str) and path.strip() for path in value):
                 return {"path": self.problem(f"'{key}' is {value!r:.60}, not a list of paths"), "sha256": ""}
+            if len(value) > MAX_RECORDINGS:
+                text = f"'{key}' holds {len(value)} recordings, more than {MAX_RECORDINGS}"
+                return {"path": self.problem(text), "sha256": ""}
             first, *more = (self._below(key, path) for path in value)
             return {**first, "more": more} if more else {**first}
         return {**self._below(key, self.text(key))}
@@ -224,8 +241,8 @@ class SourceRow:
         """Add the fields of an object, or of an object in a JSON string, to the row's own, which take precedence."""
         value = self.values.get(key)
         try:
-            inner = json.loads(value) if isinstance(value, str) else value
-        except ValueError:
+            inner = parse(value) if isinstance(value, str) else value
+        except BadJson:
             inner = None
         if isinstance(inner, dict):
             self.values = {**inner, **self.values}
@@ -236,3 +253,10 @@ class SourceRow:
         """Note what is wrong; returns "" to stand for the value."""
         self.problems.append(text)
         return ""
+
+
+def _unusable(text: str) -> str | None:
+    """Why a text can be no part of a prompt; None where it can."""
+    if len(text) > MAX_CHARACTERS:
+        return f"has {len(text)} characters, more than {MAX_CHARACTERS}"
+    return "holds a NUL character" if "\0" in text else None

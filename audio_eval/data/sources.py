@@ -130,7 +130,7 @@ def convert_rows(rows: Iterable[tuple[Place, Any]], root: Path, convert: Convert
         item = convert(row)
         row.confine(item)
         if item["id"] in seen and not row.problems:
-            row.problem(f"has the id of {seen[item['id']]} ({item['id']!r})")
+            row.problem(f"has the id of {seen[item['id']]} ({item['id']!r:.80})")
         seen.setdefault(item["id"], place)
         # A row that is no object also lacks every field: one message is enough.
         said = row.problems if isinstance(values, dict) else row.problems[:1]

@@ -24,8 +24,7 @@ def parts(data: bytes, most_seconds: float) -> list[Part]:
 
     Of each libsndfile reads all samples: sizes that were left open are filled in. Raises ``Unsound``.
     """
-    if start := mpeg.after_id3(data, 0):
-        return parts(data[start:].lstrip(b"\0"), most_seconds)  # tags may be padded
+    data = mpeg.without_tags(data)
     if data[:4] == b"OggS":
         return [Part(link) for link in ogg.links(data)]
     if (found := chunks.find_samples(data)) is not None:

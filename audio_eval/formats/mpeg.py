@@ -6,6 +6,8 @@ length is estimated by libsndfile from the first frames' size, wrong where the b
 
 from __future__ import annotations
 
+import math
+import re
 from typing import NamedTuple
 
 from audio_eval.formats.part import Part, Unsound
@@ -17,6 +19,10 @@ _KBPS = (
 )
 _SAME = 0xFFFE_0C00  # sync, version, layer, rate: what all frames of a stream share
 _JUNK = 65_536  # bytes to look for the next frame in
+_MOST_BYTES = 40_000  # of a second: 320 kbit/s
+_MOST_JUNK = 16 * 2**20  # bytes that may be no frames: tags with pictures at the end, padding
+_MOST_ID3 = 1_000  # tags one behind the other
+_PADDING = re.compile(rb"\0*")
 _TAGS = {b"Xing": 8, b"Info": 8, b"VBRI": 14}  # where in the tag the number of frames stands
 
 
@@ -30,12 +36,24 @@ class Frame(NamedTuple):
 
 def after_id3(data: bytes, at: int) -> int:
     """Where what follows the ID3v2 tags at ``at`` begins (https://id3.org/id3v2.4.0-structure)."""
-    while data[at : at + 3] == b"ID3" and len(data[at : at + 10]) == 10:
+    for _ in range(_MOST_ID3):
+        if data[at : at + 3] != b"ID3" or len(data[at : at + 10]) < 10:
+            break
         size = 0
         for byte in data[at + 6 : at + 10]:
             size = size << 7 | byte & 0x7F
         at += 10 + size + (10 if data[at + 5] & 0x10 else 0)
     return min(at, len(data))
+
+
+def without_tags(data: bytes) -> bytes:
+    """The data behind the ID3v2 tags that they begin with, and behind the padding of these."""
+    at = 0
+    for _ in range(_MOST_ID3):
+        if (behind := after_id3(data, at)) == at:
+            break
+        at = _PADDING.match(data, behind).end()  # type: ignore[union-attr]  # matches any place
+    return data[at:]
 
 
 def begins(data: bytes) -> bool:
@@ -49,7 +67,9 @@ def counted(data: bytes, most_seconds: float) -> Part:
     Where a tag declares that number, the stream stays as it is: the tag may also say how many samples at both ends the
     encoder has added. Raises ``Unsound`` for another layer, a longer stream, and where the last frames are missing.
     """
-    frames, is_cut = _frames(data)
+    if len(data) > most_seconds * _MOST_BYTES + _MOST_JUNK:  # before its frames are counted
+        raise _too_long(most_seconds)
+    frames, is_cut = _frames(data, most_seconds)
     if not frames:
         raise Unsound("no frame of MPEG layer III with a constant or variable bit rate; convert it to WAV")
     first = frames[0]
@@ -62,17 +82,20 @@ def counted(data: bytes, most_seconds: float) -> Part:
         raise Unsound.cut()
     if not present:
         raise Unsound("it holds no samples; fetch it again or leave the item out")
-    samples, rate = (1152 if _version_1(first.word) else 576) * present, _rate(first.word)
+    samples, rate = _samples(first.word) * present, _rate(first.word)
     if samples > most_seconds * rate:
-        raise Unsound(f"longer than the limit of {most_seconds:g} s; cut it into clips")
+        raise _too_long(most_seconds)
     audio = frames[tag:]
     joined = b"".join(data[frame.at : frame.at + frame.size] for frame in audio)
     # libsndfile reads as far as size / size of the first frame says: with the padding far enough
     return Part(joined.ljust((present + 2) * (audio[0].size + 1), b"\0"), samples)
 
 
-def _frames(data: bytes) -> tuple[list[Frame], bool]:
-    """All frames, and whether the last one is incomplete (and left out). Tags and junk between frames are skipped."""
+def _frames(data: bytes, most_seconds: float = math.inf) -> tuple[list[Frame], bool]:
+    """All frames, and whether the last one is incomplete (and left out). Tags and junk between frames are skipped.
+
+    ``Unsound`` for more than a stream of ``most_seconds`` has.
+    """
     frames: list[Frame] = []
     at, kind = 0, None
     while at + 4 <= len(data):
@@ -83,6 +106,8 @@ def _frames(data: bytes) -> tuple[list[Frame], bool]:
                 return frames, True
             kind = word & _SAME
             frames.append(Frame(at, size, word))
+            if (len(frames) - 2) * _samples(word) > most_seconds * _rate(word):
+                raise _too_long(most_seconds)
             at += size
         elif (behind := after_id3(data, at)) > at:
             at = behind
@@ -121,6 +146,15 @@ def _size(word: int) -> int:
 
 def _version_1(word: int) -> bool:
     return word >> 19 & 3 == 3
+
+
+def _samples(word: int) -> int:
+    """Samples per channel of a frame."""
+    return 1152 if _version_1(word) else 576
+
+
+def _too_long(most_seconds: float) -> Unsound:
+    return Unsound(f"longer than the limit of {most_seconds:g} s; cut it into clips")
 
 
 def _rate(word: int) -> int:

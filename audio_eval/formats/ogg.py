@@ -9,13 +9,15 @@ from audio_eval.formats.part import Unsound
 
 _FIRST, _LAST = 2, 4  # flags of a page in its logical stream
 _HEAD = 27  # bytes before the table of segments
+# Of ten minutes, at a page for every millisecond; and of links, each of which is opened as a file of its own.
+_MOST_PAGES, _MOST_LINKS = 600_000, 1_000
 
 
 def links(data: bytes) -> list[bytes]:
     """The links of a chain, each a file of its own. Raises ``Unsound`` where the end of a stream is missing."""
     starts: list[int] = []
     open_streams: set[bytes] = set()
-    at, heading = 0, False  # heading: among the first pages of a link, one for each of its streams
+    at, pages, heading = 0, 0, False  # heading: among the first pages of a link, one for each of its streams
     while data[at : at + 4] == b"OggS":
         head = data[at : at + _HEAD]
         table = data[at + _HEAD : at + _HEAD + head[-1]]
@@ -32,7 +34,9 @@ def links(data: bytes) -> list[bytes]:
         if flags & _LAST:
             open_streams.discard(stream)
         heading = bool(flags & _FIRST)
-        at += size
+        at, pages = at + size, pages + 1
+        if pages > _MOST_PAGES or len(starts) > _MOST_LINKS:
+            raise Unsound(f"more than {_MOST_PAGES} pages or {_MOST_LINKS} links; convert it to WAV")
     if open_streams or data.find(b"OggS", at) >= 0:  # a page is damaged or cut, and another one stands behind it
         raise Unsound.cut()
     if len(starts) < 2:

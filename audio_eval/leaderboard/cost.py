@@ -10,7 +10,7 @@ from audio_eval.leaderboard.column import Column, data_column
 from audio_eval.leaderboard.row import Row
 from audio_eval.runlog import ResultRow
 
-_THREADS = re.compile(r"cpu.*?(\d+) threads?")
+_THREADS = re.compile(r"cpu.*?(\d{1,6}) threads?")
 
 
 def device(row: Row) -> str | None:

@@ -112,8 +112,8 @@ def read_run(folder: Path) -> Run | str:
         return _load_run(folder, folder.resolve().name)
     except UserError as error:  # it names the file
         return f"{' '.join(str(error).split())} Left out."
-    except (ValueError, OSError, RecursionError) as error:
-        reason = " ".join(str(error).split())
+    except Exception as error:  # whatever is wrong with one directory, the others are shown
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
         return f"{folder}: cannot be read, left out ({reason[:200]})."
 
 

@@ -21,7 +21,7 @@ LongAudio = Literal["cut", "chunk", "skip"]
 class BackendConfig(BaseModel):
     """Base class of a backend's settings (``--model-args``). Every field has a default and a description."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ Schedule = Literal["constant", "linear", "cosine"]  # formulas: rl/schedule.py
 # Ten times the usual rate of full fine-tuning: Schulman et al., "LoRA Without Regret", 2025. trl's issue 2872 has GRPO
 # with adapters that learns next to nothing at 5e-7.
 LORA_LR = 1e-5
+# Of what is sampled: divided by less, logits leave the range in which a softmax tells them apart. 0 is greedy decoding.
+MIN_TEMPERATURE = 0.01
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class Training(BaseModel):
     ``full_lr`` is the ``lr`` of full fine-tuning where none is given, unless a subclass has a default of its own.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
     full_lr: ClassVar[float] = 1e-6
 
     tune: Literal["lora", "full"] = Field(

@@ -13,7 +13,7 @@ from pydantic import Field
 
 from audio_eval.errors import UserError
 from audio_eval.group import Group
-from audio_eval.models.policy import Policy, Sampling, scoring
+from audio_eval.models.policy import MIN_TEMPERATURE, Policy, Sampling, scoring
 from audio_eval.questions import Example, Question
 from audio_eval.rl.likelihood import Normalise, likeliest_options, score_options, view_count
 from audio_eval.rl.session import Session
@@ -29,7 +29,7 @@ class Voting(Viewing):
     """Settings of a vote, the same for every method that votes."""
 
     votes: int = Field(64, ge=1, description="samples per question that vote on its label (M)")
-    temperature: float = Field(1.0, gt=0, description="sampling temperature of votes and rollouts")
+    temperature: float = Field(1.0, ge=MIN_TEMPERATURE, description="sampling temperature of votes and rollouts")
 
 
 class Labelling(Voting):

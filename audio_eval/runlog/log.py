@@ -259,7 +259,7 @@ class RunLog:
         version = record.pop("version", 1) if isinstance(record, dict) else None
         if version != VERSION:
             raise UserError(
-                f"'{self.folder}' is a run log of version {version}; this audio-eval reads version {VERSION}: "
+                f"'{self.folder}' is a run log of version {version!s:.80}; this audio-eval reads version {VERSION}: "
                 "run it again, or read it with the audio-eval that wrote it (see its env.json)."
             )
         return record
@@ -282,4 +282,4 @@ def _dump(record: BaseModel) -> dict[str, Any]:
 
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {first['msg'].lower()}"
+    return f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].lower().split()):.300}"

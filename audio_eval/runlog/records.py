@@ -163,3 +163,4 @@ class Notes(BaseModel):
     unreadable: dict[str, str] = {}
     missing: list[str] = []
     unknown: list[str] = []
+    stray_golds: list[str] = []

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from audio_eval.scoring.figures import Figures
+from audio_eval.runlog.records import Notes
+from audio_eval.scoring.figures import Count, Figures
 from audio_eval.usage import Usage
 
+MAX_NAME, MAX_SHOWN = 2_000, 100_000  # characters of a text, and of a list or a mapping
 VERSION: Literal[2] = 2  # of the run log; raised when a file of it changes its meaning
 
 
@@ -26,11 +28,11 @@ class ResultRow(Figures):
     method: str
     task: str
     seed: int
-    samples: int | None
-    wall_s: float | None
+    samples: Count | None
+    wall_s: Annotated[float, Field(ge=0)] | None
     device: str | None = None
-    audio_seconds: float | None = None
-    trained_parameters: int | None = None
+    audio_seconds: Annotated[float, Field(ge=0)] | None = None
+    trained_parameters: Count | None = None
     usage: Usage | None = None
     audio: str | None = None
     long_audio: str | None = None
@@ -50,6 +52,22 @@ class ResultRow(Figures):
     similarity: dict[str, str] | None = None
     note: str | None = None
     run: str = ""
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_shown(cls, value: Any, info: ValidationInfo) -> Any:
+        """Every format shows these texts, and sorts and compares them; notes, one an item, stay in the file."""
+        most = MAX_NAME if isinstance(value, str) else MAX_SHOWN
+        if info.field_name != "notes" and len(str(value)) > most:
+            raise ValueError(f"takes more than {most} characters")
+        return value
+
+    @field_validator("notes")
+    @classmethod
+    def _are_notes(cls, value: dict[str, Any]) -> dict[str, Any]:
+        """What is shown of them has its form; they stay as they are, with those that a method adds."""
+        Notes.model_validate(value)
+        return value
 
     @property
     def graders(self) -> str | None:

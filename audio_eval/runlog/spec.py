@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
 
+from audio_eval.json_text import fault
 from audio_eval.models.backends import LongAudio
 from audio_eval.redact import redacted
 
@@ -48,10 +50,25 @@ def _max_errors(given: Any) -> str | None:
     return text
 
 
-class RunSpec(BaseModel):
-    """One (model, method, task, seed), fully resolved, as it stands in ``spec.json``."""
-
+class _Spec(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*")
+    @classmethod
+    def _can_be_read_again(cls, value: Any) -> Any:
+        """A run is resumed from what it wrote down, so nothing is taken that no JSON file can give back."""
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            raise ValueError("must be numbers, texts, lists and mappings, none of them infinite") from None
+        has_nul = isinstance(value, str) and "\0" in value
+        if reason := "it holds a NUL character" if has_nul else fault(value, texts=False):
+            raise ValueError(reason)
+        return value
+
+
+class RunSpec(_Spec):
+    """One (model, method, task, seed), fully resolved, as it stands in ``spec.json``."""
 
     model: str = Field(description="a named model, a hub id or a folder")
     backend: str | None = Field(None, description="what runs the model; default: the model's own, hf")
@@ -87,7 +104,9 @@ class RunSpec(BaseModel):
         description="recordings longer than the model's window: cut (it hears the beginning, and the item is named; "
         "default), chunk (it hears all, in parts one after another) or skip (not asked, counted as wrong)",
     )
-    device: str | None = Field(None, description="cpu or cuda; default: cuda where there is one")
+    device: str | None = Field(
+        None, pattern=r"^(cpu|cuda(:\d{1,3})?)$", description="cpu or cuda; default: cuda where there is one"
+    )
     save_every: int | None = Field(
         None,
         ge=1,
@@ -105,10 +124,8 @@ class RunSpec(BaseModel):
     curve_every: int = Field(0, ge=0, description="also score every N steps; nothing learns from it")
 
 
-class ResponsesSpec(BaseModel):
+class ResponsesSpec(_Spec):
     """Responses that were produced elsewhere and scored by ``audio-eval score``; ``responses`` is the file's sha256."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     task: str
     name: str

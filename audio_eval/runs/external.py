@@ -56,7 +56,7 @@ def read_responses(path: Path, task: Task) -> Responses:
         if not isinstance(id_, str) or not (response is None or isinstance(response, str)):
             problems.append(f'{where} is not {{"id": text, "{key}": text}}')
         elif id_ in seen:
-            problems.append(f"{where} has the id of {seen[id_]} ({id_})")
+            problems.append(f"{where} has the id of {seen[id_]} ({id_:.80})")
         else:
             seen[id_] = where
             if response is not None:
@@ -84,7 +84,7 @@ def _response_key(path: Path, rows: Sequence[dict[str, Any]]) -> str:
             return key
     if not found:
         return KEYS[0]  # no row is an object: the caller names them all
-    names = ", ".join(map(repr, list(found)[:20])) + (", ..." if len(found) > 20 else "")
+    names = ", ".join(f"{key!r:.60}" for key in list(found)[:20]) + (", ..." if len(found) > 20 else "")
     raise UserError(
         f"{path}: no row has a response: the keys are {names}; one of {', '.join(map(repr, KEYS))} is read."
     )

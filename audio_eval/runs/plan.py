@@ -15,17 +15,12 @@ from audio_eval.method import Method
 from audio_eval.models.backends import check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
+from audio_eval.regular import read_regular
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK, differences, same_run, settings_of
-from audio_eval.runs.recipe import Recipe
+from audio_eval.runs.run_file import check
 from audio_eval.task_index import listing
 from audio_eval.yaml_text import BadYaml, parse_yaml
-
-# The keys of a run file are RunSpec's fields, but it lists `tasks`, and what it says about itself. `dtype` is a setting
-# of the backend that has a flag of its own.
-KEYS = {"model", "method", "tasks", "seed", "method_args", "dtype", *Recipe.model_fields} | (
-    set(RunSpec.model_fields) - {"model", "method", "task", "seed", "method_args", "prompt_source"}
-)
 
 LONGEST = 200  # bytes of a run directory's name
 
@@ -39,9 +34,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     merged = {**file, **flags}
     for settings in (file, flags):
         refuse_secrets({key: value for key, value in settings.items() if key in RunSpec.model_fields})
-    for key in ("model", "tasks"):
-        if not merged.get(key):
-            raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
+    _check_given(merged)
     model, methods = str(merged["model"]), listed(merged.get("method", "direct"))
     model_args = {**_model_args(file), **_model_args(flags)}
     chosen_model = choose(model, merged.get("backend"), model_args, merged.get("adapter"))
@@ -63,8 +56,12 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
         rest |= {"prompt": found.name, "prompt_source": found.source}
     elif prompt:
         prompts.find(str(prompt))
+    known = listing(rest.get("include_path"))
+    tasks = known.expand([str(name) for name in listed(merged["tasks"])])
+    others = [rest[key] for key in ("train_task", "adapt_task") if rest.get(key) not in (None, "same")]
+    known.check_sources(known.expand([*tasks, *others]), listed(rest.get("source") or ""))
     specs = []
-    for task in listing(rest.get("include_path")).expand([str(name) for name in listed(merged["tasks"])]):
+    for task in tasks:
         for name, cls in classes.items():
             chosen = {**own.get(name, {}), **asked.get(name, {})}
             if cls.trains and not backend.can_train:
@@ -89,21 +86,14 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
 def read_config(path: Path) -> dict[str, Any]:
     """A run file: YAML with the flags' names; ``method_args`` is a mapping, one method's settings under its name."""
     try:
-        content = parse_yaml(path.read_text(encoding="utf-8"))
-    except OSError:
+        content = parse_yaml(read_regular(path).decode())
+    except FileNotFoundError:
         raise UserError(f"no run file '{path}'.") from None
+    except OSError as error:
+        raise UserError(f"run file '{path}' cannot be read ({error.strerror}).") from None
     except ValueError as error:
         raise UserError(f"run file '{path}' is no YAML: {error}") from None
-    if not isinstance(content, dict):
-        raise UserError(f"run file '{path}' must map names to values, as in 'model: tiny-omni'.")
-    for key in content:
-        if key not in KEYS:
-            raise unknown("key", str(key), KEYS, f" in run file '{path}'")
-    try:
-        Recipe(**{key: content[key] for key in Recipe.model_fields if key in content})
-    except ValidationError as error:
-        raise UserError(f"run file '{path}': {explain(error)}") from None
-    return content
+    return check(path, content)
 
 
 def listed(value: Any) -> list[Any]:
@@ -154,6 +144,16 @@ def per_method(
         for name in knowing:
             (dotted if dot else bare)[name][inner] = value
     return bare, dotted
+
+
+def _check_given(flags: Mapping[str, Any]) -> None:
+    """``UserError`` where there is no model or no task, or a list that names nothing."""
+    for key in ("model", "tasks"):
+        if not flags.get(key):
+            raise UserError(f"--{key} is missing: see audio-eval ls for what there is.")
+    for key in ("tasks", "method", "seed"):
+        if not listed(flags.get(key, 0)):
+            raise UserError(f"--{key} names nothing (given: {flags[key]}).")
 
 
 def _preset(cls: type[Method], name: str, preset: Any) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from audio_eval.scoring.verdict import Verdict
 EMPTY, NONE, SEVERAL, RANGE = "empty", "no option named", "several options named", "letter out of range"
 DISAGREE, NO_OPTIONS = "letter and text disagree", "the item has no options"
 HIDDEN = "the answer is not published"
+# Four characters for each of 65 536 tokens: what is longer is read in no time that a run has.
+MAX_CHARACTERS, TOO_LONG = 262_144, "longer than 262144 characters"
 
 Reading = tuple[int | None, str]
 
@@ -45,6 +47,8 @@ def choice_rule(response: str, choices: tuple[str | None, ...], answer: str) -> 
 
 
 def _read(response: str, options: Options) -> Reading:
+    if len(response) > MAX_CHARACTERS:
+        return None, TOO_LONG
     text = spoken(response)
     if not options.first:
         return None, NO_OPTIONS
@@ -128,7 +132,7 @@ def _given(tail: str, options: Options) -> int | None:
     index = options.exact(tail)
     if index is not None:
         return index
-    for found in _EXPLAINED.finditer(tail.rstrip()):
+    for found in _EXPLAINED.finditer(tail.rstrip()[: options.most]):
         text = normalise(tail[: found.start()])
         if len(text) > options.longest:
             break

@@ -18,6 +18,7 @@ _AFTER_BARE = re.compile(
     |(?:because|since|but|rather\s+than|instead\s+of|and\s+not|is\s+(?:the\s+)?(?:correct|right|best))\b)""",
     re.VERBOSE,
 )
+_LAST = re.compile(r"[ .)\"'\n]*\Z")
 _BESIDE = re.compile(r"([A-Z])\s*\(([^()]+)\)(.*)", re.DOTALL)  # "B (dog)"
 _LINE_LETTER = re.compile(r"^\W{0,3}([A-Za-z])(?:[).:\]]\s|[^\w\n]{0,3}$)", re.MULTILINE)
 # What takes a letter back at once: "B. Incorrect", "B, no".
@@ -37,10 +38,16 @@ _WORDS = (
 
 
 class Cue(NamedTuple):
-    """A letter, in upper case, and the text after it, in which the option's text may follow."""
+    """A letter, in upper case, and where the text after it begins, in which the option's text may follow."""
 
     letter: str
-    tail: str
+    text: str = ""
+    start: int = 0
+
+    @property
+    def tail(self) -> str:
+        """The text after the letter; cut when asked for, as a text in a loop has thousands of cues."""
+        return self.text[self.start :]
 
 
 class _Patterns(NamedTuple):
@@ -155,20 +162,19 @@ def _undenied(text: str, patterns: tuple[re.Pattern[str], ...], options: Options
 
 def _letter(text: str, match: re.Match[str], options: Options) -> Cue | None:
     """The letter of a cue and the text after it; None where it is a word ("the answer is A dog")."""
-    tail = text[match.end() :]
-    judged = match.re is _patterns(len(options.texts) > _WIDE).judged
-    if match["bare"] and options.begins(text[match.start("bare") :]):
+    end, judged = match.end(), match.re is _patterns(len(options.texts) > _WIDE).judged
+    if match["bare"] and options.begins(options.head(text, match.start("bare"))):
         return None
     if match["boxed"]:
-        return Cue(match["boxed"].upper(), "" if judged else tail)
+        return Cue(match["boxed"].upper()) if judged else Cue(match["boxed"].upper(), text, end)
     letter = match["bare"]
     if judged:
-        return Cue(letter, "") if letter.isupper() else None
+        return Cue(letter) if letter.isupper() else None
     if letter.islower():
-        return Cue(letter.upper(), "") if not tail.strip(" .)\"'\n") else None
-    if _AFTER_BARE.match(tail):
-        return Cue(letter, tail)
-    named = options.exact(tail)
+        return Cue(letter.upper()) if _LAST.match(text, end) else None
+    if _AFTER_BARE.match(text, end):
+        return Cue(letter, text, end)
+    named = options.exact(options.head(text, end))
     if named is None or (letter in "AI" and named != options.at(letter)):
         return None
-    return Cue(letter, tail)
+    return Cue(letter, text, end)

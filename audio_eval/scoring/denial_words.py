@@ -26,7 +26,7 @@ _NOT_VERB = _any("is are was were does do did has have had ca could wo would sho
 # Phrases whose words would be misread. These deny nothing,
 HARMLESS = re.compile(
     rf"""\bno\s+{_any("doubt question mistake mistaking wonder matter hesitation uncertainty need")}\b
-        (?!\s+(?:\w+\s+)*not\b)
+        (?!\s+(?:\w+\s+){{0,60}}not\b)
     |\b(?:without\s+(?:(?:a|any)\s+)?{_any("doubt question hesitation exception")}|beyond\s+(?:(?:a|any)\s+)?doubt)\b
     |\bnot\s+{_any("only just merely simply surprisingly")}\b
     |\b(?:nothing|none|no)\s+(?:else\s+)?{_any("but other_than else_than")}\b

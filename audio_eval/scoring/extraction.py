@@ -135,12 +135,11 @@ def _in_tags(text: str) -> _Mark | None:
 def _in_box(text: str) -> _Mark | None:
     if "\\boxed" not in text:
         return None
-    found = None
-    for box in _BOXES.finditer(text):
-        if not denied_before(text[: box.start()].casefold()):
+    for box in reversed(list(_BOXES.finditer(text))):
+        if not denied_before(text, box.start()):
             part = "cut" if box["cut"] is not None else "letter" if box["letter"] else 0
-            found = _Mark(box.start(), box.end(), box[part], box.start(part))
-    return found
+            return _Mark(box.start(), box.end(), box[part], box.start(part))
+    return None
 
 
 def _in_json(text: str) -> _Mark | None:

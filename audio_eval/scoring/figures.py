@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.scoring.scores import Score
+
+Percent = Annotated[float, Field(ge=0, le=100)]
+Count = Annotated[int, Field(ge=0)]
 
 
 class Figure(BaseModel):
@@ -20,15 +24,15 @@ class Official(Figure):
     """The benchmark's own rule, with its accuracy in percent of its own ``n``: it may drop items."""
 
     rule: str
-    accuracy: float
-    n: int
+    accuracy: Percent
+    n: Count
 
 
 class GroupScore(Figure):
     """Accuracy in percent of the items that carry one group label; None where the answers are hidden."""
 
-    accuracy: float | None
-    n: int
+    accuracy: Percent | None
+    n: Count
     official: Official | None = None
 
 
@@ -36,7 +40,7 @@ class Metric(Figure):
     """A further figure, 0 to 100, over the n items that have it; None where it is not known."""
 
     value: float | None
-    n: int
+    n: Count
 
 
 class Figures(Figure):
@@ -45,10 +49,10 @@ class Figures(Figure):
     ``unparsable`` is the share of responses from which no answer could be read, ``unparsable_n`` their number.
     """
 
-    accuracy: float | None
-    n: int
-    unparsable: float
-    unparsable_n: int = 0
+    accuracy: Percent | None
+    n: Count
+    unparsable: Percent
+    unparsable_n: Count = 0
     official: Official | None = None
     groups: dict[str, dict[str, GroupScore]] = {}
     metrics: dict[str, Metric] = {}

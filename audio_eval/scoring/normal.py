@@ -31,7 +31,7 @@ _SIGNS = str.maketrans(
     }
 ) | INVISIBLE  # fmt: skip
 # A long dash is a pause ("dog — not a cat"), between digits a range.
-_LONG_DASH = re.compile(r"(?<=\d)\s*[\u2014\u2015]\s*(?=\d)|(\s*[\u2014\u2015]\s*)")
+_LONG_DASH = re.compile(r"(?<=\d)\s*[\u2014\u2015]\s*(?=\d)|((?<!\s)\s*[\u2014\u2015]\s*)")
 _BULLET = re.compile(r"^(?:[-+•#]+\s+)+")
 BOX = r"\$?\\boxed\s*\{((?:[^{}]|\{[^{}]*\})*)\}\$?"
 _BOXED = re.compile(BOX)

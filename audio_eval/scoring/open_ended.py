@@ -14,6 +14,8 @@ from audio_eval.scoring.verdict import Verdict
 _CJK = re.compile(f"[{UNSPACED}]")
 # One character of an unspaced script, else a run of letters and digits. On ASCII these are rouge_score's own tokens.
 _TOKEN = re.compile(rf"[{UNSPACED}]|(?:(?!_){SPACED})+")
+# ROUGE-L takes the product of the two numbers of words; nltk's stemmer fails at a thousand "y" one after another.
+_MOST_WORDS, _LONGEST = 3_000, 200
 
 
 class Measures(NamedTuple):
@@ -97,9 +99,11 @@ class _Tokenizer:
         self._stem = PorterStemmer().stem
 
     def tokenize(self, text: str) -> list[str]:
-        """Lower-case words; those of more than three ASCII letters are stemmed, as rouge_score does."""
-        words = _TOKEN.findall(text.lower())
-        return [self._stem(word) if len(word) > 3 and word.isascii() else word for word in words]
+        """The first lower-case words; those of more than three ASCII letters, and no more than a word has, are stemmed,
+        as rouge_score does.
+        """
+        words = _TOKEN.findall(text.lower())[:_MOST_WORDS]
+        return [self._stem(word) if 3 < len(word) <= _LONGEST and word.isascii() else word for word in words]
 
 
 @lru_cache

@@ -69,9 +69,18 @@ class Options:
         """Whether two indices hold the same text (duplicate options)."""
         return self.texts[one] == self.texts[other]
 
+    @property
+    def most(self) -> int:
+        """Characters of a text that can be one of the options, whatever is around and between its words."""
+        return 8 * self.longest + 64
+
+    def head(self, text: str, start: int) -> str:
+        """The text from ``start`` on, as far as it has to be known whether an option stands there, and nothing else."""
+        return text[start : start + self.most + 1]
+
     def exact(self, text: str) -> int | None:
         """The option that the text is, in normal form or else in another spelling of it."""
-        if len(text) > 8 * self.longest + 64:
+        if len(text) > self.most:
             return None  # long before it is compared
         normal = normalise(text)
         index = self.first.get(normal)
@@ -81,7 +90,7 @@ class Options:
 
     def begins(self, text: str) -> bool:
         """Whether the text begins with an option of more than one letter ("E:maj/1" begins with no letter E)."""
-        folded = " ".join(text.casefold().split()) + " "
+        folded = " ".join(text[: self.most].casefold().split()) + " "
         return any(
             len(option) > 1 and folded.startswith(option) and not folded[len(option)].isalnum() for option in self.first
         )

@@ -15,7 +15,7 @@ _THINKING = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Harmony's channels (gpt-oss), and what is left of them where a decoder skips special tokens.
-_CHANNEL = "<|channel|>"
+_CHANNEL, _MESSAGE = "<|channel|>", "<|message|>"
 _FINAL = re.compile(r"<\|channel\|>\s*final\b(?:(?!<\|message\|>).)*<\|message\|>", re.DOTALL)
 _BARE_FINAL = re.compile(r"\A\s*analysis.*assistant\s*final(?=\S)", re.DOTALL)
 _HEADER = re.compile(
@@ -26,8 +26,8 @@ _OWN_TURN = re.compile(r"^[ \t]*(?:assistant|model|gpt)[ \t]*(?:\n|:\s)", re.IGN
 _OWN_HEADER = re.compile(r"\A\s*(?:assistant\s*(?:\n|:)|model\s*\n)\s*", re.IGNORECASE)
 _END = re.compile(
     r"""<(?: /s | eos | eot | eom | end | end_of_turn | end_of_utterance | endoftext | end_of_text
-    | [|\uff5c](?![^|\uff5c]*(?:think|thought|audio|vision|object|box|quad|header|role))
-      [^|\uff5c<>\s]*(?:end|eos|eot|eom|return|stop)[^|\uff5c<>\s]*[|\uff5c] )> | \[EOS\]""",
+    | [|\uff5c](?![^|\uff5c]{0,64}(?:think|thought|audio|vision|object|box|quad|header|role))
+      [^|\uff5c<>\s]{0,40}(?:end|eos|eot|eom|return|stop)[^|\uff5c<>\s]{0,40}[|\uff5c] )> | \[EOS\]""",
     re.IGNORECASE | re.VERBOSE,
 )
 _MARKED = re.compile(r"[<\[◁](?!/?answer>)(?![\s\d'\"])")
@@ -45,7 +45,7 @@ def spoken(response: str) -> str:
     """
     text = response if response.isascii() else response.translate(INVISIBLE)
     if _CHANNEL in text:
-        finals = list(_FINAL.finditer(text))
+        finals = list(_FINAL.finditer(text, 0, text.rfind(_MESSAGE) + len(_MESSAGE)))  # one without an end has none
         text = text[finals[-1].end() :].partition(_CHANNEL)[0] if finals else text.partition(_CHANNEL)[0]
     elif found := _BARE_FINAL.match(text):
         text = text[found.end() :]

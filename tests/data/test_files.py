@@ -31,7 +31,7 @@ def test_only_line_feeds_end_lines(tmp_path: Path) -> None:
 
 def test_files_that_are_no_text(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_bytes(b'{"id": "1"}\n\xff\xfe')
-    with pytest.raises(UserError, match=r"a.jsonl cannot be read: 'utf-8'"):
+    with pytest.raises(UserError, match=r"a.jsonl cannot be read: line 2: it is not UTF-8"):
         list(read_rows(tmp_path / "a.jsonl"))
     with pytest.raises(UserError, match="cannot be read"):
         list(read_rows(tmp_path))

@@ -66,8 +66,13 @@ class HF:
             raise UserError(
                 f"model '{entry.name}' needs transformers {since(entry)}, and {now} is installed: {UPGRADE}."
             )
+        import torch
+
         from audio_eval.models.hf.policy import HFPolicy
 
+        kind, _, number = (limits.device or "cpu").partition(":")
+        if kind == "cuda" and int(number or 0) >= (found := torch.cuda.device_count()):
+            raise UserError(f"--device {limits.device}: torch finds {found} GPUs here; see audio-eval doctor.")
         name = f"{entry.name}+{adapter_name(entry.adapter)}" if entry.adapter else entry.name
         return HFPolicy(
             name, entry.source, limits.device, limits.batch_size, limits.max_tokens, entry.revision, config,

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig
 
-from audio_eval.errors import NotHere
+from audio_eval.errors import NotHere, UserError
 from audio_eval.models.hf.disk import Shapes
 from audio_eval.models.hf.families import Family, family_of
 from audio_eval.models.hf.families.unused import without
@@ -119,7 +119,12 @@ def of_source(source: str) -> Dimensions:
     """
     folder = Path(source).expanduser()
     if (folder / "config.json").is_file():
-        raw = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        try:
+            raw = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        except Exception as error:  # of every class, for a damaged file
+            raise UserError(
+                f"'{folder / 'config.json'}' cannot be read: {' '.join(str(error).split()):.300}"
+            ) from error
         return _planned(family_of(raw.model_type, f"'{source}'", folder), raw)
     if source in PUBLISHED:
         return _published(source)

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft_model_state_dict
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from audio_eval.errors import UserError
@@ -57,8 +57,11 @@ def merge_adapter(checkpoint: Checkpoint, adapter: str, named: str) -> Checkpoin
             _copy(dict(checkpoint.model.named_parameters()), tensors)
     except UserError as error:
         raise UserError(f"--adapter: '{file}' does not belong to '{named}': {error}.") from None
-    except (OSError, ValueError, TypeError, SafetensorError) as error:
-        raise UserError(f"--adapter: '{file}' cannot be read: {' '.join(str(error).split())}.") from error
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:  # peft and safetensors raise errors of every class for a damaged file
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise UserError(f"--adapter: '{file}' cannot be read: {reason:.500}.") from error
     digest = fingerprint(adapter_digests(adapter))
     weights = sha256(f"{checkpoint.weights} {digest}".encode()).hexdigest()[: len(checkpoint.weights)]
     return replace(checkpoint, revision=f"{checkpoint.revision}+{digest}", weights=weights)

@@ -1,0 +1,73 @@
+"""Regular files of a bounded size: what cannot be read to its end, or only in gigabytes, is refused before it is read.
+
+A name in somebody's metadata or on a command line may be that of a pipe, a device, a folder or a file of /proc. Reading
+one may never end, so each is an ``OSError`` that says what it is, like a file that is not there.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+# Of a text that is read whole: JSON, YAML, a template. Parsed, it may take twenty times as much.
+MAX_TEXT_BYTES = 64 * 2**20
+MAX_LINE_BYTES = 64 * 2**20
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@contextmanager
+def open_regular(path: Path | str, most: int | None = None) -> Iterator[BinaryIO]:
+    """The file, open for reading. ``OSError`` where it is no regular file, or larger than ``most`` bytes.
+
+    The open file is looked at, not its name, so that it cannot be replaced in between; and opening waits for no writer.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError as error:  # a NUL in the name
+        raise OSError(errno.EINVAL, str(error), str(path)) from None
+    try:
+        found = os.fstat(handle)
+        if not stat.S_ISREG(found.st_mode):
+            kind = next((name for is_kind, name in _KINDS if is_kind(found.st_mode)), "something else")
+            raise OSError(errno.EINVAL, f"it is {kind}, no regular file", str(path))
+        if most is not None and found.st_size > most:
+            raise OSError(errno.EFBIG, f"it is larger than {most >> 20} MiB", str(path))
+        with os.fdopen(handle, "rb", closefd=False) as file:
+            yield file
+    finally:
+        os.close(handle)
+
+
+def read_regular(path: Path | str, most: int = MAX_TEXT_BYTES) -> bytes:
+    """All bytes of a file; ``OSError`` as ``open_regular`` raises it.
+
+    Files of /proc have the size 0 whatever they give: no more is read than the file says that it holds.
+    """
+    with open_regular(path, most) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+def lines(path: Path | str) -> Iterator[bytes]:
+    """The lines of a file, each with its line feed, which alone ends one (a text may contain U+2028).
+
+    ``OSError`` as ``open_regular`` raises it, and at a line of more than ``MAX_LINE_BYTES``.
+    """
+    with open_regular(path) as file:
+        number = 0
+        while line := file.readline(MAX_LINE_BYTES + 1):
+            number += 1
+            if len(line) > MAX_LINE_BYTES:
+                raise OSError(errno.EFBIG, f"line {number} is longer than {MAX_LINE_BYTES >> 20} MiB", str(path))
+            yield line
