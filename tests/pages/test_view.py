@@ -101,7 +101,8 @@ def test_a_page_keeps_up_with_its_run(tmp_path: Path, visit: Visit) -> None:
     folder = begun(tmp_path / "now")
     with served([tmp_path]) as address, lock_dir(folder):
         first, report = visit(f"{address}/"), visit(f"{address}/")
-        assert listed(first) == ["now"]
+        assert listed(first) == ["now"] and not first.locator("#filters").is_visible()
+        assert "Served by audio-eval view" in first.locator("footer").inner_text()
         report.get_by_role("link", name="now").click()
         report.wait_for_url("**/runs/**")
         assert "1 of 2" in report.locator("#progress").inner_text()
