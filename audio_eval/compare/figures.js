@@ -60,7 +60,11 @@ function figuresPart({ figures, ofReadable, became, alike, items }, now, state) 
 /** The nine outcomes of an item in A and in B; each number shows its items. */
 function matrix(became, now, state) {
   const names = Object.keys(became),
-    kinds = { right: { wrong: "worse", unreadable: "worse" }, wrong: { right: "better" }, unreadable: { right: "better" } };
+    kinds = {
+      right: { wrong: "worse", unreadable: "worse" },
+      wrong: { right: "better" },
+      unreadable: { right: "better" },
+    };
   const columns = [
     { key: "a", title: "items", header: true, cell: (a) => `A ${a}` },
     ...names.map((b) => ({
@@ -118,7 +122,11 @@ function differenceColumns(rows, behind) {
         ? "0"
         : el(
             "a",
-            { href: behind(row, key), "aria-label": `${counted(row[key])} ${key}: ${row.title}`, "data-focus": `${key} ${row.title}` },
+            {
+              href: behind(row, key),
+              "aria-label": `${counted(row[key])} ${key}: ${row.title}`,
+              "data-focus": `${key} ${row.title}`,
+            },
             String(row[key]),
           ),
   });

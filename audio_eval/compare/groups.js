@@ -11,8 +11,18 @@ function groupsView(data, now, state) {
   const columns = groupColumns(kind, rows, state);
   return [
     el("div", { class: "bar" }, el("label", {}, "Groups by", choice)),
-    el("p", { class: "note" }, `p (Holm) is adjusted for the ${rows.length} groups of this table. A number won or lost shows its items.`),
-    dataTable({ caption: `B against A by ${kind}`, columns, rows, sort: now.sort, sorted: (sort) => state.set({ sort }) }),
+    el(
+      "p",
+      { class: "note" },
+      `p (Holm) is adjusted for the ${rows.length} groups of this table. A number won or lost shows its items.`,
+    ),
+    dataTable({
+      caption: `B against A by ${kind}`,
+      columns,
+      rows,
+      sort: now.sort,
+      sorted: (sort) => state.set({ sort }),
+    }),
     el(
       "div",
       { class: "bar" },
@@ -46,9 +56,21 @@ function copiedGroups(form, kind, rows) {
   if (form === "CSV") {
     const keys = ["n", "a", "b", "mid", "low", "high", "won", "lost", "p", "pHolm"];
     const titles = ["n", "A %", "B %", "B - A", "low", "high", "won", "lost", "p", "p (Holm)"];
-    return asCsv([kind, ...titles], rows.map((row) => [row.title, ...keys.map((key) => row[key])]));
+    return asCsv(
+      [kind, ...titles],
+      rows.map((row) => [row.title, ...keys.map((key) => row[key])]),
+    );
   }
-  const texts = (row) => [row.n, row.a.toFixed(1), row.b.toFixed(1), pointsText(row), row.won, row.lost, row.pText, row.pHolmText];
+  const texts = (row) => [
+    row.n,
+    row.a.toFixed(1),
+    row.b.toFixed(1),
+    pointsText(row),
+    row.won,
+    row.lost,
+    row.pText,
+    row.pHolmText,
+  ];
   const titles = [kind, "n", "A %", "B %", "B - A [95 % CI]", "won", "lost", "p", "p (Holm)"];
   return { markdown: asMarkdown, LaTeX: asLatex }[form](
     titles,

@@ -10,7 +10,10 @@ const SHOWN = {
   lost: ["Lost by B", (a, b) => a === "right" && b !== "right"],
   changed: ["Won or lost", (a, b) => (a === "right") !== (b === "right")],
   reading: ["Read in one run alone", (a, b) => (a === "unreadable") !== (b === "unreadable")],
-  otherwise: ["Another option", (a, b, item) => item.arms[0].choice !== null && item.arms[1].choice !== null && !item.alike],
+  otherwise: [
+    "Another option",
+    (a, b, item) => item.arms[0].choice !== null && item.arms[1].choice !== null && !item.alike,
+  ],
 };
 const STATES = ["right", "wrong", "unreadable"];
 for (const a of STATES)
@@ -57,13 +60,23 @@ function textOf(item) {
 function itemFilters(form, data, state) {
   const choice = (key, label, options) => {
     const change = (event) => state.set({ [key]: event.target.value, item: "" });
-    const select = el("select", { change }, options.map(([value, text]) => el("option", { value }, text)));
+    const select = el(
+      "select",
+      { change },
+      options.map(([value, text]) => el("option", { value }, text)),
+    );
     return [key, select, el("label", {}, label, select)];
   };
   const groups = data.groups.flatMap(({ kind, rows }) =>
     rows.map((row) => [groupKey(kind, row.title), `${kind}: ${row.title}`]),
   );
-  const choices = [choice("show", "Show", Object.entries(SHOWN).map(([key, [title]]) => [key, title]))];
+  const choices = [
+    choice(
+      "show",
+      "Show",
+      Object.entries(SHOWN).map(([key, [title]]) => [key, title]),
+    ),
+  ];
   if (groups.length > 0) choices.push(choice("group", "Group", [["", "All groups"], ...groups]));
   const find = el("input", {
     type: "search",
@@ -73,7 +86,12 @@ function itemFilters(form, data, state) {
   });
   const counted = el("p", { class: "note push" });
   form.addEventListener("submit", (event) => event.preventDefault());
-  fill(form, choices.map(([, , label]) => label), el("label", {}, "Find", find), counted);
+  fill(
+    form,
+    choices.map(([, , label]) => label),
+    el("label", {}, "Find", find),
+    counted,
+  );
   return (now, told) => {
     for (const [key, select] of choices) select.value = now[key];
     if (find.value !== now.q) find.value = now.q;

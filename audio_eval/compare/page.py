@@ -11,7 +11,7 @@ from audio_eval.compare.difference import Difference, SideFigures, difference
 from audio_eval.compare.facts import facts
 from audio_eval.compare.items import item_record
 from audio_eval.compare.pair import Pair
-from audio_eval.compare.verdict import verdict
+from audio_eval.compare.verdict import compared_on, verdict
 from audio_eval.leaderboard.cells import NONE, plain
 from audio_eval.leaderboard.columns import p_text
 from audio_eval.leaderboard.reproduce import command
@@ -72,13 +72,13 @@ def page(
         "sounds": clips.sounds,
     }  # fmt: skip
     title = f"{plain(pair.a.label)} and {plain(pair.b.label)}"
-    return view.render(title, data, task=plain(pair.a.summary.task), n=len(pair.ids))
+    return view.render(title, data, task=plain(pair.a.summary.task), items=compared_on(found))
 
 
 def _figures(found: Difference) -> list[dict[str, Any]]:
-    percents = ["{:.1f} % [{:.1f}, {:.1f}]".format(side.accuracy, *side.interval) for side in found.sides]
+    percents = ["{:.1f} [{:.1f}, {:.1f}]".format(side.accuracy, *side.interval) for side in found.sides]
     return [
-        {"title": "accuracy", "a": percents[0], "b": percents[1], **_compared(found.whole)},
+        {"title": "accuracy %", "a": percents[0], "b": percents[1], **_compared(found.whole)},
         {"title": "of it: read in one run alone", "a": "", "b": "", **_compared(found.reading)},
         {"title": "of it: other answers", "a": "", "b": "", **_compared(found.answers)},
     ]

@@ -12,7 +12,11 @@ function runsView({ facts, runs }) {
     el("h2", {}, "What differs"),
     dataTable({ caption: "What differs between the runs", columns, rows: apart }),
     el("h2", {}, "What is the same"),
-    el("dl", { class: "facts wide" }, alike.map((row) => [el("dt", {}, row.name), el("dd", {}, row.a)])),
+    el(
+      "dl",
+      { class: "facts wide" },
+      alike.map((row) => [el("dt", {}, row.name), el("dd", {}, row.a)]),
+    ),
     el("h2", {}, "Make them again"),
     runs.map((run, i) => [
       el("h3", {}, `${"AB"[i]}: ${run.label}`),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from audio_eval.compare.difference import STATES, Difference, GroupDifference, state
 from audio_eval.compare.facts import facts
 from audio_eval.compare.pair import Pair, Side
-from audio_eval.compare.verdict import points, verdict
+from audio_eval.compare.verdict import compared_on, points, verdict
 from audio_eval.leaderboard.cells import NONE, plain, table
 from audio_eval.leaderboard.columns import p_text
 from audio_eval.scoring.statistics import Comparison
@@ -20,14 +20,14 @@ TEXT = 27  # characters of a name or an answer
 
 def terminal_text(pair: Pair, found: Difference, items: int) -> str:
     """What differs between the runs, the verdict, the figures, the groups, and up to ``items`` items won and lost."""
-    parts = [_runs(pair), *map(_wrapped, [" ".join(verdict(pair, found)), *pair.warnings])]
+    parts = [_runs(pair, found), *map(_wrapped, [" ".join(verdict(pair, found)), *pair.warnings])]
     parts += [_figures(found), _became(found), *_groups(pair, found), *_changed(pair, items)]
     return "\n\n".join(filter(None, parts))
 
 
-def _runs(pair: Pair) -> str:
+def _runs(pair: Pair, found: Difference) -> str:
     head = [f"{name}  {plain(side.label)}  ({plain(side.folder)})" for name, side in (("A", pair.a), ("B", pair.b))]
-    first = f"{plain(pair.a.summary.task)}, {len(pair.ids)} items of both runs"
+    first = f"{plain(pair.a.summary.task)}, {compared_on(found)}"
     differing = [(fact.name, *fact.texts) for fact in facts(pair) if fact.differs]
     rows = [[_cut(text, 48) for text in line] for line in differing]
     return "\n".join([first, *head, *([_table(rows, ["differs", "A", "B"], left=3)] if rows else [])])

@@ -33,6 +33,12 @@ def verdict(pair: Pair, found: Difference) -> list[str]:
     return [first, changed, parts]
 
 
+def compared_on(found: Difference) -> str:
+    """On what the runs are compared; recordings are told where items share them, which then count together."""
+    shared = f" about {found.whole.recordings} recordings" if found.whole.recordings < found.whole.n else ""
+    return f"{found.whole.n} items of both runs{shared}"
+
+
 def points(found: Comparison) -> str:
     """A difference in points with its interval."""
     return f"{signed(found.difference)} [{signed(found.low)}, {signed(found.high)}]"

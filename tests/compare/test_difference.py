@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from audio_eval.compare.difference import Difference, difference, part
 from audio_eval.compare.pair import Pair
-from audio_eval.compare.verdict import verdict
+from audio_eval.compare.verdict import compared_on, verdict
 from audio_eval.scoring.statistics import Outcome, compare
 from tests.compare.runs import write_run
 
@@ -53,6 +53,14 @@ def test_a_label_that_items_have_for_themselves_is_no_group(tmp_path: Path) -> N
     names = [f"file {number}" for number in range(10)]
     runs = [write_run(tmp_path / name, states, kinds=names) for name, states in (("a", A), ("b", B))]
     assert difference(Pair.load(*runs)).groups == ()
+
+
+def test_items_that_share_a_recording_count_together(tmp_path: Path) -> None:
+    one = {place: {"audio_sha256": f"clip {place // 2}"} for place in range(len(A))}
+    runs = [write_run(tmp_path / name, states, questions=one) for name, states in (("a", A), ("b", B))]
+    found = difference(Pair.load(*runs))
+    assert compared_on(found) == "10 items of both runs about 5 recordings"
+    assert found.whole.p_value == 1.0 and found.whole.recordings == 5
 
 
 def test_nothing_differs(tmp_path: Path) -> None:
