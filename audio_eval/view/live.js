@@ -2,7 +2,7 @@
 // Uses: el, byId, toldInHead, announce (dom.js). Offers nothing.
 {
   const root = toldInHead("root"),
-    [LEAST, MOST] = [3, 30], // seconds between two looks at what the page is made of
+    [LEAST, MOST] = [3, 15], // seconds between two looks at what the page is made of
     SHARE = 0.1; // of the time that the server may take to make it anew
   const kicker = document.querySelector(".kicker");
   if (root) kicker.append(" · ", el("a", { href: root }, "all runs"));

@@ -33,7 +33,8 @@
   byId("main").append(section);
   const toRuns = el("button", { type: "button", class: "quiet to-runs", click: jump }, `Runs: ${summary || "none"}`);
   byId("theme").before(toRuns);
-  document.querySelector(".page-foot").replaceChildren(); // it speaks of a file and of files beside it
+  document.querySelector(".page-foot > p").remove(); // it speaks of a file and of files beside it
+  if (data.tasks.length === 0) for (const part of ["heading", "filters", "content"]) byId(part).hidden = true;
   draw();
 
   function jump() {

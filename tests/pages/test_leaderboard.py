@@ -88,7 +88,7 @@ def test_a_row_leads_to_the_reports_that_are_there(tmp_path: Path, visit: Visit)
     (tmp_path / "runs" / "a #1" / "report.html").write_text("<h1>a report</h1>")
     write(aggregate(load_runs([tmp_path / "runs"])[0]), tmp_path / "tables" / "here")
     page = visit(tmp_path / "tables" / "here" / "index.html")
-    page.get_by_role("button", name="direct").click()
+    page.get_by_role("button", name="direct", exact=True).click()
     links = page.get_by_role("dialog").get_by_role("link")
     assert links.all_text_contents() == ["report, seed 0"]
     found = page.evaluate("new URL(document.querySelector('.links a').href).pathname")

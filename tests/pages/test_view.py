@@ -74,6 +74,8 @@ def test_all_runs_are_listed_and_two_are_compared(address: str, visit: Visit) ->
     assert "3 items" in page.locator("body").inner_text()
     page.get_by_role("link", name="all runs").click()
     assert listed(page)[0] == "now"
+    narrow = visit(address, dark=True, width=420)
+    assert narrow.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def test_from_the_table_to_the_sound_of_an_item(address: str, visit: Visit) -> None:
@@ -101,19 +103,20 @@ def test_a_page_keeps_up_with_its_run(tmp_path: Path, visit: Visit) -> None:
     folder = begun(tmp_path / "now")
     with served([tmp_path]) as address, lock_dir(folder):
         first, report = visit(f"{address}/"), visit(f"{address}/")
-        assert listed(first) == ["now"]
+        assert listed(first) == ["now"] and not first.locator("#filters").is_visible()
+        assert "Served by audio-eval view" in first.locator("footer").inner_text()
         report.get_by_role("link", name="now").click()
         report.wait_for_url("**/runs/**")
         assert "1 of 2" in report.locator("#progress").inner_text()
         report.get_by_role("link", name="Items").click()
         report.get_by_role("searchbox").first.fill("bell")
         RunLog(folder).responses.append([ResponseRecord(id="q1", response="more")])
+        make_run(tmp_path / "new", "rw")
         report.get_by_role("button", name="Show it").wait_for()  # who is typing is not interrupted
         assert "1 of 2" in report.locator("#progress").inner_text()
         report.get_by_role("button", name="Show it").click()
         report.get_by_text("2 of 2").first.wait_for()
         assert report.get_by_role("searchbox").first.input_value() == "bell", "it is in the address"
-        make_run(tmp_path / "new", "rw")
         first.locator("#runs").get_by_text("new", exact=True).wait_for()  # by itself
         assert listed(first) == ["now", "new"]
 

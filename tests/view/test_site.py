@@ -133,9 +133,9 @@ def test_a_file_that_is_no_sound_does_not_leave(tmp_path: Path) -> None:
 
 def test_a_recording_that_has_changed_is_not_played(tmp_path: Path) -> None:
     recorded_run(tmp_path / "runs" / "direct", "r", tmp_path / "a.wav")
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:-2] + b"12")
     with served([tmp_path / "runs"]) as address:
         where = sound_of(address, tmp_path / "runs")
-        (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:-2] + b"12")
         assert requests.get(where).status_code == 404
         assert "sha256" in requests.get(where.replace(".mp3", ".json")).json()["note"]
 
