@@ -129,13 +129,12 @@ def plain(text: object) -> str:
 def settle_streams() -> None:
     """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader."""
     # one that was closed (`>&-`) is None
-    nowhere = open(os.devnull, "w", encoding="utf-8") if None in (sys.stdout, sys.stderr) else None  # noqa: SIM115
-    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
-    for stream in (sys.stdout, sys.stderr):
+    streams: list[Any] = [stream or open(os.devnull, "w", encoding="utf-8") for stream in (sys.stdout, sys.stderr)]
+    for stream in streams:
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)
-    if not isinstance(sys.stderr, _Unheard):
-        sys.stderr = _Unheard(sys.stderr)  # type: ignore[assignment]
+    sys.stdout, err = streams
+    sys.stderr = err if isinstance(err, _Unheard) else _Unheard(err)  # type: ignore[assignment]
 
 
 def is_unicode(stream: TextIO) -> bool:
