@@ -21,8 +21,7 @@ class Links:
 
     def about(self, run: Run) -> list[tuple[str, str]]:
         """The pages about a run, as ``html.page`` takes them."""
-        key = self._keys.get(run.folder) if run.folder else None
-        compared = self.compared(run)
+        key, compared = self._key(run), self.compared(run)
         return [
             *([("report", f"runs/{key}/")] if key else []),
             *([("compared with direct", compared)] if compared else []),
@@ -30,11 +29,14 @@ class Links:
 
     def compared(self, run: Run) -> str | None:
         """The address of a run beside its ``direct``, the one with the nearest seed."""
-        found = [] if run.baseline else [other for other in self._baselines if other.comparable == run.comparable]
-        if not found or run.folder not in self._keys:
+        key, found = self._key(run), [other for other in self._baselines if other.comparable == run.comparable]
+        if run.baseline or not found or not key:
             return None
         nearest = min(found, key=lambda other: abs(other.summary.seed - run.summary.seed))
-        return f"compare/{self._keys[nearest.folder]}/{self._keys[run.folder]}/"
+        return f"compare/{self._key(nearest)}/{key}/"
+
+    def _key(self, run: Run) -> str | None:
+        return self._keys.get(run.folder) if run.folder else None
 
     def line(self, directory: Directory) -> dict[str, Any]:
         """What the list of runs has of a directory."""

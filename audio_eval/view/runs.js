@@ -88,7 +88,11 @@
         title: "notes",
         cell: (run) =>
           run.compared
-            ? el("a", { href: run.compared, "aria-label": `${run.name} compared with direct` }, "against direct")
+            ? [
+                el("a", { href: run.compared, "aria-label": `${run.name} compared with direct` }, "against direct"),
+                ", ",
+                el("a", { href: `${run.compared}#show=lost`, "aria-label": `What ${run.name} broke` }, "what it broke"),
+              ]
             : run.why,
       },
     ];

@@ -74,6 +74,9 @@ def test_all_runs_are_listed_and_two_are_compared(address: str, visit: Visit) ->
     assert "3 items" in page.locator("body").inner_text()
     page.get_by_role("link", name="all runs").click()
     assert listed(page)[0] == "now"
+    page.get_by_role("link", name="What ttrl broke").click()
+    page.get_by_role("button", name="Play").wait_for()  # the first of them is open: two clicks from here to its sound
+    assert page.locator(".item-head h2").text_content() == "q1"
     narrow = visit(address, dark=True, width=420)
     assert narrow.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
