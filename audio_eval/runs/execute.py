@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from audio_eval.errors import NotHere, UserError
+from audio_eval.errors import NotHere, TooManyErrors, UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
@@ -74,7 +74,11 @@ class Executor:
             meter, tracking = Meter(budget=budget), self._tracking(log, spec)
             with tracking.sitting(lambda: steps(log)):
                 with log.sitting(lambda: meter.earlier_seconds, lambda: meter.given_seconds):
-                    self._adapt_and_answer(log, inputs, policy, meter, tracking)
+                    try:
+                        self._adapt_and_answer(log, inputs, policy, meter, tracking)
+                    except TooManyErrors:
+                        self._shared = None  # what failed is drawn anew
+                        raise
                 remove(saved(folder / "adapt")[:-1])  # the one before the last has done its duty
                 graded = score_run(log, inputs.task, {q.id for q in inputs.scored_on}, graders)
                 result = write_result(log, inputs, policy.info, graded)

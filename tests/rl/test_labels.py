@@ -102,7 +102,7 @@ def test_labels_over_views(tmp_path: Path) -> None:
     labels = vote_labels(policy, ITEMS, VIEWS, Session(tmp_path, 0, 4))
     assert labels == {q.id: by_hand(q) for q in ITEMS if not q.id.startswith("mute")}
     assert any(labels[f"first-{i}"].confidence < 1 for i in range(3)), "a habit of position is no certainty"
-    names = sorted(path.name for path in (tmp_path / "adapt").iterdir())
+    names = sorted(path.name for path in (tmp_path / "adapt").glob("[!.]*"))
     assert names == ["labels.jsonl", *(f"votes-view{i}.jsonl" for i in range(4))], "one file a view"
     for i, n in enumerate((3, 3, 2, 2)):
         records = JsonLines(tmp_path / "adapt" / f"votes-view{i}.jsonl").read()
@@ -145,7 +145,7 @@ def test_an_interrupted_vote_over_views_asks_for_the_rest_alone(kill_at: int, tm
 
 def test_a_single_view_has_the_name_of_a_plain_vote(tmp_path: Path) -> None:
     vote_labels(FakePolicy(answers), ITEMS, Voting(votes=1, views="choices", n_views=4), Session(tmp_path, 0, 4))
-    assert {path.name for path in (tmp_path / "adapt").iterdir()} == {"votes.jsonl", "labels.jsonl"}
+    assert {path.name for path in (tmp_path / "adapt").glob("[!.]*")} == {"votes.jsonl", "labels.jsonl"}
 
 
 def test_a_vote_to_answer_is_the_vote_for_a_label(tmp_path: Path) -> None:

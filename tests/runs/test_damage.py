@@ -65,6 +65,18 @@ DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
 REFUSED = ("spec.json", "identity.json")  # nothing else says what was run, and what it was made of
 # What a finished run is finished again for; the rest is as little needed then as the process that made it.
 BEHIND_THE_RESULT = ("questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json", "result.json")
+STEPS = ("metrics.jsonl", "adapt/rollouts.jsonl", "adapt/step-000002/vllm/adapter_model.safetensors")
+
+
+def cases(name: str) -> Iterator[tuple[str, bool]]:
+    """Kinds of damage, and whether the run had ended. Few of those that make all steps be done again: it takes time."""
+    for damage in ("lost", "a letter") if name in STEPS else DAMAGE:
+        if name != "result.json":
+            yield damage, False
+        if name in BEHIND_THE_RESULT and damage in ("lost", "garbage in the middle"):
+            yield damage, True
+
+
 FILES = (
     "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "metrics.jsonl",
     "notes.json", "sessions.jsonl", "oracle.jsonl", "result.json", "adapt/votes.jsonl", "adapt/labels.jsonl",
@@ -80,26 +92,22 @@ def test_every_file_of_a_run(name: str, ttrl: Path, executor: Executor, tmp_path
     assert set(files(ttrl)) - set(FILES) <= {"adapt/step-000002/adapter_config.json",
                                              "adapt/step-000002/vllm/adapter_config.json"}  # fmt: skip
     spec = make_spec("aqa_ttrl", "votes=4,steps=2")
-    for damage, change in DAMAGE.items():
-        for finished in (True, False):
-            folder = tmp_path / f"{damage} {finished}"
-            shutil.copytree(ttrl, folder)
-            if not finished:
-                (folder / "result.json").unlink()
-            if not (folder / name).exists():
-                continue
-            changed = change((folder / name).read_bytes())
-            (folder / name).unlink() if changed is None else (folder / name).write_bytes(changed)
-            told.clear()
-            if name in REFUSED:
-                with pytest.raises(UserError, match=f"{name}|{folder}"):
-                    executor.run(spec, folder)
-                continue
-            executor.run(spec, folder)
-            if not finished or name in BEHIND_THE_RESULT:
-                assert files(folder) == files(ttrl), (damage, finished, told)
-            assert figures(folder) == figures(ttrl), (damage, finished, told)
-            assert all("\n" not in said for said in told)
+    for damage, finished in cases(name):
+        folder = tmp_path / f"{damage} {finished}"
+        shutil.copytree(ttrl, folder)
+        if not finished:
+            (folder / "result.json").unlink()
+        changed = DAMAGE[damage]((folder / name).read_bytes())
+        (folder / name).unlink() if changed is None else (folder / name).write_bytes(changed)
+        told.clear()
+        if name in REFUSED:
+            with pytest.raises(UserError, match=f"{name}|{folder}"):
+                executor.run(spec, folder)
+            continue
+        executor.run(spec, folder)
+        assert files(folder) == files(ttrl), (damage, finished, told)
+        assert figures(folder) == figures(ttrl), (damage, finished, told)
+        assert all("\n" not in said for said in told)
 
 
 def test_what_lost_its_spec_is_no_other_runs(direct: Path, executor: Executor, tmp_path: Path) -> None:

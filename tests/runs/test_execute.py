@@ -26,12 +26,12 @@ from tests.runs.conftest import NAME, adapter, lines, make_spec
 def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
     always = {
         "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json",
-        "sessions.jsonl", "result.json", ".lock",
+        "sessions.jsonl", "result.json", ".lock", ".responses.jsonl.crc",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
     assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
     assert {path.name for path in (ttrl / "adapt").iterdir()} == {
-        "votes.jsonl", "labels.jsonl", "rollouts.jsonl", "step-000002",
+        "votes.jsonl", ".votes.jsonl.crc", "labels.jsonl", "rollouts.jsonl", "step-000002",
     }  # fmt: skip
     last = {path.name for path in (ttrl / "adapt" / "step-000002").iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "state.json"} <= last
