@@ -250,10 +250,29 @@ def _resample(samples: np.ndarray, native: int, rate: int) -> np.ndarray:
 def resolve_under(root: Path, relative: str) -> Path:
     """``relative`` below ``root`` as an absolute path; ``AudioError`` if it leads out of ``root``.
 
-    Links are not resolved: a data folder may link to another disk, but metadata may not point out of the folder.
+    Links are followed: data of a stranger may bring one that leads anywhere. ``root`` itself may be a link, and links
+    may lead into the folders of ``audio_dirs``.
     """
     top = os.path.abspath(root)
     joined = os.path.normpath(os.path.join(top, relative))
-    if "\0" in relative or not joined.startswith(top.rstrip(os.sep) + os.sep):
+    if "\0" in relative or not _is_below(joined, top):
         raise AudioError(f"audio path {relative!r} leads out of {root}; paths in the metadata must stay below it.")
+    try:
+        real = os.path.realpath(joined)
+    except ValueError:
+        raise AudioError(f"audio path {relative!r} is no name that a file can have.") from None
+    if not any(_is_below(real, os.path.realpath(folder)) for folder in (top, *audio_dirs())):
+        raise AudioError(
+            f"audio path {relative!r} leads out of {root} by a link, to {real}: put the recordings there, or, if the "
+            f"link is yours, allow its folder: AUDIO_EVAL_AUDIO_DIRS={os.path.dirname(real)}."
+        )
     return Path(joined)
+
+
+def audio_dirs() -> list[str]:
+    """The folders of ``AUDIO_EVAL_AUDIO_DIRS`` (separated as in PATH), where the user keeps further recordings."""
+    return [folder for folder in os.environ.get("AUDIO_EVAL_AUDIO_DIRS", "").split(os.pathsep) if folder]
+
+
+def _is_below(path: str, folder: str) -> bool:
+    return path.startswith(folder.rstrip(os.sep) + os.sep)

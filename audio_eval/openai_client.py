@@ -5,17 +5,18 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from audio_eval.errors import UserError
+from audio_eval.redact import redacted, remember
 
 _NO_KEY = "none"  # local servers take any key, but the client insists on one
 _AGAIN = (408, 409, 425, 429)  # with 5xx, the statuses after which the same request may succeed
-_PRIVATE = re.compile(r"https?://(?:[^/?#\s]*@|[^\s?]*\?)", re.IGNORECASE)
+_WITH_QUERY = re.compile(r"https?://[^\s?]*\?", re.IGNORECASE)
 
 
 class Outcome(NamedTuple):
@@ -53,7 +54,10 @@ class OpenAIClient:
         self.host, self.url = shown_url(url, role)
         key = os.environ.get(key_env, "").strip()
         parts = urlsplit(url)
-        self._secrets = sorted({s for s in (key, parts.password, parts.query) if s}, key=len, reverse=True)
+        user = None if parts.password else parts.username  # a token may stand in its place
+        secrets = {s for s in (key, user, parts.password, parts.query) if s}
+        remember(*secrets)
+        self._secrets = sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True)
         try:
             from openai import OpenAI
         except ImportError as error:
@@ -158,18 +162,18 @@ def shown_url(url: str, role: str) -> tuple[str, str]:
 
 
 def refuse_secrets(settings: Mapping[str, Any]) -> None:
-    """``UserError`` for a setting with a URL that has a user, a password or a query: a run writes its settings down."""
-    for name, text in _texts(settings):
-        if _PRIVATE.search(text):
+    """``UserError`` for a setting in which a secret stands, such as a URL with user, password or query, or a key."""
+    for name, value in settings.items():
+        if redacted({name: value}) != {name: _plain(value)} or _WITH_QUERY.search(str(value)):
             raise UserError(
-                f"{name}: a run writes its settings down, so a URL in them must have no user, password or query. "
-                "A key is read from OPENAI_API_KEY; a URL that needs more goes into OPENAI_BASE_URL (backend api)."
+                f"{name}: a run writes its settings down, so a URL in them must have no user, password or query, and "
+                "there must be no key or password. A key is read from OPENAI_API_KEY; a URL that needs more goes into "
+                "OPENAI_BASE_URL (backend api)."
             )
 
 
-def _texts(settings: Mapping[str, Any], name: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in settings.items():
-        if isinstance(value, Mapping):
-            yield from _texts(value, name or str(key))
-        else:
-            yield name or str(key), str(value)
+def _plain(value: Any) -> Any:
+    """The value as ``redacted`` gives it where there is nothing to redact."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value

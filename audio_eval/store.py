@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
+from audio_eval.redact import without_known
 from audio_eval.regular import lines, read_regular
 
 
@@ -88,8 +89,8 @@ def _sync(path: Path) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file atomically."""
-    write_atomic(path, (json.dumps(value, indent=1, ensure_ascii=False) + "\n").encode())
+    """Write a JSON file atomically, without the secrets that are known."""
+    write_atomic(path, (without_known(json.dumps(value, indent=1, ensure_ascii=False)) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:
@@ -175,4 +176,4 @@ class JsonLines:
 
 
 def _lines(records: Iterable[object]) -> bytes:
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records).encode()
+    return without_known("".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)).encode()

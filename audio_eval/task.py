@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 from audio_eval import prompts
 from audio_eval.audio import AudioRef
 from audio_eval.data import Provenance
-from audio_eval.data.records import FEATURES, ClipRef, slots
+from audio_eval.data.records import FEATURES, ClipRef, check_places, slots
 from audio_eval.errors import UserError, unknown
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
@@ -166,6 +167,7 @@ def load_task(
     if others:
         raise UserError(f"'{name}' is a group: name one of its tasks, {', '.join([base, *others])}.")
     own, home, where = known.tasks[base], known.files[base].parent, f" of task '{base}'"
+    definition = known.definition(base)  # reads, and checks, what the YAML includes before lm-eval does
     scoring = str(own.get("scoring", "choice"))
     scorer = find_scorer(scoring, home, where)
     official = find_rule(str(own["official"]), home, where) if own.get("official") else None
@@ -198,6 +200,8 @@ def load_task(
         raise UserError(f"task '{name}' has no items.")
     if absent := sorted(FEATURES.keys() - docs[0].keys()):
         raise UserError(f"items of task '{name}' have no {', '.join(absent)}: make them with audio_eval.data.record.")
+    if loaded.config.custom_dataset is None:  # no code of ours or the user's has made the records
+        check_places(docs, [*filter(None, (data_dir, include_path)), *_named(loaded.config.dataset_kwargs)], where)
     template = (
         prompt if isinstance(prompt, PromptTemplate) else prompts.find(prompt or own.get("prompt", prompts.DEFAULT))
     )
@@ -209,7 +213,7 @@ def load_task(
     letters: dict[str, Slots] = {q.id: q.choices if template.lettered else ordered[q.id] for q in questions}
     task = Task(
         base, split, template, questions, answers, letters, docs, own, _provenance(read, data), permute, scorer,
-        official, known.definition(base),
+        official, definition,
     )  # fmt: skip
     item = task.item(next((id_ for id_, answer in answers.items() if answer), questions[0].id))
     if ":" in scoring:
@@ -218,6 +222,13 @@ def load_task(
         if official:
             official(response, item.slots, item.answer)  # a user's rule that fails is told of before anything runs
     return task
+
+
+def _named(settings: Mapping[str, Any] | None) -> list[str]:
+    """The folders of the data files that a YAML names."""
+    files = (settings or {}).get("data_files") or []
+    named = files.values() if isinstance(files, Mapping) else [files]
+    return [os.path.dirname(str(file)) for each in named for file in (each if isinstance(each, list) else [each])]
 
 
 def _provenance(read: Sequence[tuple[Any, Provenance]], data: Any) -> Provenance | None:

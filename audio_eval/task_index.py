@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.regular import read_regular
+from audio_eval.yaml_text import parse_yaml
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
 OFFICIAL = "official"  # the source of files in their authors' layout
@@ -145,8 +146,8 @@ def _configs(folder: Path, broken: dict[Path, str]) -> Iterator[tuple[Path, dict
 
 def _read(path: Path) -> Any:
     try:
-        return yaml.load(read_regular(path).decode(), Loader=_Loader)
-    except Exception as error:  # a constructor of PyYAML's may raise any: KeyError for "!!bool x"
+        return parse_yaml(read_regular(path).decode(), _Loader)
+    except (OSError, ValueError) as error:
         raise UserError(f"task file '{path}' cannot be read: {error}.") from None
 
 

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import codecs
 import json
+import logging
 import os
 import re
 import sys
 import unicodedata
 from typing import TextIO
+
+from audio_eval.redact import redacted, redacted_text
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 # For streams that lack the signs of our own tables: Delta, em dash, ellipsis, plus-minus, arrow.
@@ -32,20 +35,38 @@ codecs.register_error(_REPLACE, _replaced)
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Print lines to stdout, or to stderr. A line break within one is shown escaped like all that is not printable."""
-    print(*map(printable, lines), sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
+    """Print lines to stdout, or to stderr, without secrets. A line break within one is shown escaped like all that is
+    not printable.
+    """
+    shown = (printable(redacted_text(line)) for line in lines)
+    print(*shown, sep="\n", file=sys.stderr if err else sys.stdout, flush=True)
 
 
 def say_json(value: object) -> None:
-    """Print one JSON object on a line of stdout; all of it is ASCII where the stream has no Unicode."""
-    unicode = is_unicode(sys.stdout)
-    text = json.dumps(value, ensure_ascii=not unicode)
-    print(re.sub("[\ud800-\udfff]", lambda found: f"\\u{ord(found[0]):04x}", text), flush=True)
+    """Print one JSON object on a line of stdout, without secrets; what is not printable is escaped, and everything
+    but ASCII where the stream has no Unicode.
+    """
+    text = json.dumps(redacted(value), ensure_ascii=not is_unicode(sys.stdout))
+    print("".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text), flush=True)
 
 
 def printable(line: str) -> str:
     """The line with everything that is not printable escaped as Python escapes it."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+
+
+def filter_logs() -> None:
+    """Let the logs of libraries through the same filter: what they name comes from files, too."""
+    loggers = (logging.root, *logging.root.manager.loggerDict.values())
+    handlers = [logging.lastResort, *(h for one in loggers if isinstance(one, logging.Logger) for h in one.handlers)]
+    for handler in filter(None, handlers):
+        handler.addFilter(_filtered)  # the same function is added once
+
+
+def _filtered(record: logging.LogRecord) -> bool:
+    lines = redacted_text(record.getMessage()).split("\n")
+    record.msg, record.args = "\n".join(map(printable, lines)), None
+    return True
 
 
 def plain(text: object) -> str:

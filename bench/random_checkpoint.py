@@ -50,7 +50,7 @@ TINY = Path(architecture.__file__).parent / "checkpoint"
 
 def tokenizer() -> Any:
     """The tokenizer of the embedded model: byte-level, 1024 tokens with Qwen's special ones."""
-    return AutoTokenizer.from_pretrained(TINY)
+    return AutoTokenizer.from_pretrained(TINY, trust_remote_code=False)
 
 
 def build_omni(dims: str, dtype: torch.dtype = torch.float32, device: str = "cpu", seed: int = 0) -> Any:

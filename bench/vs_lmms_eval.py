@@ -85,8 +85,8 @@ class Reference:
         from transformers import AutoProcessor, Qwen2AudioForConditionalGeneration
 
         self._data, self._max_tokens = task / "data" / clips_task.NAME, max_tokens
-        self._model = Qwen2AudioForConditionalGeneration.from_pretrained(checkpoint).eval()
-        self._processor = AutoProcessor.from_pretrained(checkpoint)
+        self._model = Qwen2AudioForConditionalGeneration.from_pretrained(checkpoint, use_safetensors=True).eval()
+        self._processor = AutoProcessor.from_pretrained(checkpoint, trust_remote_code=False)
 
     def answer(self, item: Mapping[str, Any], min_tokens: int) -> tuple[str, float]:
         """The greedy answer, and the smallest gap between the two best logits on the way to it."""

@@ -54,7 +54,7 @@ def build_wide(folder: Path) -> Path:
     raw["text_config"]["rope_parameters"]["mrope_section"] = [8, 12, 12]
     raw["audio_config"]["output_dim"] = raw["vision_config"]["out_hidden_size"] = WIDE["hidden_size"]
     (folder / "config.json").write_text(json.dumps(raw))
-    model = Qwen2_5OmniThinkerForConditionalGeneration(AutoConfig.from_pretrained(folder))
+    model = Qwen2_5OmniThinkerForConditionalGeneration(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     generator = torch.Generator().manual_seed(7)
     with torch.no_grad():
         for name, parameter in model.named_parameters():

@@ -12,8 +12,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 GROUND = (
     "cache", "errors", "edits", "formats", "audio", "questions", "group", "seeding", "store", "progress", "plugins",
-    "threads", "openai_client", "letters", "prompts", "usage", "pages", "terminal",
-    "regular", "json_text",
+    "threads", "openai_client", "letters", "prompts", "usage", "pages", "terminal", "redact",
+    "sandbox", "yaml_text", "regular", "json_text",
 )  # fmt: skip
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
 ROOMS = (

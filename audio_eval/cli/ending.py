@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from audio_eval.errors import UserError
+from audio_eval.redact import redacted_text
 from audio_eval.runlog import ResultRow, RunLog
 from audio_eval.terminal import draws, is_unicode, plain, say, say_json
 from audio_eval.usage import total
@@ -99,6 +100,7 @@ def _panel(table: Sequence[str], about: Sequence[str]) -> bool:
     if console.width < max(map(cell_len, table[:legend])) + frame:
         return False
     # Text, not a string: brackets in a name are no markup. Control characters are gone from both parts.
-    body = Group(*map(Text, table), Rule(style="dim"), *map(Text, about))
+    shown = [Text(redacted_text(line)) for line in (*table, *about)]
+    body = Group(*shown[: len(table)], Rule(style="dim"), *shown[len(table) :])
     console.print(Panel(body, title="audio-eval", border_style="green", expand=False))
     return True

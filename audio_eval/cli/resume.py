@@ -11,12 +11,17 @@ from audio_eval.cli.run import add_tracker_flag, quiet_libraries, report
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.runs.plan import listed
+from audio_eval.runs.trust import check_trusted
+from audio_eval.terminal import say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval resume``."""
     parser.add_argument("runs", nargs="+", metavar="RUN_DIR", help="run directories, as runs/<name>")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout instead of the table")
+    parser.add_argument(
+        "--trust", action="store_true", help="also run code, and reach servers, that only the run directory names"
+    )
     add_tracker_flag(parser)
 
 
@@ -24,6 +29,9 @@ def execute(args: argparse.Namespace) -> int:
     """Finish each run; one that is finished is only shown."""
     folders = [Path(run) for run in args.runs]
     specs = [_spec(folder) for folder in folders]
+    for spec, folder in zip(specs, folders, strict=True):  # before any of them is run
+        for what in check_trusted(RunLog(folder), spec, args.trust):
+            say(f"    trusted: '{folder}' {what}", err=True)
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.runs.execute import Executor
     from audio_eval.trackers import find_trackers

@@ -9,7 +9,7 @@ from pathlib import Path
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
 from audio_eval.runlog import ResultRow, RunLog
 from audio_eval.runs.plan import listed, plan, run_folder
-from audio_eval.terminal import say
+from audio_eval.terminal import filter_logs, say
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -99,3 +99,4 @@ def quiet_libraries() -> None:
     datasets.disable_progress_bars()
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning)
+    filter_logs()

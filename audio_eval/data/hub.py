@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -11,9 +10,10 @@ from typing import Any
 
 from audio_eval.cache import clip_path, file_digest, keep_clip
 from audio_eval.data.kept import Kept, home, newest
-from audio_eval.data.records import Place
+from audio_eval.data.records import Place, Stored
 from audio_eval.data.sources import Convert, Loaded, Unreachable, convert_rows
 from audio_eval.errors import UserError
+from audio_eval.terminal import say
 
 _BATCH = 8  # rows in memory at once: one of MMAU's may hold megabytes of audio
 _BLOCK = 8 * 2**20  # bytes that one request to the hub fetches
@@ -52,7 +52,7 @@ class HubRows:
         kept = Kept(parent / combined(files)) if copy else self._current(parent)
         rows = self._rows(kept)
         if rows is None:
-            say(f"reading {self.repo} ({self.split}) once into {kept.folder}")
+            say(f"audio-eval: reading {self.repo} ({self.split}) once into {kept.folder}", err=True)
             commit = "" if copy else kept.folder.name
             facts = {"repo": self.repo, "split": self.split, "commit": commit, "files": files}
             kept.keep_rows(self._stream(str(copy or self.repo), commit or None), **facts)
@@ -71,7 +71,7 @@ class HubRows:
             last = newest(parent)
             if last is None or self._rows(last) is None:
                 raise
-            say(f"{error}: taking commit {last.folder.name[:12]}, which was read before")
+            say(f"audio-eval: {error}: taking commit {last.folder.name[:12]}, which was read before", err=True)
             return last
 
     def _rows(self, kept: Kept) -> list[dict[str, Any]] | None:
@@ -81,7 +81,7 @@ class HubRows:
             path = clip_path(row[self.audio]["sha256"])
             if not path.is_file():
                 return None
-            row[self.audio]["path"] = str(path)
+            row[self.audio] = Stored(str(path), row[self.audio]["sha256"])
         return rows
 
     def _stream(self, where: str, commit: str | None) -> Iterator[dict[str, Any]]:
@@ -115,19 +115,31 @@ class HubRows:
         import datasets
 
         try:
-            found = datasets.load_dataset_builder(where, name=self.config, revision=commit).config.data_files or {}
+            builder = datasets.load_dataset_builder(where, name=self.config, revision=commit)
+            found, base = builder.config.data_files or {}, str(builder.base_path)
         except Exception as error:
             reason = f"{type(error).__name__}: {error}".split("\n", maxsplit=1)[0].rstrip(".")
             raise UserError(f"{where} cannot be read as a hub data set ({reason}); fetch it again.") from error
         if self.split not in found:
             there = ", ".join(map(str, found)) or "none"
             raise UserError(f"{where} has no split '{self.split}' (there is: {there}); fetch {self.repo} again.")
-        return list(map(str, found[self.split]))
+        paths = list(map(str, found[self.split]))
+        for path in paths:  # the README of a data set may name any file of this machine, or any URL
+            if not _is_of(path, base, self.repo):
+                raise UserError(f"{where} names a file that is none of its own ({path}): fetch {self.repo} again.")
+        return paths
 
     def _digests(self, copy: Path) -> dict[str, str]:
         """The sha256 of each parquet file of the split."""
         paths, top = [Path(path) for path in self._paths(str(copy), None)], copy.resolve()
         return {path.resolve().relative_to(top).as_posix(): file_digest(path) for path in paths}
+
+
+def _is_of(path: str, base: str, repo: str) -> bool:
+    """Whether a file is one of a copy in the folder ``base``, or of the repository on the hub."""
+    if "://" in path:
+        return path.startswith(f"hf://datasets/{repo}@") and ".." not in path.split("/")
+    return "://" not in base and Path(base).resolve() in Path(path).resolve().parents
 
 
 def _parquet_rows(paths: list[str]) -> Iterator[dict[str, Any]]:
@@ -160,8 +172,3 @@ def hub_commit(repo: str) -> str:
 def combined(files: dict[str, str]) -> str:
     """One sha256 for several files."""
     return sha256("".join(f"{digest}  {name}\n" for name, digest in sorted(files.items())).encode()).hexdigest()
-
-
-def say(text: str) -> None:
-    """Print a line for the user."""
-    print(f"audio-eval: {text}", file=sys.stderr)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from audio_eval.cache import file_digest
 from audio_eval.data.files import Files
-from audio_eval.data.hub import combined, hub_commit, say
+from audio_eval.data.hub import combined, hub_commit
 from audio_eval.data.kept import Kept, home, newest
 from audio_eval.data.sources import Loaded, Unreachable
 from audio_eval.errors import UserError
+from audio_eval.terminal import say
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class HubFiles:
             if last is None:
                 raise
             kept = last
-            say(f"{error}: taking commit {kept.folder.name[:12]}, which was fetched before")
+            say(f"audio-eval: {error}: taking commit {kept.folder.name[:12]}, which was fetched before", err=True)
         if not kept.manifest():
             self._fetch(kept)
         return replace(self.source.read(str(kept.folder)), revision=kept.folder.name)
@@ -60,7 +61,7 @@ class HubFiles:
         import huggingface_hub
 
         commit = kept.folder.name
-        say(f"fetching {self.repo} once into {kept.folder}")
+        say(f"audio-eval: fetching {self.repo} once into {kept.folder}", err=True)
         for name in [*self.files, *filter(None, [self.archive])]:
             try:
                 huggingface_hub.hf_hub_download(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 from datasets import Features, Json, Value
 
-from audio_eval.audio import AudioError, resolve_under
+from audio_eval.audio import AudioError, audio_dirs, resolve_under
 from audio_eval.data.letters import lettered_gold
+from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
 
 # Explicit, because pyarrow would guess the types from the first rows.
@@ -45,6 +47,13 @@ class Clips(ClipRef, total=False):
     """The recordings of a record: the first one and, where there are several, those after it."""
 
     more: list[ClipRef]
+
+
+class Stored(NamedTuple):
+    """A recording that a hub reader put into the cache. No row of a file can hold one, whatever objects it holds."""
+
+    path: str
+    sha256: str
 
 
 class Place(NamedTuple):
@@ -91,6 +100,25 @@ def slots(doc: Record) -> list[str | None]:
     return doc["meta"].get("slots") or list(doc["choices"])
 
 
+def check_places(docs: Iterable[Record], folders: Sequence[str], where: str) -> None:
+    """``UserError`` for records as they stand in a data file, if one names a recording outside of these folders."""
+    for doc in docs:
+        for clip in (doc["audio"], *(doc.get("more_audio") or ())):
+            path = os.path.abspath(clip["path"] or ".")
+            if clip["path"] and not any(_lies_in(folder, path) for folder in (*folders, *audio_dirs())):
+                raise UserError(
+                    f"item '{doc['id']}'{where} names a recording outside of the data's folders, {path}: put it below "
+                    f"--data-dir, or allow its folder: AUDIO_EVAL_AUDIO_DIRS={os.path.dirname(path)}."
+                )
+
+
+def _lies_in(folder: str, path: str) -> bool:
+    try:
+        return bool(resolve_under(Path(folder), path))
+    except AudioError:
+        return False
+
+
 class SourceRow:
     """A row of a source. It notes what is wrong with it instead of raising, so that all problems are reported at once.
 
@@ -99,6 +127,7 @@ class SourceRow:
 
     def __init__(self, where: Place, values: Any, root: Path, counts: Counter[tuple[str, str]] | None = None) -> None:
         self.where, self.root, self.problems = where, root, list[str]()
+        self._found: set[str] = set()
         self.values: dict[str, Any] = dict(values) if isinstance(values, dict) else {}
         self._counts: Counter[tuple[str, str]] = Counter() if counts is None else counts
         if not isinstance(values, dict):
@@ -162,8 +191,9 @@ class SourceRow:
         (MMAU-Pro), in the order in which they are heard.
         """
         value = self.values.get(key)
-        if isinstance(value, dict) and value.keys() >= {"path", "sha256"}:
-            return {"path": value["path"], "sha256": value["sha256"]}
+        if isinstance(value, Stored):
+            self._found.add(value.path)
+            return {"path": value.path, "sha256": value.sha256}
         if isinstance(value, list):
             if not value or not all(isinstance(path, str) and path.strip() for path in value):
                 return {"path": self.problem(f"'{key}' is {value!r:.60}, not a list of paths"), "sha256": ""}
@@ -177,9 +207,20 @@ class SourceRow:
     def _below(self, key: str, path: str) -> ClipRef:
         relative = path.lstrip("/")
         try:
-            return {"path": str(resolve_under(self.root, relative)) if relative else "", "sha256": ""}
+            found = str(resolve_under(self.root, relative)) if relative else ""
         except AudioError as error:
             return {"path": self.problem(f"'{key}': {error}"), "sha256": ""}
+        self._found.add(found)
+        return {"path": found, "sha256": ""}
+
+    def confine(self, item: Record) -> None:
+        """Note recordings of a record that lie elsewhere than below ``root``, wherever the converter has them from."""
+        for clip in (item["audio"], *item["more_audio"]):
+            if clip["path"] and clip["path"] not in self._found:
+                try:
+                    resolve_under(self.root, clip["path"])
+                except AudioError as error:
+                    self.problem(str(error))
 
     def nth(self, key: str) -> int:
         """The row's number, from 1, among the rows with the same value of a field."""

@@ -128,6 +128,7 @@ def convert_rows(rows: Iterable[tuple[Place, Any]], root: Path, convert: Convert
     for place, values in rows:
         row = SourceRow(place, values, root, counts)
         item = convert(row)
+        row.confine(item)
         if item["id"] in seen and not row.problems:
             row.problem(f"has the id of {seen[item['id']]} ({item['id']!r:.80})")
         seen.setdefault(item["id"], place)

@@ -15,6 +15,7 @@ from audio_eval.cache import cache_root
 from audio_eval.errors import UserError, unknown
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.task_index import TASKS_DIR, listing
+from audio_eval.terminal import filter_logs, say
 from audio_eval.threads import settle_threads
 
 # A ValueError, TypeError or FileNotFoundError that is raised right here says what is wrong with the flags.
@@ -31,10 +32,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (UserError, ValueError, TypeError, FileNotFoundError) as error:
         if not isinstance(error, UserError) and _raised_in(error) not in _OF_THE_USER:
             raise
-        print(f"audio_eval.lm_eval: error: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"audio_eval.lm_eval: error: {' '.join(str(error).split())}", err=True)
         return 1
     except KeyboardInterrupt:
-        print("\naudio_eval.lm_eval: interrupted.", file=sys.stderr)
+        say("", "audio_eval.lm_eval: interrupted.", err=True)
         return 130
     return 0
 
@@ -48,6 +49,7 @@ def _run(argv: list[str]) -> None:
     from audio_eval.lm_eval.models import register
 
     setup_logging()
+    filter_logs()
     register()
     own = argparse.ArgumentParser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     own.add_argument("--data-dir", "--data_dir")

@@ -50,12 +50,17 @@ class PromptTemplate:
     @cached_property
     def variables(self) -> set[str]:
         """The variables that the template uses; ``UserError`` where it cannot be parsed or uses an unknown one."""
-        from jinja2 import TemplateSyntaxError, meta
+        from jinja2 import TemplateError, TemplateSyntaxError, meta
+
+        from audio_eval.sandbox import budget
 
         try:
-            used = meta.find_undeclared_variables(_environment().parse(self.source))
+            with budget():
+                used = meta.find_undeclared_variables(_environment().parse(self.source))
         except TemplateSyntaxError as error:
             raise UserError(f"prompt '{self.name}' line {error.lineno}: {error.message}.") from None
+        except (TemplateError, ValueError) as error:  # an integer of thousands of digits is Python's own error
+            raise UserError(f"prompt '{self.name}': {error}.") from None
         if strange := sorted(used - set(_NAMES)):
             raise unknown("variable", strange[0], _NAMES, f" in prompt '{self.name}'")
         return used
@@ -78,20 +83,25 @@ class PromptTemplate:
     def render(self, question: str, choices: Sequence[str]) -> str:
         """The user's turn. ``choices`` are the options in the order of their letters; "" is a null one (``slotted``).
 
-        ``UserError`` where the template fails.
+        ``UserError`` where the template fails, or takes more than it may.
         """
         from jinja2 import TemplateError
 
+        from audio_eval.sandbox import render
+
         letters = [letter_at(place) for place in range(len(choices))]
         try:
-            return self._template.render(
-                question=question,
-                choices=list(choices),
-                letters=letters,
-                lettered=[f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)],
-                slots=list(choices),
+            return render(
+                self._template,
+                {
+                    "question": question,
+                    "choices": list(choices),
+                    "letters": letters,
+                    "lettered": [f"{letter}. {choice}" for letter, choice in zip(letters, choices, strict=True)],
+                    "slots": list(choices),
+                },
             )
-        except (TemplateError, TypeError, ArithmeticError, LookupError) as error:
+        except (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
             raise UserError(f"prompt '{self.name}': {type(error).__name__}: {error}.") from None
 
     def stated(self, choice: int, choices: Sequence[str]) -> str:
@@ -108,16 +118,20 @@ class PromptTemplate:
 
     @cached_property
     def _template(self) -> Template:
-        return _environment().from_string(self.source)
+        from audio_eval.sandbox import budget
+
+        with budget():
+            return _environment().from_string(self.source)
 
 
 @lru_cache(maxsize=1)
 def _environment() -> Environment:
     from jinja2 import StrictUndefined
-    from jinja2.sandbox import SandboxedEnvironment
 
-    # Sandboxed, because a template may come from anybody; line breaks are part of the wording.
-    return SandboxedEnvironment(undefined=StrictUndefined, keep_trailing_newline=True)
+    from audio_eval.sandbox import Sandbox
+
+    # Bounded, because a template may come from anybody; line breaks are part of the wording.
+    return Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
 
 
 def named() -> list[str]:

@@ -1,4 +1,7 @@
-"""RunLog: the files of one run directory, and the items of a run with everything that is known of each."""
+"""RunLog: the files of one run directory, and the items of a run with everything that is known of each.
+
+What is said in words of settings, machine and outcome is written without secrets (``redact``).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.redact import redacted
 from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import (
     CurvePoint,
@@ -118,7 +122,10 @@ class RunLog:
 
     def write_spec(self, spec: RunSpec | ResponsesSpec) -> None:
         """Write spec.json."""
-        write_json(self.folder / "spec.json", {"version": VERSION, **spec.model_dump()})
+        told = spec.model_dump()
+        # the wording of a prompt decides what is asked, and is no setting in which a secret may stand
+        kept = {key: told[key] for key in ("prompt_source",) if key in told}
+        write_json(self.folder / "spec.json", {"version": VERSION, **redacted(told), **kept})
 
     def identity(self) -> Identity | None:
         """What the run was made of when it began; None where it was made before this was recorded."""
@@ -134,7 +141,7 @@ class RunLog:
 
     def write_environment(self, environment: Environment) -> None:
         """Write env.json."""
-        write_json(self.folder / "env.json", environment.model_dump())
+        write_json(self.folder / "env.json", redacted(environment.model_dump()))
 
     def notes(self) -> Notes:
         """Facts about the run's items and adaptation."""
@@ -142,7 +149,7 @@ class RunLog:
 
     def write_notes(self, notes: Notes) -> None:
         """Write notes.json."""
-        write_json(self.folder / "notes.json", notes.model_dump(exclude_defaults=True))
+        write_json(self.folder / "notes.json", redacted(notes.model_dump(exclude_defaults=True)))
 
     def reported(self) -> Reported | None:
         """What the benchmark's server said of the run; None where nobody has entered it."""
@@ -150,7 +157,7 @@ class RunLog:
 
     def write_reported(self, reported: Reported) -> None:
         """Write reported.json."""
-        write_json(self.folder / "reported.json", reported.model_dump(mode="json"))
+        write_json(self.folder / "reported.json", redacted(reported.model_dump(mode="json")))
 
     def imported(self) -> Imported | None:
         """How the run came here as an archive; None for one that was made here."""
@@ -167,7 +174,7 @@ class RunLog:
 
     def write_result(self, result: Result) -> None:
         """Write result.json, which marks the run as finished."""
-        write_json(self.folder / "result.json", result.model_dump(by_alias=True))
+        write_json(self.folder / "result.json", redacted(result.model_dump(by_alias=True)))
 
     @contextmanager
     def sitting(

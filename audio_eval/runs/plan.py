@@ -7,7 +7,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from audio_eval import prompts
@@ -21,6 +20,7 @@ from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.spec import NO_TRAIN_TASK, same_run
 from audio_eval.runs.run_file import check
 from audio_eval.task_index import listing
+from audio_eval.yaml_text import BadYaml, parse_yaml
 
 
 def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
@@ -84,12 +84,12 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
 def read_config(path: Path) -> dict[str, Any]:
     """A run file: YAML with the flags' names; ``method_args`` is a mapping, one method's settings under its name."""
     try:
-        content = yaml.safe_load(read_regular(path).decode())
+        content = parse_yaml(read_regular(path).decode())
     except FileNotFoundError:
         raise UserError(f"no run file '{path}'.") from None
     except OSError as error:
         raise UserError(f"run file '{path}' cannot be read ({error.strerror}).") from None
-    except Exception as error:  # a constructor of PyYAML's may raise any: KeyError for "!!bool x"
+    except ValueError as error:
         raise UserError(f"run file '{path}' is no YAML: {error}") from None
     return check(path, content)
 
@@ -109,8 +109,8 @@ def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
         if not equals:
             raise UserError(f"{flag} takes key=value,...: '{part}' has no '='.")
         try:
-            found[key.strip()] = yaml.safe_load(value)
-        except Exception:  # as of a run file
+            found[key.strip()] = parse_yaml(value)
+        except BadYaml:
             raise UserError(f"{flag}: the value of '{key}' cannot be read: {value}") from None
     return found
 

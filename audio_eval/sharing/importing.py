@@ -112,8 +112,13 @@ def _check_adapter(log: RunLog, stated: str | None) -> None:
             raise UserError(f"'{path.name}' is no safetensors file: {' '.join(str(error).split())}") from None
     for path in log.folder.glob(f"adapt/step-*/{ADAPTER_CONFIG}"):
         config = read_json(path)
-        # peft would import the module that an auto_mapping names
-        if not isinstance(config, dict) or config.get("peft_type") != "LORA" or config.get("auto_mapping"):
+        # peft would import the modules that these settings name
+        if (
+            not isinstance(config, dict)
+            or config.get("peft_type") != "LORA"
+            or config.get("auto_mapping")
+            or config.get("megatron_config")
+        ):
             raise UserError(f"'{ADAPTER_CONFIG}' is not of a plain LoRA adapter")
     if (found := adapter_digest(log.folder)) not in (None, stated):
         raise UserError(f"its result is of other weights than the adapter in it ({stated} is stated, {found} is there)")

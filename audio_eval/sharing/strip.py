@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-SECRET, ELSEWHERE = "[secret]", "..."
-_NAME = r"(?:api[_-]?key|access[_-]?key|key|token|secret|passw(?:or)?d|credential|authorization)"
-_SECRET_NAME = re.compile(rf"(?:^|[_.-]){_NAME}$", re.IGNORECASE)
-_SECRETS = re.compile(
-    rf"""(?P<name>\b(?:\w+[_.-])?{_NAME}["']?\s*[=:]\s*)(?:bearer\s+)?[^\s,;&"']+
-    |(?P<bearer>\bbearer\s+)[\w.~+/=-]{{8,}}
-    |(?P<user>https?://)[^\s/@?\#]*@
-    |\b(?:hf_[A-Za-z0-9]{{16,}}|sk-[\w-]{{16,}}|gh[opsur]_\w{{16,}}|AKIA[A-Z0-9]{{12,}}|xox[abprs]-[\w-]{{10,}})""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_QUERY = re.compile(r"(https?://[^\s?\"'<>]+)\?[^\s\"'<>]+", re.IGNORECASE)
+from audio_eval.redact import SECRET, is_called_so, redacted_text, without_known
+
+ELSEWHERE = "..."
 # From a slash, a home or a drive on, two or more names; what stands before must not make it a URL or a relative path.
 _PATH = re.compile(
     r"""(?<![\w.:/\\~)}\]-])(?:file://)?(?:~?(?:/[^\s/'"<>|,;:(){}\[\]\\]+){2,}/?|[A-Za-z]:\\[^\s'"<>|,;]+|\\\\[^\s'"<>|,;]+)"""
 )
-_ENOUGH = 8  # characters; a shorter value of a variable would be found in many a word
 
 
 class Stripper:
@@ -34,23 +24,17 @@ class Stripper:
     def __init__(self, roots: Iterable[str | Path | None] = ()) -> None:
         places = {str(Path(root).expanduser().absolute()) for root in (*roots, Path.home(), Path.cwd()) if root}
         self._roots = sorted((place for place in places if len(Path(place).parts) > 1), key=len, reverse=True)
-        self._values = [
-            value for name, value in os.environ.items() if len(value) >= _ENOUGH and _SECRET_NAME.search(name)
-        ]
 
     def text(self, text: str) -> str:
         """The text with its secrets taken out, and absolute paths cut down to their last name."""
-        for value in self._values:
-            text = text.replace(value, SECRET)
-        text = _QUERY.sub(r"\1", _SECRETS.sub(_blanked, text))
+        text = redacted_text(text)
         if _absolute(text):
             return f"{ELSEWHERE}/{_last(text)}"
         return _PATH.sub(lambda found: f"{ELSEWHERE}/{_last(found[0])}", self.roots_out(text))
 
     def roots_out(self, text: str) -> str:
         """The text without the known roots and the environment's secrets: for pages, in which a slash means much."""
-        for value in self._values:
-            text = text.replace(value, SECRET)
+        text = without_known(text)
         for root in self._roots:
             text = re.sub(re.escape(root) + r"(?![\w-])", ELSEWHERE, text)
         return text
@@ -61,16 +45,10 @@ class Stripper:
             return self.text(value)
         if isinstance(value, Mapping):
             return {
-                self.text(str(key)): SECRET
-                if _SECRET_NAME.search(str(key)) and isinstance(item, str)
-                else self.value(item)
+                self.text(str(key)): SECRET if is_called_so(str(key)) and isinstance(item, str) else self.value(item)
                 for key, item in value.items()
             }
         return [self.value(item) for item in value] if isinstance(value, (list, tuple)) else value
-
-
-def _blanked(found: re.Match[str]) -> str:
-    return (found["name"] or found["bearer"] or found["user"] or "") + ("" if found["user"] else SECRET)
 
 
 def _absolute(text: str) -> bool:

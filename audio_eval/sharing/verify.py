@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from audio_eval.errors import UserError
+from audio_eval.prompts import SUFFIXES
 from audio_eval.runlog import ResponsesSpec, ResultRow, RunLog, RunSpec
 from audio_eval.runs.identity import identify_task
 from audio_eval.runs.inputs import split
@@ -62,7 +63,7 @@ def recompute(log: RunLog, where: Mapping[str, str | None]) -> Recomputed:
 def _task(log: RunLog, spec: RunSpec | ResponsesSpec, row: ResultRow, where: Mapping[str, str | None]) -> Task:
     """The task as it is on this machine, which must be the one that was scored, item by item."""
     prompt = spec.prompt
-    if isinstance(spec, RunSpec) and spec.prompt_source is not None:
+    if (isinstance(spec, RunSpec) and spec.prompt_source is not None) or str(prompt).endswith(SUFFIXES):
         raise NotRecomputed("its prompt is a template of its own, and none that comes with a file is rendered")
     limit = spec.limit if isinstance(spec, RunSpec) else None
     fallback = None if isinstance(spec, RunSpec) else AS_FILED

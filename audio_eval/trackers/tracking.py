@@ -17,6 +17,7 @@ from uuid import uuid4
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.redact import redacted
 from audio_eval.store import read_json, write_json
 from audio_eval.trackers.tracker import TrackedRun, Tracker, find_trackers
 
@@ -42,7 +43,7 @@ class Tracking:
         self, trackers: Mapping[str, type[Tracker]], folder: Path, task: str, spec: Mapping[str, Any],
         warn: Callable[[str], None],
     ) -> None:  # fmt: skip
-        self._folder, self._task, self._spec, self._warn = folder, task, spec, warn
+        self._folder, self._task, self._spec, self._warn = folder, task, redacted(spec), warn
         self._state = _read(folder) or Tracked(id=uuid4().hex[:8])
         self._trackers: dict[str, Tracker] = {}
         for name, tracker in {**trackers, **self._known_before(trackers)}.items():

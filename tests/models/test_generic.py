@@ -87,11 +87,11 @@ def test_a_model_that_hears_nothing_is_refused(tmp_path: Path, monkeypatch: pyte
     (folder / "config.json").write_text(json.dumps({"model_type": "llava"}))
     (folder / "model.safetensors").write_bytes(b"")
     seeing = type("Processor", (), {"__call__": lambda self, text, images: None})
-    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lambda folder: seeing())
+    monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", lambda folder, **_: seeing())
     with pytest.raises(UserError, match=r"'llava', which has no family of its own, and its Processor takes no audio\."):
         load_policy(str(folder))
 
-    def broken(folder: Path) -> None:
+    def broken(folder: Path, **_: object) -> None:
         raise ImportError("LlavaProcessor requires\nthe Torchvision library")
 
     monkeypatch.setattr("transformers.AutoProcessor.from_pretrained", broken)

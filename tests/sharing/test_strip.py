@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_eval.redact import SECRET
 from audio_eval.sharing.export import export
-from audio_eval.sharing.strip import SECRET, Stripper
+from audio_eval.sharing.strip import Stripper
 from tests.sharing.archives import files_of
 
 WORD = st.text("abcdefgh XYZ.-_é", min_size=1, max_size=12).map(str.strip).filter(lambda word: word.strip("."))

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator
 
 from audio_eval.errors import UserError
 from audio_eval.models.backends import BackendConfig
+from audio_eval.redact import redacted_text
 
 
 class ServerSettings(BackendConfig):
@@ -43,6 +44,6 @@ class ServerSettings(BackendConfig):
     @field_validator("key_env")
     @classmethod
     def _is_a_name(cls, name: str) -> str:
-        if not name.isidentifier():  # perhaps the key itself, which must not be printed
+        if not name.isidentifier() or redacted_text(name) != name:  # the key itself, which must not be printed
             raise UserError("backend 'api': key_env is the name of an environment variable, not the key.")
         return name

@@ -11,9 +11,11 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HTTPError
+from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from audio_eval.errors import UserError
+from audio_eval.models.hf.chat_templates import bound_chat_template
 from audio_eval.models.hf.families import Family, family_of
 from audio_eval.models.hf.files import (
     ADAPTER_CONFIG,
@@ -26,6 +28,7 @@ from audio_eval.models.hf.files import (
     revision_of,
 )
 
+_SAID = (OSError, ValueError, SafetensorError)  # whose messages say what is wrong by themselves
 _PROMPTS = 8192  # whose ids are kept
 
 
@@ -99,8 +102,8 @@ def load_checkpoint(source: str, device: torch.device, dtype: torch.dtype, revis
     except (UserError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # transformers and tokenizers raise errors of every class for a damaged file
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason:.500}") from error
+        reason = " ".join(str(error).split()) if isinstance(error, _SAID) else f"({type(error).__name__}: {error})"
+        raise UserError(f"'{source}' cannot be loaded; copy the checkpoint anew. {reason}") from error
 
 
 def without_weights(source: str, folder: Path) -> Checkpoint:
@@ -111,7 +114,7 @@ def without_weights(source: str, folder: Path) -> Checkpoint:
     check_files(source, folder)
     model_type = json.loads((folder / "config.json").read_text()).get("model_type", "?")
     family = family_of(model_type, f"'{source}'")
-    config = family.config(AutoConfig.from_pretrained(folder))
+    config = family.config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     return _processing(source, folder, family, SimpleNamespace(config=config))
 
 
@@ -123,7 +126,7 @@ def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -
         raise UserError(
             f"'{source}' holds an adapter ({beside}) beside the model, and {family.name} has none of its own."
         )
-    config = family.config(AutoConfig.from_pretrained(folder))
+    config = family.config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     model, missing = family.load(folder, config, dtype)
     if missing:
         raise UserError(f"'{source}' lacks {len(missing)} weights, {missing[0]} first: the checkpoint is incomplete.")
@@ -141,6 +144,7 @@ def _processing(source: str, folder: Path, family: Family, model: Any) -> Checkp
         raise UserError(
             f"'{source}' has no chat template that takes audio: chat_template.json or chat_template.jinja is missing."
         )
+    bound_chat_template(tokenizer, source)
     # where the tokenizer's files are missing, transformers silently makes an empty one
     placeholder = family.placeholder(model.config)
     if tokenizer.convert_tokens_to_ids(family.audio_token) != placeholder:

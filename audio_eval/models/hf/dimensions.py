@@ -120,7 +120,7 @@ def of_source(source: str) -> Dimensions:
     folder = Path(source).expanduser()
     if (folder / "config.json").is_file():
         try:
-            raw = AutoConfig.from_pretrained(folder)
+            raw = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         except Exception as error:  # of every class, for a damaged file
             raise UserError(
                 f"'{folder / 'config.json'}' cannot be read: {' '.join(str(error).split()):.300}"

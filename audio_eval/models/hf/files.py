@@ -22,6 +22,8 @@ _READ = (
     "chat_template.*", "tokenizer*.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt",
     "*.model", "tekken.json", ADAPTER_CONFIG, f"*-lora/{ADAPTER_CONFIG}", f"*-lora/{LORA}",
 )  # fmt: skip
+# Of an adapter's settings: names of modules that peft would import, and of a model that it would look for.
+NAMES_NO_CODE = {"auto_mapping": None, "megatron_config": None, "base_model_name_or_path": None}
 _DIGITS = 16  # hex digits of a fingerprint
 
 

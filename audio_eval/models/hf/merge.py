@@ -26,6 +26,7 @@ from audio_eval.models.hf.files import (
     ADAPTER_CONFIG,
     FULL,
     LORA,
+    NAMES_NO_CODE,
     TRAINED_FROM,
     adapter_digests,
     adapter_folder,
@@ -80,7 +81,7 @@ def _check_named(base: object, checkpoint: Checkpoint, named: str) -> None:
 def _merge_lora(checkpoint: Checkpoint, settings: dict[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
     if settings.get("peft_type") != "LORA":
         raise UserError(f"its peft_type is {settings.get('peft_type')}, and only LORA can be merged")
-    settings = {**settings, "base_model_name_or_path": None}  # it was checked, and peft would warn of it
+    settings = {**settings, **NAMES_NO_CODE}  # the model was checked, and peft would warn of it
     try:
         with torch.random.fork_rng(devices=[]):  # new adapters are drawn, and then replaced
             model = get_peft_model(checkpoint.model, LoraConfig.from_peft_type(**settings))

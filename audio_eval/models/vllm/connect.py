@@ -38,7 +38,10 @@ def connect(entry: ModelEntry, settings: VLLMSettings, limits: Limits) -> VLLMSe
     server, on_cpu = None, not torch.cuda.is_available()
     if settings.base_url is None:
         lora, model = bool(settings.lora_rank) and has_lora(entry.source, folder), entry.name
-        flags = [*_flags(arguments(settings, on_cpu, lora)), "--served-model-name", model, "--enable-scale-out"]
+        flags = [
+            *_flags(arguments(settings, on_cpu, lora)), "--load-format", "safetensors", "--served-model-name", model,
+            "--enable-scale-out",
+        ]  # fmt: skip
         server = VLLMServer(str(folder), flags, settings.server_wait)
         words, revision = "a server of its own", revision_of(folder)
         asked = _asked(settings, f"{server.url}/v1", retries=2, seed=settings.seed and not on_cpu)

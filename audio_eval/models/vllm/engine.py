@@ -58,7 +58,7 @@ class Engine:
         given = arguments(settings, self.on_cpu, self.takes_adapters)
         try:
             with _random_numbers_kept():
-                self._llm = LLM(str(folder), load_format="dummy" if doubled else "auto", **given)
+                self._llm = LLM(str(folder), load_format="dummy" if doubled else "safetensors", **given)
         except (ValueError, RuntimeError, NotImplementedError, ImportError) as error:  # torch.OutOfMemoryError is one
             reason = " ".join(str(error).split())[:400].rstrip(".")
             raise UserError(

@@ -65,7 +65,7 @@ class Family(ABC):
     def load(self, folder: Path, config: Any, dtype: torch.dtype) -> tuple[Any, list[str]]:
         """The model, and the names of the weights that the checkpoint lacks."""
         model, report = without(self.model_class(), self.unused).from_pretrained(
-            folder, config=config, dtype=dtype, use_safetensors=True, output_loading_info=True
+            folder, config=config, dtype=dtype, use_safetensors=True, trust_remote_code=False, output_loading_info=True
         )
         self.rearrange(model)
         return model, sorted(report["missing_keys"])
@@ -130,7 +130,7 @@ class Family(ABC):
 
     def tokenizer(self, folder: Path) -> Any:
         """The tokenizer of a checkpoint."""
-        return AutoTokenizer.from_pretrained(folder)
+        return AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
 
     def placeholder(self, config: Any) -> int:
         """The id of ``audio_token`` by the configuration."""

@@ -35,7 +35,7 @@ class Gemma(Family):
 
     def extractor(self, folder: Path) -> Any:
         """The checkpoint's own."""
-        return AutoFeatureExtractor.from_pretrained(folder)
+        return AutoFeatureExtractor.from_pretrained(folder, trust_remote_code=False)
 
     def features(self, extractor: Any, audio: AudioRef) -> Features:
         """Decode a clip and compute its features (frames, mels), those of the extractor that hear nothing but it."""

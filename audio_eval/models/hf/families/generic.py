@@ -44,7 +44,7 @@ class Generic(Family):
     def __init__(self, model_type: str, folder: Path, where: str) -> None:
         self.name, self.model_types, self._where = model_type, (model_type,), where
         try:
-            self.processor = transformers.AutoProcessor.from_pretrained(folder)
+            self.processor = transformers.AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         except ImportError as error:
             raise self._no(f"its processor cannot be made ({' '.join(str(error).split())[:150]})") from error
         parts = (getattr(self.processor, name, None) for name in ("feature_extractor", "audio_processor"))

@@ -15,7 +15,7 @@ from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 
-from audio_eval.models.hf.files import ADAPTER_CONFIG, LORA
+from audio_eval.models.hf.files import ADAPTER_CONFIG, LORA, NAMES_NO_CODE
 
 PREFIX = "base_model.model."  # that peft puts before the names of modules
 
@@ -27,7 +27,7 @@ def merge_own_adapter(model: Any, folder: Path) -> None:
     """
     settings = json.loads((folder / ADAPTER_CONFIG).read_text())
     tensors = load_file(folder / LORA)
-    config = LoraConfig.from_peft_type(**settings | {"base_model_name_or_path": None})
+    config = LoraConfig.from_peft_type(**settings | NAMES_NO_CODE)
     modules = {name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors}
     # short names, such as o_proj, may be modules of the tower as well, in which nothing was trained
     if modules <= {name for name, _ in model.named_modules()}:

@@ -1,0 +1,263 @@
+"""Templates of strangers: Jinja in its sandbox, with bounds on what a rendering may take.
+
+Jinja's own sandbox keeps a template from reaching Python. It bounds neither time nor memory: loops within loops, macros
+that call each other, a text that doubles itself and a width of a billion all hang or fill the machine. So every loop,
+call, output and joined text is paid for out of one budget, and what makes something large in a single step (``*``,
+``**``, ``%``, widths, replacements, lists of lists) is measured before it is done. The same template costs the same
+everywhere; no clock is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import wraps
+from typing import Any
+
+from jinja2 import Template, nodes
+from jinja2.exceptions import TemplateError
+from jinja2.runtime import LoopContext, Macro
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
+
+BUDGET = 4_000_000  # of one rendering: about as many characters, and parts of the template that are passed through
+MAX_SOURCE = 256 * 2**10  # characters of a template
+MAX_TEXT = 2_000_000  # characters of one text
+MAX_PARTS = 20_000  # values in a list or a mapping, those in lists within it too
+MAX_NUMBER = 100_000  # of a width, a count or a repetition
+MAX_BITS = 4096  # of an integer
+_CALL, _ROUND = 50, 10  # what a call, and a round of a loop, cost by themselves
+# What takes long for some texts, or makes many of one.
+_WITHOUT = ("urlize", "pprint", "xmlattr", "wordwrap", "striptags", "random")
+_WIDTH = re.compile(r"\d{6}")
+
+
+class Exceeded(TemplateError):
+    """A template takes more than it may."""
+
+
+_left: ContextVar[list[int]] = ContextVar("left of the budget")
+
+
+@contextmanager
+def budget() -> Iterator[None]:
+    """What is compiled and rendered in the block may take ``BUDGET``."""
+    token = _left.set([BUDGET])
+    try:
+        yield
+    except RecursionError:
+        raise Exceeded("it is nested too deeply, or calls itself without end") from None
+    except MemoryError:
+        raise Exceeded("it takes too much memory") from None
+    finally:
+        _left.reset(token)
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Jinja for a stranger's template. Compile and render within ``budget``; ``Exceeded`` where it takes more."""
+
+    intercepted_binops = frozenset({"+", "*", "**", "%"})
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(finalize=_output, **options)
+        for name in _WITHOUT:
+            del self.filters[name]
+        self.filters = {name: measured_filter(name, function) for name, function in self.filters.items()}
+        self.filters |= {"_counted": _counted, "_concat": _concat, "_weighed": _weighed}
+        del self.globals["lipsum"]
+        self._cost = 1
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        if len(source) > MAX_SOURCE:
+            raise Exceeded(f"it is longer than {MAX_SOURCE} characters")
+        tree = super()._parse(source, name, filename)
+        self._cost = max(self._cost, _size(tree))
+        tree = _Bounds().visit(tree)
+        tree.set_environment(self)
+        return tree
+
+    def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Every call of a template."""
+        _spend(_CALL + (self._cost if isinstance(function, (Macro, LoopContext)) else 0))
+        given = [*args, *kwargs.values()]
+        if isinstance(function, LoopContext):
+            _spend((self._cost + 5 * _ROUND) * sum(len(each) for each in given if hasattr(each, "__len__")))
+        _check_arguments(given)
+        owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)  # Jinja wraps str.format
+        if isinstance(owner, (str, bytes)):
+            _check_method(owner, function.__name__, given)
+        return _weighed(super().call(context, function, *args, **kwargs))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """The operators that make something large of something small."""
+        texts, numbers = [x for x in (left, right) if hasattr(x, "__len__")], [x for x in (left, right) if _is_int(x)]
+        if operator == "*" and texts and numbers:
+            _check(len(texts[0]) * max(numbers[0], 0), MAX_PARTS if isinstance(texts[0], (list, tuple)) else MAX_TEXT)
+        elif operator in ("*", "**") and len(numbers) == 2:
+            bits = left.bit_length()
+            _check(bits + right.bit_length() if operator == "*" else bits * abs(right), MAX_BITS)
+        elif operator == "%" and isinstance(left, (str, bytes)):
+            _check_format(str(left), right if isinstance(right, tuple) else [right])
+        return _weighed(super().call_binop(context, operator, left, right))
+
+
+def render(template: Template, variables: Mapping[str, Any]) -> str:
+    """The text that a template of a ``Sandbox`` makes; ``Exceeded`` where it takes more than it may."""
+    with budget():
+        return template.render(variables)
+
+
+class _Bounds(NodeTransformer):
+    """Makes loops pay for each round, and measures what is put together."""
+
+    def visit_For(self, node: nodes.For) -> nodes.For:
+        cost = _ROUND + sum(map(_size, node.body))
+        self.generic_visit(node)
+        node.iter = _filtered(node.iter, "_counted", nodes.Const(cost))
+        return node
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
+        self.generic_visit(node)
+        return _filtered(nodes.List(node.nodes, lineno=node.lineno), "_concat")
+
+    def visit_List(self, node: nodes.List) -> nodes.Expr:
+        self.generic_visit(node)
+        return _filtered(node, "_weighed")
+
+    def visit_Dict(self, node: nodes.Dict) -> nodes.Expr:
+        self.generic_visit(node)
+        return _filtered(node, "_weighed")
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Expr:
+        self.generic_visit(node)
+        return _filtered(node, "_weighed") if node.ctx == "load" else node
+
+
+def _filtered(node: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
+
+
+def _size(node: nodes.Node) -> int:
+    """How much there is to pass through: the nodes, and the characters of plain text."""
+    return 1 + sum(
+        len(part.data) if isinstance(part, nodes.TemplateData) else 1 for part in node.find_all(nodes.Node)
+    )  # fmt: skip
+
+
+def _spend(cost: int) -> None:
+    left = _left.get()
+    left[0] -= cost
+    if left[0] < 0:
+        raise Exceeded("its loops, calls and texts are more than a prompt can need")
+
+
+def _check(amount: int, most: int) -> None:
+    if amount > most:
+        raise Exceeded(f"it makes something larger than it may ({most})")
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int)
+
+
+def _counted(values: Iterable[Any], cost: int) -> Iterator[Any]:
+    for value in values:
+        _spend(cost)
+        yield value
+
+
+def _concat(values: list[Any]) -> str:
+    texts = [str(_weighed(value)) for value in values]
+    total = sum(map(len, texts))
+    _check(total, MAX_TEXT)
+    _spend(total)
+    return "".join(texts)
+
+
+def _output(value: Any) -> Any:
+    """What ``{{ ... }}`` shows."""
+    _weighed(value)
+    _spend(len(value) if isinstance(value, str) else len(str(value)))
+    return value
+
+
+def _weighed(value: Any) -> Any:
+    """The value, if it is not too large: the same list may stand in a list many times, which takes no memory until it
+    is shown, copied or compared.
+    """
+    waiting, seen, characters = [value], 0, 0
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, (str, bytes)):
+            characters += len(part)
+        elif isinstance(part, Mapping):
+            waiting += [*part.keys(), *part.values()]
+        elif isinstance(part, (list, tuple, set, frozenset)):
+            waiting += part
+        elif isinstance(part, Namespace):
+            waiting += object.__getattribute__(part, "_Namespace__attrs").values()
+        seen += 1
+        _check(max(seen, len(waiting)), MAX_PARTS)
+        _check(characters, MAX_TEXT)
+    return value
+
+
+def _check_arguments(given: Iterable[Any]) -> None:
+    for value in given:
+        if _is_int(value):
+            _check(abs(value), MAX_NUMBER)
+
+
+def _check_format(form: str, given: Iterable[Any]) -> None:
+    """A width stands in the format, or is given beside it; a value may be shown as often as the format has signs."""
+    if _WIDTH.search(form):
+        raise Exceeded("it writes something of a width of more than five digits")
+    if "*" in form or "{}" in form:
+        _check_arguments(given)
+    shown = sum(len(str(_weighed(value))) for value in given)
+    _check(len(form) + (form.count("{") + form.count("%")) * shown, MAX_TEXT)
+
+
+def _check_method(text: str | bytes, method: str, given: list[Any]) -> None:
+    """Methods of texts whose result may be much longer than the text."""
+    if method == "replace" and len(given) >= 2:
+        _check(len(text) + text.count(given[0]) * len(given[1]), MAX_TEXT)
+    elif method == "join":
+        parts = list(_weighed(given[0])) if given and isinstance(given[0], (list, tuple)) else []
+        _check(sum(len(part) + len(text) for part in parts if isinstance(part, (str, bytes))), MAX_TEXT)
+    elif method == "format":
+        _check_format(str(text), given)
+    elif method == "expandtabs":
+        _check(len(text) * max([8, *filter(_is_int, given)]), MAX_TEXT)
+    elif method == "translate":
+        raise Exceeded("it uses translate(), which is not allowed")
+
+
+def measured_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that pays, and that is given no number, and gives nothing, that is too large."""
+    first = 1 if hasattr(function, "jinja_pass_arg") else 0  # before the value stands the context
+
+    @wraps(function)
+    def measured(*args: Any, **kwargs: Any) -> Any:
+        _spend(_CALL)
+        value, given = args[first], [*args[first + 1 :], *kwargs.values()]
+        _weighed(value)
+        _check_arguments(given)
+        if name == "format":
+            _check_format(str(value), given)
+        elif name == "replace" and len(given) >= 2:
+            _check_method(str(value), "replace", [str(given[0]), str(given[1])])
+        elif name == "join":
+            parts = value if isinstance(value, (list, tuple)) else ()
+            _check(sum(len(str(part)) + len(str(given[0] if given else "")) for part in parts), MAX_TEXT)
+        elif name == "tojson":
+            _check(max([0, *filter(_is_int, given)]), 8)  # of indentation, at every level
+        elif name == "indent":
+            width = max([4, *(v if _is_int(v) else len(v) for v in given if isinstance(v, (int, str)))])
+            _check(len(str(value)) + (str(value).count("\n") + 1) * width, MAX_TEXT)
+        return _weighed(function(*args, **kwargs))
+
+    return measured

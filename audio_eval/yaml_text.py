@@ -1,0 +1,58 @@
+"""YAML of other people: values alone, no objects, with bounds on size, depth and what its aliases amount to.
+
+An alias costs nothing until the value is written, compared or copied: ten lines of aliases of aliases are then billions
+of values, which hangs whatever touches them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+MAX_CHARACTERS = 256 * 2**10  # PyYAML reads some 100 kB in a second
+MAX_DEPTH = 64
+MAX_VALUES = 100_000
+
+
+class BadYaml(ValueError):
+    """Why a text is no YAML that can be used, in one line."""
+
+
+def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+    """The value of the only document; ``BadYaml`` where there is none, or it is out of bounds."""
+    if len(text) > MAX_CHARACTERS:
+        raise BadYaml(f"it has {len(text)} characters, more than {MAX_CHARACTERS}")
+    try:
+        reader = loader(text)
+        node = reader.get_single_node()
+        if node is None:
+            return None
+        _measure(node, {}, set())
+        return reader.construct_document(node)
+    except RecursionError:
+        raise BadYaml(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    except BadYaml:
+        raise
+    except (yaml.YAMLError, ValueError, OverflowError, TypeError, LookupError, AttributeError) as error:
+        # an impossible date or number, or a tag with another value: KeyError for "!!bool x"
+        raise BadYaml(" ".join(str(error).split())) from None
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int]], within: set[int]) -> tuple[int, int]:
+    """How many values a node amounts to with all its aliases written out, and how deep it is."""
+    if id(node) in within:
+        raise BadYaml(f"line {node.start_mark.line + 1}: a value holds itself")
+    if id(node) not in known:
+        inner = node.value if isinstance(node, yaml.CollectionNode) else []
+        parts = [part for each in inner for part in (each if isinstance(each, tuple) else (each,))]
+        within.add(id(node))
+        measured = [_measure(part, known, within) for part in parts]
+        within.discard(id(node))
+        count, depth = 1 + sum(size for size, _ in measured), 1 + max((deep for _, deep in measured), default=0)
+        if count > MAX_VALUES:
+            raise BadYaml(f"line {node.start_mark.line + 1}: its aliases amount to more than {MAX_VALUES} values")
+        if depth > MAX_DEPTH:
+            raise BadYaml(f"it is nested deeper than {MAX_DEPTH} levels")
+        known[id(node)] = count, depth
+    return known[id(node)]
