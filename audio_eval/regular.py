@@ -56,7 +56,7 @@ def read_regular(path: Path | str, most: int = MAX_TEXT_BYTES) -> bytes:
     Files of /proc have the size 0 whatever they give: no more is read than the file says that it holds.
     """
     with open_regular(path, most) as file:
-        return file.read(os.fstat(file.fileno()).st_size)
+        return file.read(os.fstat(file.fileno()).st_size) or b""  # one of /proc may have nothing to give now
 
 
 def lines(path: Path | str) -> Iterator[bytes]:

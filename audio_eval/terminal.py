@@ -126,10 +126,14 @@ def plain(text: object) -> str:
     return " ".join("".join(kept).split())
 
 
+def _nowhere() -> TextIO:
+    return open(os.devnull, "w", encoding="utf-8")
+
+
 def settle_streams() -> None:
     """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader."""
     # one that was closed (`>&-`) is None
-    streams: list[Any] = [stream or open(os.devnull, "w", encoding="utf-8") for stream in (sys.stdout, sys.stderr)]
+    streams: list[Any] = [stream or _nowhere() for stream in (sys.stdout, sys.stderr)]
     for stream in streams:
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)

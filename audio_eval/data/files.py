@@ -75,7 +75,7 @@ def _is_list(path: Path) -> bool | None:
     """Whether a file begins as a JSON list; None where it cannot be read."""
     try:
         with open_regular(path) as file:
-            return file.read(4096).removeprefix(_BOM).lstrip()[:1] == b"["
+            return (file.read(4096) or b"").removeprefix(_BOM).lstrip()[:1] == b"["
     except OSError:
         return None
 

@@ -19,17 +19,12 @@ _OTHERS: dict[str, Any] = {
     "method_args": _Settings, "model_args": _Settings,
 }  # fmt: skip
 # The other keys are RunSpec's fields, and what the file says about itself.
-_FIELDS = {
-    name: field
+_DEFINITIONS: dict[str, Any] = {name: (kind, None) for name, kind in _OTHERS.items()} | {
+    name: (field.annotation, field)
     for name, field in (RunSpec.model_fields | Recipe.model_fields).items()
     if name not in {"task", "prompt_source", *_OTHERS}
 }
-_RunFile = create_model(
-    "RunFile",
-    __config__=ConfigDict(extra="forbid"),
-    **{name: (kind, None) for name, kind in _OTHERS.items()},
-    **{name: (field.annotation, field) for name, field in _FIELDS.items()},
-)
+_RunFile = create_model("RunFile", __config__=ConfigDict(extra="forbid"), **_DEFINITIONS)
 
 
 def check(path: Path, content: Any) -> dict[str, Any]:

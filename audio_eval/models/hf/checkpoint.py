@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HTTPError
+from safetensors import SafetensorError
 from transformers import AutoConfig
 
 from audio_eval.errors import UserError
@@ -27,7 +28,7 @@ from audio_eval.models.hf.files import (
     revision_of,
 )
 
-_SAID = (OSError, ValueError)  # errors whose texts are sentences
+_SAID = (OSError, ValueError, SafetensorError)  # whose messages say what is wrong by themselves
 _PROMPTS = 8192  # whose ids are kept
 
 
