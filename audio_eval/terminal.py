@@ -138,7 +138,7 @@ def settle_streams() -> None:
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)
     sys.stdout, err = streams
-    sys.stderr = err if isinstance(err, _Unheard) else _Unheard(err)  # type: ignore[assignment]
+    sys.stderr = err if isinstance(err, _Unheard) else _Unheard(err)
 
 
 def is_unicode(stream: TextIO) -> bool:
