@@ -27,6 +27,7 @@ from audio_eval.runs.inputs import Inputs, Loader, question_records
 from audio_eval.runs.overlap import learned_by_adapter
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.runs.tracked import curve_metrics, figures, steps
+from audio_eval.runs.trust import remember_named
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.scores import Score
 from audio_eval.store import lock_dir, make_folder, to_ask
@@ -123,6 +124,7 @@ class Executor:
             raise UserError(f"'{log.folder}' has responses or an adaptation, and no spec.json: choose another folder.")
         else:
             log.write_identity(identity)
+            remember_named(inputs.spec)
         if inputs.spec.adapter:
             scored_on = {question.id for question in inputs.scored_on}
             known = learned_by_adapter(inputs.spec.adapter, identity, scored_on)
