@@ -82,6 +82,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Every call of a template."""
         _spend(_CALL + (self._cost if isinstance(function, (Macro, LoopContext)) else 0))
+        args = tuple(map(_metered, args))
         given = [*args, *kwargs.values()]
         if isinstance(function, LoopContext):
             _spend((self._cost + 5 * _ROUND) * sum(len(each) for each in given if hasattr(each, "__len__")))
@@ -114,9 +115,9 @@ class _Bounds(NodeTransformer):
     """Makes loops pay for each round, and measures what is put together."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
-        cost = _ROUND + sum(map(_size, node.body))
+        cost = nodes.Const(_ROUND + sum(map(_size, node.body)))
         self.generic_visit(node)
-        node.iter = _filtered(node.iter, "_counted", nodes.Const(cost))
+        node.iter = nodes.Filter(node.iter, "_counted", [cost], [], None, None, lineno=node.lineno)
         return node
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
@@ -136,8 +137,8 @@ class _Bounds(NodeTransformer):
         return _filtered(node, "_weighed") if node.ctx == "load" else node
 
 
-def _filtered(node: nodes.Expr, name: str, *args: nodes.Expr) -> nodes.Filter:
-    return nodes.Filter(node, name, list(args), [], None, None, lineno=node.lineno)
+def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
 def _size(node: nodes.Node) -> int:
@@ -167,6 +168,18 @@ def _counted(values: Iterable[Any], cost: int) -> Iterator[Any]:
     for value in values:
         _spend(cost)
         yield value
+
+
+def _metered(values: Any) -> Any:
+    """Values that are made one by one, as ``map`` does, pay when they are taken; others are measured as they are."""
+    if not isinstance(values, Iterator):
+        return values
+    return _counted((_paid(value) for value in values), 1)
+
+
+def _paid(value: Any) -> Any:
+    _spend(len(value) if isinstance(value, (str, bytes)) else 0)
+    return _weighed(value)
 
 
 def _concat(values: list[Any]) -> str:
@@ -243,6 +256,7 @@ def measured_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
     @wraps(function)
     def measured(*args: Any, **kwargs: Any) -> Any:
         _spend(_CALL)
+        args = (*args[:first], _metered(args[first]), *args[first + 1 :])
         value, given = args[first], [*args[first + 1 :], *kwargs.values()]
         _weighed(value)
         _check_arguments(given)
@@ -256,7 +270,7 @@ def measured_filter(name: str, function: Callable[..., Any]) -> Callable[..., An
         elif name == "tojson":
             _check(max([0, *filter(_is_int, given)]), 8)  # of indentation, at every level
         elif name == "indent":
-            width = max([4, *(v if _is_int(v) else len(v) for v in given if isinstance(v, (int, str)))])
+            width = max([4, *(v if isinstance(v, int) else len(v) for v in given if isinstance(v, (int, str)))])
             _check(len(str(value)) + (str(value).count("\n") + 1) * width, MAX_TEXT)
         return _weighed(function(*args, **kwargs))
 

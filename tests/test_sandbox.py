@@ -47,6 +47,7 @@ BOMBS = {
     "replace filter": "{{ ('a' * 1000000) | replace('a', 'b' * 1000000) }}",
     "join": "{{ ''.join(['a' * 1000000] * 1000) }}",
     "join filter": "{{ (['a' * 1000000] * 1000) | join }}",
+    "join of what is mapped": "{{ (['a' * 1000] * 1000) | map('replace', 'a', 'b' * 1000) | join }}",
     "expandtabs": "{{ ('\\t' * 100000).expandtabs(99999) }}",
     "indent": "{{ ('a\\n' * 100000) | indent(99999) }}",
     "translate": "{{ 'x'.translate({120: 'a' * 1000000}) }}",

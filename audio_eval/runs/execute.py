@@ -23,6 +23,7 @@ from audio_eval.runs.inputs import Inputs, Loader, question_records
 from audio_eval.runs.overlap import learned_by_adapter
 from audio_eval.runs.result import score_run, write_result
 from audio_eval.runs.tracked import curve_metrics, figures, steps
+from audio_eval.runs.trust import remember_named
 from audio_eval.scoring.graders import Graders
 from audio_eval.store import lock_dir
 from audio_eval.trackers import Tracker, Tracking
@@ -101,6 +102,7 @@ class Executor:
             inputs = in_order(inputs, check_same(log, inputs.spec, identity))
         else:
             log.write_identity(identity)
+            remember_named(inputs.spec)
         if inputs.spec.adapter:
             scored_on = {question.id for question in inputs.scored_on}
             known = learned_by_adapter(inputs.spec.adapter, identity, scored_on)

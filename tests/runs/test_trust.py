@@ -78,7 +78,9 @@ def test_no_command_runs_its_code(run: Path, tmp_path: Path, capsys: Capture) ->
     assert not flag.exists()
 
 
-def test_asked_for_it_runs_and_is_named(run: Path, tmp_path: Path, capsys: Capture) -> None:
+def test_asked_for_it_runs_and_is_named(
+    run: Path, tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folders, flag = with_code(run, tmp_path)
     assert main(["resume", str(folders["method"]), "--trust"]) == 1
     assert "is not the file that" in capsys.readouterr().err and not flag.exists(), "the run began with other code"
@@ -88,6 +90,9 @@ def test_asked_for_it_runs_and_is_named(run: Path, tmp_path: Path, capsys: Captu
     assert flag.exists()
     capsys.readouterr()
     folder = next(output.iterdir())
+    assert main(["resume", str(folder)]) == 0, "a run that was begun here"
+    assert "trusted" not in capsys.readouterr().err
+    monkeypatch.setenv("AUDIO_EVAL_CACHE", str(tmp_path / "another machine"))
     assert main(["resume", str(folder)]) == 1
     assert main(["resume", str(folder), "--trust"]) == 0
     assert f"trusted: '{folder}' runs the code of '{folders['method']}/evil.py' (sha256 " in capsys.readouterr().err
