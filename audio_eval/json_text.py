@@ -31,14 +31,14 @@ def parse(data: bytes | str, texts: bool = True) -> Any:
     return value
 
 
-def parse_list(data: bytes | str) -> list[Any]:
-    """The elements of a list; of one that has what ``fault`` finds, a ``BadJson`` in its place.
+def parse_list(data: bytes | str) -> list[Any] | None:
+    """The elements of a list; of one that has what ``fault`` finds, a ``BadJson`` in its place. None for no list.
 
-    ``BadJson`` is raised where the text is no list in JSON.
+    ``BadJson`` is raised where the text is no JSON.
     """
     rows, suspect = _parse(data)
     if not isinstance(rows, list):
-        raise BadJson("it is no list")
+        return None
     return [BadJson(reason) if (reason := fault(row, texts=suspect)) else row for row in rows]
 
 

@@ -124,5 +124,7 @@ def _items(path: Path, read: Iterable[bytes]) -> Rows:
     try:
         rows = parse_list(data)
     except BadJson as error:
-        raise UserError(f"{path} is not a JSON list of items: {error}; fetch the official file again.") from None
+        raise UserError(f"{path} is not JSON: {error}; fetch the official file again.") from None
+    if rows is None:
+        raise UserError(f"{path} is not a JSON list of items; fetch the official file again.")
     yield from ((Place("item", number), row) for number, row in enumerate(rows, 1))
