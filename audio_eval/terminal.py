@@ -110,7 +110,8 @@ def settle_streams() -> None:
     """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader."""
     # one that was closed (`>&-`) is None
     nowhere = open(os.devnull, "w", encoding="utf-8") if None in (sys.stdout, sys.stderr) else None  # noqa: SIM115
-    sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    if nowhere:
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)
