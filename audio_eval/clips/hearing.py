@@ -73,7 +73,8 @@ class Hearing:
                 nothing = "the model was given the text alone" if spec.audio == "none" else CHANGED
                 yield Heard(f"heard: {spec.audio}", None, nothing)
                 return
-            yield from _named(f"heard: {spec.audio}", heard, donor and f"the recording of item {donor.id}")
+            note = f"the recording of item {donor.id}" if donor else None
+            yield from _named(f"heard: {spec.audio}", heard, note)
         yield from self._viewed(spec, record, heard)
         if sample.response and sample.response.truncated:
             yield from self._cut(heard)

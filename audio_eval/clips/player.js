@@ -70,6 +70,7 @@ function clipTrack(clip, sound, drawAll) {
   const button = el("button", { type: "button", class: "player-play", "aria-label": "Play", click: toggle }, "▶");
   const clock = el("span", { class: "player-clock" });
   const note = el("p", { class: "note player-note" }, [clip.note, sound.note].filter(Boolean).join(" · "));
+  const form = el("span", { class: "player-form" });
   const line = el("div", { class: "player-line", hidden: true });
   const pictures = el("div");
   const slider = el(
@@ -90,7 +91,7 @@ function clipTrack(clip, sound, drawAll) {
   const element = el(
     "div",
     {},
-    sound.src ? [el("div", { class: "player-bar" }, button, clock), slider, audio] : null,
+    sound.src ? [el("div", { class: "player-bar" }, button, clock, form), slider, audio] : null,
     note.textContent ? note : null,
   );
 
@@ -193,6 +194,11 @@ function clipTrack(clip, sound, drawAll) {
     event.preventDefault();
   }
 
+  function draw(loudest) {
+    fill(pictures, clipPictures(sound, loudest));
+    if (sound.peaks) fill(form, "as models hear it: mono, 16 kHz · mel 0 to 8 kHz");
+  }
+
   async function fetchDetails() {
     try {
       const found = await (await fetch(sound.details)).json();
@@ -208,7 +214,7 @@ function clipTrack(clip, sound, drawAll) {
   return {
     label: clip.label,
     element,
-    draw: (loudest) => fill(pictures, clipPictures(sound, loudest)),
+    draw,
     play,
     seek,
     pause: () => audio.pause(),

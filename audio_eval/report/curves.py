@@ -69,9 +69,9 @@ def charts(log: RunLog) -> list[dict[str, Any]]:
     answers = {**_series(curve), **_series(oracle)}
     found = [_chart(chart, answers if chart.oracle else series) for chart in CHARTS]
     known = {name for chart in CHARTS for name in chart.names} | _SAME_AS_ANOTHER
-    for oracle, metrics in ((False, series), (True, answers)):
+    for told_after, metrics in ((False, series), (True, answers)):
         others = [name for name in metrics if name not in known]
-        found += [{**_chart(Chart(name, "", (name,), oracle), metrics), "other": True} for name in others]
+        found += [{**_chart(Chart(name, "", (name,), told_after), metrics), "other": True} for name in others]
     return [chart for chart in found if chart["series"]]
 
 
@@ -84,7 +84,8 @@ def fates_over_steps(log: RunLog) -> dict[str, Any] | None:
     if len(points) < 2 or points[0].step != 0:
         return None
     before = points[0].outcomes
-    counts: dict[str, list[int]] = {fate: [] for fate in FATES.values()}
+    # The first two together are the items that are right, as they are drawn on each other.
+    counts: dict[str, list[int]] = {fate: [] for fate in ("kept right", "fixed", "broken", "kept wrong")}
     for point in points:
         pairs = [(a, b) for a, b in zip(before, point.outcomes, strict=False) if "x" not in (a, b)]
         for (was, is_now), fate in FATES.items():

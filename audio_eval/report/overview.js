@@ -9,11 +9,19 @@ function overviewView(now, state) {
         { class: "note" },
         data.notes.map((note) => el("li", {}, note)),
       ),
-    data.figures.length > 0 && figuresPart(),
-    scored && (data.arms.length > 1 ? flipsPart(state) : statesPart(state)),
-    scored && KINDS.length > 0 && groupsPart(now, state),
-    positionsPart(),
     !scored && el("p", { class: "note" }, "No item is scored yet. Items and votes are in the other views."),
+    el(
+      "div",
+      { class: "sides" },
+      el(
+        "div",
+        {},
+        scored && (data.arms.length > 1 ? flipsPart(state) : statesPart(state)),
+        scored && KINDS.length > 0 && groupsPart(now, state),
+        positionsPart(),
+      ),
+      el("div", {}, data.figures.length > 0 && figuresPart()),
+    ),
   ];
 }
 

@@ -32,7 +32,8 @@ PAGE = Page(
     ),
     allow=ALLOW,
 )  # fmt: skip
-NOT_FIGURES = ("label", "rank_best", "tie", "seed_count", "seed_deviation", "p_holm")  # of tables, or of several seeds
+# Columns of tables and of several seeds.
+NOT_FIGURES = ("label", "rank_best", "tie", "average", "seed_count", "seed_deviation", "p_holm")
 ITEM_NOTES = {
     "unreadable": "recordings could not be read; these items count as wrong",
     "truncated": "recordings are longer than the model's window and were cut",
@@ -115,7 +116,7 @@ def _headline(row: Row | None) -> str:
         return f"{told}."
     sure = "more" if paired.low > 0 else "less" if paired.high < 0 else ""
     return (
-        f"{told}. That is {signed(paired.difference)} points from {BASELINE} [{signed(paired.low)}, "
+        f"{told}. That is {signed(paired.difference)} points against {BASELINE} [{signed(paired.low)}, "
         f"{signed(paired.high)}]: {f'shown to be {sure}' if sure else 'not shown to differ'}. "
         f"{paired.won:.0f} items were fixed and {paired.lost:.0f} broken."
     )
@@ -124,7 +125,7 @@ def _headline(row: Row | None) -> str:
 def _figures(rows: Sequence[Row]) -> list[dict[str, Any]]:
     """What a leaderboard says of these rows: a line per column, with a text for each row."""
     found = []
-    for column in columns(rows):
+    for column in sorted(columns(rows), key=lambda column: column.key.startswith("group/")):  # these come last
         texts = [plain(column.text(row)) for row in rows]
         if column.place == "table" and column.key not in NOT_FIGURES and set(texts) != {NONE}:
             legend = plain(column.legend).replace("`", "")

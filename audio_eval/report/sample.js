@@ -71,7 +71,10 @@ function optionsTable(record) {
         place === record.gold_at && el("span", { class: "chip better" }, "✓ correct"),
         record.arms
           .filter((arm) => arm.choice === place)
-          .map((arm) => el("span", { class: `chip ${place === record.gold_at ? "better" : "worse"}` }, arm.name)),
+          .map((arm) => [
+            " ",
+            el("span", { class: `chip ${place === record.gold_at ? "better" : "worse"}` }, arm.name),
+          ]),
       ],
     },
     ...voted.map((tally, i) => ({

@@ -81,7 +81,7 @@ def test_another_file_than_the_run_had_is_a_note(tmp_path: Path) -> None:
 
 def test_recordings_that_others_choke_on() -> None:
     clips = Clips()
-    for path in sorted(shared_path("cases/audio").iterdir()):
+    for path in sorted(shared_path("data/cases/audio").iterdir()):
         sound = clips.sounds[clips.of(AudioRef(path=str(path)))["ref"]]
         assert bool(sound["src"]) != ("note" in sound), path
 

@@ -162,4 +162,3 @@ def test_axe_finds_nothing(tmp_path: Path, audio: AudioRef, visit: Visit, dark: 
     heard = [Heard("original", audio), Heard("heard: a view", view, "view 1 of the vote's 8: 100 ms later")]
     page = visit(written(tmp_path, Clips(), heard, heard[:1]), dark=dark)
     axe(page)
-    page.screenshot(path=f"/tmp/player-{'dark' if dark else 'light'}.png")

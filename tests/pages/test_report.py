@@ -94,10 +94,9 @@ def test_groups_positions_and_where_it_is_from(path: Path, visit: Visit) -> None
     assert "--method aqa_ttrl" in (page.locator(".command").text_content() or "")
 
 
-@pytest.mark.parametrize(("dark", "views"), [(False, ("Training", "Votes", "Items", "Provenance")), (True, ("Items",))])
+@pytest.mark.parametrize(("dark", "views"), [(False, ("Overview", "Training", "Votes")), (True, ("Items",))])
 def test_axe_finds_nothing(path: Path, visit: Visit, dark: bool, views: tuple[str, ...]) -> None:
     page = visit(path, dark=dark)
-    axe(page)
     for view in views:
         page.locator("#views").get_by_role("link", name=view).click()
         axe(page)
@@ -139,30 +138,30 @@ def test_hostile_texts_are_texts(tmp_path: Path, visit: Visit) -> None:
 def test_a_thousand_items_are_fast(tmp_path: Path, visit: Visit) -> None:
     """Opened, sorted and filtered within a second each, at the best of three tries: the machine has other work too."""
     began = time.perf_counter()
-    path = write_report(make_pair(tmp_path, 1000), budget=0)
+    path = write_report(make_pair(tmp_path, 1000))
     seconds, size = time.perf_counter() - began, path.stat().st_size
-    tries = [timed(path, visit) for _ in range(3)]
+    page = visit(path)
+    tries = [timed(page) for _ in range(3)]
     best = {name: min(found[name] for found in tries) for name in tries[0]}
     print(f"\n{size / 1e6:.1f} MB in {seconds:.1f} s;", *(f"{name} {took:.2f} s;" for name, took in best.items()))
     assert max(best.values()) < 1 and size < 4e6
+    assert page.get_by_role("dialog").get_by_role("heading", name="q910").is_visible()
 
 
-def timed(path: Path, visit: Visit) -> dict[str, float]:
-    """Seconds from each thing a reader does until it can be seen."""
-    found, began = {}, time.perf_counter()
-    page = visit(path, "#view=items")
-
-    def seen(what: str, item: str) -> None:
-        nonlocal began
-        page.locator("#content tbody th").first.get_by_text(item, exact=True).wait_for()
-        found[what] = time.perf_counter() - began
-        began = time.perf_counter()
-
-    seen("open", "q0")
-    page.get_by_role("button", name="vote").click()
-    seen("sort", "q999")
-    page.get_by_label("Show").select_option("broken")
-    seen("filter", "q998")
-    page.get_by_label("Find").fill("number 910")
-    seen("find", "q910")
+def timed(page: Page) -> dict[str, float]:
+    """Seconds from the start to the loaded page, and from an action to the frame after it, by the page's own clock."""
+    page.evaluate("() => history.replaceState(null, '', '#view=items')")
+    page.reload()
+    found = {"opened": page.evaluate("() => performance.getEntriesByType('navigation')[0].loadEventEnd / 1000")}
+    for name, act in (
+        ("sorted", "document.querySelector(\"[data-focus='sort sure']\").click()"),
+        ("filtered", "const show = document.querySelector('#filters select'); show.value = 'broken'; "
+                     "show.dispatchEvent(new Event('change'))"),
+        ("found", "const find = document.querySelector('#filters input'); find.value = 'number 910'; "
+                  "find.dispatchEvent(new Event('input'))"),
+        ("item", "document.querySelector('#content tbody th button').click()"),
+    ):  # fmt: skip
+        frame = "requestAnimationFrame(() => setTimeout(() => done((performance.now() - start) / 1000)))"
+        seconds = f"() => new Promise((done) => {{ const start = performance.now(); {act}; {frame}; }})"
+        found[name] = page.evaluate(seconds)
     return found
