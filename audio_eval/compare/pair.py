@@ -59,9 +59,10 @@ class Pair:
             raise UserError(f"'{a}' and '{b}' are one run: give two.")
         rows = _row(a), _row(b)
         _refuse(a, b, *(row.runs[0].summary for row in rows))
-        one, other = map(Side, (a, b), rows, _labels(*rows), map(_samples, (a, b), rows))
-        ids, warnings = _common(one, other)
-        return cls(one, other, ids, (*_conditions(one, other), *warnings, *_notes(one, other)))
+        parts = zip((a, b), rows, _labels(*rows), strict=True)
+        one, other = (Side(folder, row, label, _samples(folder, row)) for folder, row, label in parts)
+        ids, left_out = _common(one, other)
+        return cls(one, other, ids, (*_conditions(one, other), *left_out, *_notes(one, other)))
 
 
 def _row(folder: Path) -> Row:
@@ -116,8 +117,8 @@ def _common(a: Side, b: Side) -> tuple[tuple[str, ...], list[str]]:
         if (alone := len(side.samples) - len(both))
     ]
     if changed:
-        counted = Counter(part for found in changed.values() for part in found)
-        kinds = ", ".join(f"{part} in {count}" for part, count in counted.most_common())
+        counts = Counter(part for parts in changed.values() for part in parts)
+        kinds = ", ".join(f"{part} in {count}" for part, count in counts.most_common())
         told.append(f"{len(changed)} of {len(both)} common items are not the same in both ({kinds}): left out.")
     if not ids:
         raise UserError(f"'{a.folder}' and '{b.folder}' have no item in common. {' '.join(told)}")

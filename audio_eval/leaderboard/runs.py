@@ -109,7 +109,9 @@ def read_run(folder: Path) -> Run | str:
     if not RunLog(folder).finished:
         return f"{folder}: not finished, no result.json; left out."
     try:
-        return _load_run(folder, folder.resolve().name)
+        run = _load_run(folder, folder.resolve().name)
+        hash(run.key)  # values of which no key can be made are a fault of this directory too
+        return run
     except UserError as error:  # it names the file
         return f"{' '.join(str(error).split())} Left out."
     except Exception as error:  # whatever is wrong with one directory, the others are shown

@@ -143,9 +143,11 @@ def same_run(one: RunSpec | ResponsesSpec, other: RunSpec | ResponsesSpec) -> bo
 
 
 def settings_of(spec: RunSpec | ResponsesSpec) -> dict[str, Any]:
-    """The settings on which numbers depend, by name; those of method and backend each under a name of its own."""
+    """The settings on which numbers depend, by name, as they are written; those of method and backend under names of
+    their own.
+    """
     flat: dict[str, Any] = {}
-    for key, value in spec.model_dump(mode="json", exclude=set(_CHANGES_NOTHING)).items():
+    for key, value in redacted(spec.model_dump(mode="json", exclude=set(_CHANGES_NOTHING))).items():
         flat |= {f"{key}.{inner}": v for inner, v in value.items()} if isinstance(value, dict) else {key: value}
     return flat
 

@@ -60,7 +60,8 @@ class Executor:
         self.loader.policy_key(spec)  # a mistake in the model's folder or the adapter's is said here
         if log.finished and (result := self._finished(log, inputs)):
             return result
-        budget = _budget(inputs)
+        # of a new run before anything is written; of a resumed one a changed item is named first
+        budget = None if log.begun else _budget(inputs)
         make_folder(folder)  # not before: a mistake in the flags leaves nothing behind
         with lock_dir(folder):
             # by the process that held the lock until now
@@ -72,7 +73,7 @@ class Executor:
             if inputs.method.needs_logprobs:
                 scoring(policy)
             inputs = self._begin(log, inputs)
-            meter, tracking = Meter(budget=budget), self._tracking(log, spec)
+            meter, tracking = Meter(budget=budget or _budget(inputs)), self._tracking(log, spec)
             with tracking.sitting(lambda: steps(log)):
                 with log.sitting(lambda: meter.earlier_seconds, lambda: meter.given_seconds):
                     try:

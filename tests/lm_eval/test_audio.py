@@ -44,6 +44,7 @@ def test_the_command_line_gives_what_direct_gives(
     mmar: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     flags = ["--model", "tiny-omni", "--tasks", "mmar", "--data-dir", str(mmar), "--output", str(tmp_path), "--json"]
+    flags += ["--max-errors", "1"]  # a recording is broken
     assert audio_eval(flags) == 0
     (row,) = json.loads(capsys.readouterr().out)["rows"]
     said = [json.loads(line) for line in (Path(row["run"]) / "responses.jsonl").read_text().splitlines()]

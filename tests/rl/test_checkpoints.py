@@ -22,6 +22,14 @@ from audio_eval.store import read_json, write_json
 from tests.rl.fake_policy import FakePolicy
 
 GB = 10**9
+
+
+@pytest.fixture
+def gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checkpoints of many gigabytes, as sparse files whose contents are not read."""
+    monkeypatch.setattr("audio_eval.rl.checkpoints._sum", lambda path: path.stat().st_size)
+
+
 Usage = namedtuple("Usage", "total used free")
 
 
@@ -95,6 +103,7 @@ def test_small_ones_are_written_every_step_and_the_last_holds_weights_only(tmp_p
     assert "save_every" not in session.notes
 
 
+@pytest.mark.usefixtures("gigabytes")
 def test_a_resumed_run_keeps_the_interval_that_it_chose(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, 999 * GB))
     session = run(tmp_path, Heavy(STEP_BYTES), 9, stops_at=5)
@@ -128,6 +137,7 @@ def test_what_was_chosen_by_sizes_is_recorded_and_a_change_is_said(tmp_path: Pat
     assert [warning for warning in told.warnings if "4096" in warning and "8192" in warning]
 
 
+@pytest.mark.usefixtures("gigabytes")
 def test_a_run_that_would_fill_the_disk_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [30 * GB]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free[0]))
@@ -145,6 +155,7 @@ def test_a_run_that_would_fill_the_disk_does_not_begin(tmp_path: Path, monkeypat
     assert saved(tmp_path)
 
 
+@pytest.mark.usefixtures("gigabytes")
 def test_the_disk_is_looked_at_again_before_each_checkpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = [99 * GB]
     monkeypatch.setattr(shutil, "disk_usage", lambda path: Usage(0, 0, free[0]))

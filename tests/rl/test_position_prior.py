@@ -69,7 +69,7 @@ def test_what_was_asked_is_read_back_from_the_disk(tmp_path: Path) -> None:
     first = ask_in_all_orders(FakeScorer(likelihood=biased), questions, 0.5, Session(tmp_path, 0, 2))
     again = FakeScorer(likelihood=biased)
     assert ask_in_all_orders(again, questions, 0.5, Session(tmp_path, 0, 2)) == first and not again.scored
-    assert sorted(path.name for path in (tmp_path / "adapt").glob("*")) == [f"orders{i}.jsonl" for i in range(4)]
+    assert sorted(path.name for path in (tmp_path / "adapt").glob("[!.]*")) == [f"orders{i}.jsonl" for i in range(4)]
 
 
 def test_which_items_are_asked_depends_on_the_seed_and_on_what_can_take_part(tmp_path: Path) -> None:

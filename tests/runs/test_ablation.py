@@ -182,7 +182,7 @@ def test_a_run_without_recordings_to_keep_away_leaves_nothing_behind(executor: E
 def test_a_recording_that_cannot_be_read_is_dealt_like_the_others(executor: Executor, tmp_path: Path) -> None:
     """The item that would hear it is counted as wrong and named; its own item hears another one."""
     data = write_mmar(tmp_path / "data")
-    spec = make_spec("direct", "", tasks="mmar", data_dir=str(data), limit=None, audio="shuffled")
+    spec = make_spec("direct", "", tasks="mmar", data_dir=str(data), limit=None, audio="shuffled", max_errors="1")
     row = executor.run(spec, tmp_path / "x").audio_eval.model_dump()
     (unlucky,) = [record["id"] for record in lines(tmp_path / "x", "questions.jsonl") if record["heard"] == BROKEN]
     assert list(row["notes"]["unreadable"]) == [unlucky] and unlucky != BROKEN

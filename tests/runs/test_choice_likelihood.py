@@ -75,7 +75,9 @@ def test_a_recording_that_cannot_be_read_is_data(
     other = Executor()
     other.loader.policy = executor.loader.policy  # type: ignore[method-assign]
     for args in ("", "prior=pride,prior_share=1.0"):
-        result = other.run(make_spec("choice_likelihood", args), tmp_path / (args or "plain")).audio_eval
+        result = other.run(
+            make_spec("choice_likelihood", args, max_errors="1"), tmp_path / (args or "plain")
+        ).audio_eval
         first, *rest = lines(tmp_path / (args or "plain"), "responses.jsonl")
         assert first["response"] == "" and "likelihoods" not in first and first["unreadable"]
         assert all(r["likelihoods"] and "unreadable" not in r for r in rest)

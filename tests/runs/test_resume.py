@@ -110,7 +110,7 @@ def drive(jobs: list[tuple[list[str], tuple[str, int, float] | None]]) -> list[i
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file that must come out the same, by its path in the run directory."""
-    apart = {"result.json", "env.json", "sessions.jsonl"}  # times, the command, the name of the folder
+    apart = {"result.json", "env.json", "sessions.jsonl", "report.html"}  # times, the command, the name of the folder
     files = [path for path in folder.rglob("*") if path.is_file() and path.name not in apart]
     found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
     # how much audio this process has heard is for the progress bar; the file's checksum of itself follows from it
