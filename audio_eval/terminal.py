@@ -116,7 +116,7 @@ def settle_streams() -> None:
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)
     if not isinstance(sys.stderr, _Unheard):
-        sys.stderr = _Unheard(sys.stderr)  # type: ignore[assignment]
+        sys.stderr = _Unheard(sys.stderr)
 
 
 def is_unicode(stream: TextIO) -> bool:

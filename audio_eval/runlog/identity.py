@@ -64,7 +64,7 @@ class Identity(Record):
     model: tuple[tuple[str, str], ...] = ()
     method: tuple[tuple[str, str], ...] = ()
     tasks: tuple[TaskDigests, ...]
-    settings: dict[str, Any] = Field({})
+    settings: dict[str, Any] = Field(default={})
 
     def differences(self, now: Identity) -> list[str]:
         """What is not as it was, in words; empty for the same run."""
