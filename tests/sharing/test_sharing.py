@@ -30,9 +30,7 @@ def test_it_arrives_whole_and_verified(trained: Path, exported: Path, tmp_path: 
     assert imported.verified and after.imported() == imported
     for name in ("questions", "responses", "scores", "steps", "labels"):
         assert getattr(before, name).read() == getattr(after, name).read()
-    identity = before.identity().model_copy(
-        update={"settings": {}}
-    )  # spec.json has them, without this machine's places
+    identity = before.identity().model_copy(update={"settings": {}})  # spec.json has them, without places
     assert (before.environment().packages, identity) == (after.environment().packages, after.identity())
     rows = aggregate(load_runs([trained, folder])[0])
     assert [row.tags[-1] for row in rows] in (
