@@ -126,19 +126,17 @@ def plain(text: object) -> str:
     return " ".join("".join(kept).split())
 
 
-def _nowhere() -> TextIO:
-    return open(os.devnull, "w", encoding="utf-8")
-
-
 def settle_streams() -> None:
     """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader."""
     # one that was closed (`>&-`) is None
-    streams: list[Any] = [stream or _nowhere() for stream in (sys.stdout, sys.stderr)]
-    for stream in streams:
+    nowhere = open(os.devnull, "w", encoding="utf-8") if None in (sys.stdout, sys.stderr) else None  # noqa: SIM115
+    if nowhere:
+        sys.stdout, sys.stderr = sys.stdout or nowhere, sys.stderr or nowhere
+    for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # one that a test or a notebook put there may have none
             stream.reconfigure(errors=_REPLACE)
-    sys.stdout, err = streams
-    sys.stderr = err if isinstance(err, _Unheard) else _Unheard(err)
+    if not isinstance(sys.stderr, _Unheard):
+        sys.stderr = _Unheard(sys.stderr)
 
 
 def is_unicode(stream: TextIO) -> bool:
