@@ -186,7 +186,7 @@ def test_a_change_is_named_and_nothing_is_lost(name: str, place: Place, capsys: 
         assert re.search(said, line), line
         assert "is not the same run: " in line and "--fresh" in line and "--output" in line
     assert contents(place.root / "runs") == before
-    assert main([*whole, "--fresh"]) == 0
+    assert main([*whole, "--fresh", "--max-errors", "1"]) == 0  # a recording may be gone
     (fresh,) = [folder for folder in place.runs if folder.name.endswith("seed1-2")]
     assert {path: data for path, data in contents(place.root / "runs").items() if not path.startswith(fresh.name)} == (
         before
