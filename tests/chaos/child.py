@@ -36,9 +36,10 @@ def watch(folder: Path, seen: Callable[[str, str], object]) -> None:
         return text if text == root or text.startswith(root + os.sep) else None
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event in CHANGES or (event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES):
-            if (path := below(arguments[0])) and not path.endswith((".lock", ".owner")):
-                seen(event, path)
+        writes = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITES
+        path = below(arguments[0]) if event in CHANGES or writes else None
+        if path and not path.endswith((".lock", ".owner")):
+            seen(event, path)
 
     fsync = os.fsync
 
