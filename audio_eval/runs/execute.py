@@ -157,7 +157,7 @@ class Executor:
     def _adapt_and_answer(
         self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter, tracking: Tracking
     ) -> None:  # fmt: skip
-        spec, curve = inputs.spec, _Curve(log, inputs, policy)
+        spec, curve = inputs.spec, _Curve(log, inputs, policy, meter.budget)
 
         def observe(step: int, metrics: Mapping[str, float]) -> None:
             found = {**metrics, **curve.at(step)}
@@ -228,8 +228,8 @@ class _Curve:
     It asks the policy itself, so that its samples are not counted as the method's.
     """
 
-    def __init__(self, log: RunLog, inputs: Inputs, policy: Policy) -> None:
-        self.file, self.inputs, self.policy = log.curve, inputs, policy
+    def __init__(self, log: RunLog, inputs: Inputs, policy: Policy, budget: ErrorBudget) -> None:
+        self.file, self.inputs, self.policy, self.budget = log.curve, inputs, policy, budget
 
     def at(self, step: int) -> dict[str, float]:
         """The point of the curve at this step as metrics, scored unless it has been; empty where none is due."""
@@ -241,7 +241,9 @@ class _Curve:
 
     def _score(self, step: int) -> CurvePoint:
         task, questions = self.inputs.task, self.inputs.scored_on
-        responses = {g.question.id: g.best() for g in self.policy.generate(questions, Sampling())}
+        groups = self.policy.generate(questions, Sampling())
+        self.budget.check({}, groups)  # recordings that are gone make no point
+        responses = {group.question.id: group.best() for group in groups}
         scores = task.score(responses, responses).scores
         figures, letters = task.figures(scores), {score.id: _letter(score) for score in scores}
         outcomes = "".join(letters[question.id] for question in questions)
