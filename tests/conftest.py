@@ -8,6 +8,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["COLUMNS"] = "120"  # tables and help texts are wrapped at the width of the terminal
 
+import pytest
 from hypothesis import settings
 
 from audio_eval.threads import settle_threads
@@ -15,3 +16,9 @@ from audio_eval.threads import settle_threads
 settle_threads()
 settings.register_profile("shared-machine", deadline=None)  # how long an example takes is the machine's business
 settings.load_profile("shared-machine")
+
+
+@pytest.fixture(autouse=True)
+def no_sounds_in_pages_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The page at the end of a run has no recordings: to encode them takes longer than most runs of the tests."""
+    monkeypatch.setattr("audio_eval.report.write.BUDGET_AT_END", 0)

@@ -100,6 +100,7 @@ def evaluate(names: list[str], data_dir: Path) -> dict[str, Any]:
 
     class Second(DummyLM):
         MULTIMODAL = True
+        tokenizer = None  # which lm-eval would write down, and look for on the hub
 
         def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
             return [(request.doc["choices"] or ["", "cat"])[1] for request in requests]
