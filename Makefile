@@ -11,7 +11,7 @@ WORKERS ?= -n auto --maxprocesses 4
 TRANSFORMERS ?= 5.16.1 5.17.0 5.20.2
 OTHER_TESTS ?= tests/models tests/rl tests/methods tests/lm_eval
 
-.PHONY: demo labelled models test test-shuffled other-transformers vllm-test gpu-check lint wheel clean
+.PHONY: demo labelled models test test-shuffled chaos other-transformers vllm-test gpu-check lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -32,6 +32,10 @@ test: $(STAMP) lint
 # the same tests in three random orders
 test-shuffled: $(STAMP)
 	for seed in 1 2 3; do $(BIN)/python -m pytest $(WORKERS) -p randomly --randomly-seed=$$seed || exit 1; done
+
+# runs that are killed, damaged and starved, counted
+chaos: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --minutes 8
 
 # the tests of vLLM, in a cached environment of their own
 vllm-test:
