@@ -18,7 +18,12 @@ settings.register_profile("shared-machine", deadline=None)  # how long an exampl
 settings.load_profile("shared-machine")
 
 
-@pytest.fixture(autouse=True)
-def no_sounds_in_pages_of_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page at the end of a run has no recordings: to encode them takes longer than most runs of the tests."""
-    monkeypatch.setattr("audio_eval.report.write.BUDGET_AT_END", 0)
+@pytest.fixture(autouse=True, scope="session")
+def no_sounds_in_pages_of_runs() -> None:
+    """The page at the end of a run has no recordings: to encode them takes longer than most runs of the tests.
+
+    Not by monkeypatch, which would then be undone after capsys, and put its closed streams back.
+    """
+    from audio_eval.report import write
+
+    write.BUDGET_AT_END = 0
