@@ -125,7 +125,7 @@ def listing(include_path: str | None = None) -> Listing:
 def _user_folder(include_path: str | None) -> list[Path]:
     if include_path is None:
         return []
-    if not Path(include_path).is_dir():
+    if not include_path or not Path(include_path).is_dir():  # Path("") is the current folder, which nobody meant
         raise UserError(f"--include-path: no folder '{include_path}'.")
     return [Path(include_path)]
 

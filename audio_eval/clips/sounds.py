@@ -15,10 +15,8 @@ from audio_eval.clips.hearing import Heard
 
 BUDGET = 8 * 2**20  # bytes that the sounds of a page and their pictures add to it
 ALLOW = {"media-src": "data: file:", "img-src": "data:"}  # for the policy of a page that is a file
-_PER_SECOND, _PICTURES = (
-    6_500,
-    6_000,
-)  # about what a second of sound takes, and the pictures of a clip, to decode none in vain
+# About what a second of sound takes, and the pictures of a clip, so that none is decoded in vain.
+_PER_SECOND, _PICTURES = 6_500, 6_000
 
 Link = Callable[[AudioRef], str | None]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from audio_eval.errors import UserError
@@ -61,7 +62,7 @@ class Run:
             tags.append("trained on the test labels" if on_test else f"trained on {s.trained_on}")
         return tuple(dict.fromkeys(tags))
 
-    @property
+    @cached_property
     def key(self) -> Hashable:
         """What the seeds of one row share."""
         s = self.summary

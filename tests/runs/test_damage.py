@@ -14,8 +14,9 @@ from audio_eval.methods.direct import Direct
 from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.progress import Progress
 from audio_eval.runlog import RunLog
-from audio_eval.runs.execute import Executor
+from audio_eval.runs.execute import Executor, _Curve
 from audio_eval.store import read_json
+from tests.chaos.damage import DAMAGE
 from tests.runs.conftest import make_spec
 from tests.runs.layout import ITEMS, write_mmar
 
@@ -50,18 +51,6 @@ def figures(folder: Path) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in ("wall_s", "audio_seconds", "run")}
 
 
-def halfway(data: bytes) -> int:
-    return max(1, len(data) // 2)
-
-
-DAMAGE: dict[str, Callable[[bytes], bytes | None]] = {
-    "lost": lambda data: None,
-    "emptied": lambda data: b"",
-    "cut": lambda data: data[: halfway(data)],
-    "garbage in the middle": lambda data: data[: halfway(data)] + b"\x00\xff{[\n" + data[halfway(data) + 5 :],
-    "a letter": lambda data: data[: halfway(data)] + bytes([data[halfway(data)] ^ 1]) + data[halfway(data) + 1 :],
-    "another form": lambda data: b"[1]\n" + data[4:],
-}
 REFUSED = ("spec.json", "identity.json")  # nothing else says what was run, and what it was made of
 # What a finished run is finished again for; the rest is as little needed then as the process that made it.
 BEHIND_THE_RESULT = ("questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json", "result.json")
@@ -123,12 +112,12 @@ def test_what_lost_its_spec_is_no_other_runs(direct: Path, executor: Executor, t
 # --- the data folder vanishes ----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("at", ["votes", "steps", "answers"])
+@pytest.mark.parametrize("at", ["votes", "steps", "answers", "curve"])
 def test_data_that_vanish_count_nothing_as_wrong(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = write_mmar(tmp_path / "data", broken=False)
     spec = make_spec(
         "aqa_ttrl", "votes=4,steps=2,tune=lora,batch_size=2", tasks="mmar", data_dir=str(data), limit=None,
-        batch_size=2, max_errors="100%", model_args="cache_gb=0",
+        batch_size=2, max_errors="100%", model_args="cache_gb=0", curve_every=int(at == "curve"),
     )  # fmt: skip
     Executor().run(spec, tmp_path / "whole")
     executor, calls = Executor(), 0
@@ -145,7 +134,7 @@ def test_data_that_vanish_count_nothing_as_wrong(at: str, tmp_path: Path, monkey
 
     with monkeypatch.context() as patch:
         owner, name = {"votes": (HFPolicy, "generate"), "steps": (HFPolicy, "train_step"),
-                       "answers": (Direct, "predict")}[at]  # fmt: skip
+                       "answers": (Direct, "predict"), "curve": (_Curve, "_score")}[at]  # fmt: skip
         if at == "answers":
             from audio_eval.methods.aqa_ttrl import AqaTtrl as owner
         patch.setattr(owner, name, vanishing(getattr(owner, name)))

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from audio_eval.store import JsonLines, read_json
+from tests.chaos.same import contents, row
 
 # Runs each job in a forked child, so that the imports are paid for once. A kill point (what, n, fraction) stops the
 # n-th call with SIGKILL: for a file after that fraction of its text was written.
@@ -97,8 +96,6 @@ KILLS = {
     "right before result.json": ("result.json", 1, 0),
 }
 
-HEARD = rb'"(audio_seconds|state\.json)": [\d.]+'
-
 
 def drive(jobs: list[tuple[list[str], tuple[str, int, float] | None]]) -> list[int]:
     """Exit codes of the jobs; a kill by signal is negative."""
@@ -110,22 +107,6 @@ def drive(jobs: list[tuple[list[str], tuple[str, int, float] | None]]) -> list[i
     codes = [int(line) for line in done.stdout.split()]
     assert len(codes) == len(jobs), done.stderr[-2000:]
     return codes
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every file that must come out the same, by its path in the run directory."""
-    apart = {"result.json", "env.json", "sessions.jsonl", "report.html"}  # times, the command, the name of the folder
-    files = [path for path in folder.rglob("*") if path.is_file() and path.name not in apart]
-    found = {str(path.relative_to(folder)): path.read_bytes() for path in files}
-    # how much audio this process has heard is for the progress bar; the file's checksum of itself follows from it
-    return {p: re.sub(HEARD, b"", c) if p.endswith("state.json") else c for p, c in found.items()}
-
-
-def row(folder: Path) -> dict[str, Any]:
-    result = read_json(folder / "result.json")
-    for key in ("wall_s", "audio_seconds", "run"):  # the first two are of what was not killed
-        del result["audio_eval"][key]
-    return result
 
 
 @pytest.fixture(scope="module")
