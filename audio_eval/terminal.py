@@ -91,6 +91,9 @@ class _Unheard:
         except OSError:
             _silence(self._stream)
 
+    def close(self) -> None:
+        """Nothing: absl's log handler closes a stream that is no longer the current stderr, and it is not its own."""
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
 

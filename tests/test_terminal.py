@@ -112,3 +112,12 @@ def test_streams_that_were_closed_before(monkeypatch: pytest.MonkeyPatch) -> Non
     say("nobody hears")
     say("nor this", err=True)
     assert not draws(sys.stdout) and not draws(sys.stderr)
+
+
+def test_a_handler_of_absl_does_not_close_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr(sys, "stderr", stream)
+    settle_streams()
+    sys.stderr.close()  # as absl's handler closes the stream that it began with, once another is sys.stderr
+    say("still heard", err=True)
+    assert stream.buffer.getvalue() == b"still heard\n"  # type: ignore[attr-defined]

@@ -48,11 +48,14 @@ def listening(port: int) -> socket.socket:
 
 
 def server(app: ASGIApp) -> uvicorn.Server:
-    """A server that says nothing, as the site says what fails, and does not wait for browsers when it ends."""
+    """A server that says nothing, as the site says what fails, and does not wait for browsers when it ends.
+
+    It leaves the logging of this process alone: to configure it anew closes all handlers, and some their stream.
+    """
     return uvicorn.Server(
         uvicorn.Config(
-            app, log_level="critical", access_log=False, server_header=False, lifespan="off", ws="none", http="h11",
-            loop="asyncio", timeout_graceful_shutdown=1,
+            app, log_config=None, log_level="critical", access_log=False, server_header=False, lifespan="off",
+            ws="none", http="h11", loop="asyncio", timeout_graceful_shutdown=1,
         )
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_eval.audio import AudioError, AudioRef
 from tests.bad_input.limits import outcome, peak_mib
@@ -21,6 +22,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     found = tmp_path_factory.mktemp("recordings")
     for name, write in cases().items():
         write(found / name)
+    good = found / "good, to compile what resamples outside of the limit of time"
+    soundfile.write(good, np.zeros((4410, 2)), 44_100, format="WAV")
+    assert len(AudioRef(path=str(good)).load())
     return found
 
 

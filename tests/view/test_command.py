@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import signal
 import subprocess
@@ -14,7 +16,7 @@ import requests
 
 from audio_eval.cli.main import main
 from audio_eval.errors import UserError
-from audio_eval.view.server import listening, open_browser
+from audio_eval.view.server import listening, open_browser, server
 from tests.leaderboard.runs import make_run
 
 
@@ -54,3 +56,17 @@ def test_a_browser_of_the_terminal_is_not_opened(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(webbrowser, "get", none)
     assert not open_browser("http://127.0.0.1/")
+
+
+def test_it_leaves_the_handlers_of_logs_open() -> None:
+    closed: list[str] = []
+
+    class Handler(logging.StreamHandler):
+        def close(self) -> None:
+            closed.append("closed")
+            super().close()
+
+    handler = Handler(io.StringIO())
+    server(None)  # type: ignore[arg-type]
+    assert closed == []
+    handler.close()
