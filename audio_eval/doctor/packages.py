@@ -9,6 +9,7 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, metadata, packages_distributions, requires, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -175,9 +176,15 @@ def _differs(now: str, pin: str | None) -> bool:
 
 def _modules(name: str) -> list[str]:
     """The modules that a distribution is imported by: the one of its name, else all of them."""
-    found = [module for module, owners in packages_distributions().items() if _plain(name) in map(_plain, owners)]
+    found = [module for module, owners in _owners().items() if _plain(name) in owners]
     own = [module for module in found if _plain(module) == _plain(name)]
     return own or [module for module in found if not module.startswith("_")]
+
+
+@cache
+def _owners() -> dict[str, set[str]]:
+    """Each module that can be imported, with the plain names of its distributions: all their files are read once."""
+    return {module: set(map(_plain, owners)) for module, owners in packages_distributions().items()}
 
 
 def _place(module: str) -> str | None:

@@ -70,10 +70,11 @@ def test_options_that_are_letters_are_read_by_text_and_a_bare_letter_is_never_a_
 @pytest.mark.slow
 @pytest.mark.parametrize("name", forms.FILES)
 def test_forms_on_the_official_metadata(name: str) -> None:
+    """Every fifth item, for time; ``python bench/choice_forms.py`` reads all of them."""
     items = forms.read_items(shared_path("data/benchmarks") / forms.FILES[name])
     assert len(items) == 1000
     for form, build in forms.FORMS.items():
-        count = forms.tally(items, build)
+        count = forms.tally(items[::5], build)
         assert count.share >= 99.5, (form, count.missed)
         assert count.passed == 0, form
-        assert count.same <= 4, form
+        assert count.same <= 1, form
