@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from audio_eval.errors import UserError
+from audio_eval.leaderboard.older import completed
 from audio_eval.leaderboard.reproduce import flags
 from audio_eval.runlog import ResultRow, RunLog, RunSpec
 from audio_eval.runlog.records import IMPORTED_TAGS, Reported
@@ -147,7 +148,7 @@ def _load_run(folder: Path, name: str) -> Run:
     belong together.
     """
     log = RunLog(folder)
-    run = Run(name, log.result().audio_eval, folder=folder)
+    run = Run(name, completed(log.result().audio_eval, log), folder=folder)
     if environment := log.environment():
         versions = {"python": environment.python, **environment.packages}
         run = replace(run, commit=environment.commit, versions=versions)

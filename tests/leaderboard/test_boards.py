@@ -8,7 +8,9 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
 from audio_eval.cli.main import main
@@ -164,10 +166,14 @@ def test_versions_and_flags_are_kept(tmp_path: Path) -> None:
         "started": "2026-11-28", "command": ["/home/me/audio-eval"], "python": "3.11.7", "platform": "Linux",
         "packages": {"torch": "2.13.0"}, "commit": "abc", "device": "cpu, 1 threads", "threads": 1,
     }))  # fmt: skip
+    (step := folder / "adapt" / "step-000001").mkdir(parents=True)
+    save_file({"a": np.zeros((2, 3), np.float32), "b": np.zeros(4, np.float16)}, step / "adapter_model.safetensors")
     given, _ = load_runs([tmp_path])
     Committed(tmp_path / "kept").add(given)
     (run,) = Committed(tmp_path / "kept").runs()
     assert (run.versions, run.flags) == ({"python": "3.11.7", "torch": "2.13.0"}, {"limit": "2"})
+    # which a result of an earlier version does not state
+    assert (run.summary.device, run.summary.trained_parameters) == ("cpu, 1 threads", 10)
     assert "/home" not in "".join(path.read_text() for path in (tmp_path / "kept").rglob("*.jsonl"))
     assert "torch=2.13.0" in task_table(aggregate([run]))
 

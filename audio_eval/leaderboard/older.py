@@ -1,0 +1,31 @@
+"""What results of earlier versions do not state, taken from the rest of their run directories."""
+
+from __future__ import annotations
+
+from math import prod
+from pathlib import Path
+from typing import Any
+
+from safetensors import safe_open
+
+from audio_eval.runlog import ResultRow, RunLog, RunSpec
+
+
+def completed(row: ResultRow, log: RunLog) -> ResultRow:
+    """``row`` with the device and the number of trained weights, where it states none and they are known.
+
+    The device of env.json is this machine's: it says nothing of a model that runs elsewhere.
+    """
+    found: dict[str, Any] = {}
+    spec, environment = log.spec() if log.begun else None, log.environment()
+    if row.device is None and environment and isinstance(spec, RunSpec) and spec.backend in (None, "hf"):
+        found["device"] = environment.device
+    if row.trained_parameters is None and (files := sorted(log.folder.glob("adapt/step-*/adapter*.safetensors"))):
+        found["trained_parameters"] = _values(files[-1])
+    return row.model_copy(update=found)
+
+
+def _values(file: Path) -> int:
+    """How many numbers a file of tensors holds, read from its header."""
+    with safe_open(file, framework="np") as tensors:
+        return sum(prod(tensors.get_slice(name).get_shape()) for name in tensors.keys())  # noqa: SIM118 - no mapping
