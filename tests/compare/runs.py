@@ -15,7 +15,8 @@ from tests.leaderboard.runs import STATES, make_run
 
 CHOICES = ("bell", "drum")
 SAID = {"r": "<answer>bell</answer>", "w": "<answer>drum</answer>", "u": "The bell.", "n": "<answer>gong</answer>"}
-KEPT = [name for name in NAMES if "\ud800" not in name]  # no run directory can hold a lone surrogate
+# No record can be written with a lone surrogate, but a file of someone else's may hold one, as an escape.
+LONE, STAND_IN = "\ud800", "stands-for-a-lone-surrogate"
 KINDS = {"task": {"music": {"accuracy": 50.0, "n": 1}}}
 
 
@@ -55,15 +56,18 @@ def write_run(
 
 
 def hostile_pair(folder: Path) -> Pair:
-    """Three items for each of ``KEPT``, which is their id, question, option, answer, response and group."""
-    names = [name for name in KEPT for _ in range(3)]
+    """Three items for each of ``NAMES``, which is their id, question, option, answer, response and group."""
+    names = [name.replace(LONE, STAND_IN) for name in NAMES for _ in range(3)]
     asked = [{"question": name, "prompt": name, "choices": (name, "other")} for name in names]
     changes: dict[str, Any] = {
         "said": dict(enumerate(names)), "golds": dict(enumerate(names)), "questions": dict(enumerate(asked)),
         "ids": [f"{place} {name}" for place, name in enumerate(names)],
-        "kinds": names, "model": KEPT[0], "tags": KEPT[:-1],
+        "kinds": names, "model": NAMES[0], "tags": NAMES[:-1],
     }  # fmt: skip
-    return Pair.load(
-        write_run(folder / "<b>|a", "rwu" * len(KEPT), method=KEPT[1], prompt=KEPT[3], **changes),
-        write_run(folder / "\x1b[31mb", "r" * len(names), method=KEPT[10], prompt=KEPT[16], **changes),
+    runs = (
+        write_run(folder / "<b>|a", "rwu" * len(NAMES), method=NAMES[1], prompt=NAMES[3], **changes),
+        write_run(folder / "\x1b[31mb", "r" * len(names), method=NAMES[10], prompt=NAMES[16], **changes),
     )
+    for file in (file for run in runs for file in run.glob("*.json*")):
+        file.write_text(file.read_text().replace(STAND_IN, "\\ud800"))
+    return Pair.load(*runs)

@@ -15,7 +15,8 @@ from audio_eval.compare.as_json import as_json
 from audio_eval.compare.difference import difference
 from audio_eval.compare.pair import Pair
 from audio_eval.compare.terminal import WIDTH, terminal_text
-from tests.compare.runs import KEPT, hostile_pair, write_run
+from tests.compare.runs import hostile_pair, write_run
+from tests.hostile import NAMES
 
 
 @pytest.fixture
@@ -80,7 +81,7 @@ def test_hostile_names_are_text(tmp_path: Path) -> None:
     text = terminal_text(pair, found, 100)
     assert not {c for c in text if c != "\n" and unicodedata.category(c) in ("Cc", "Cf", "Cs", "Zl", "Zp")}
     told = json.loads(json.dumps(as_json(pair, found)))
-    assert [item["b"]["response"] for item in told["items"]] == [name for name in KEPT for _ in range(3)]
+    assert [item["b"]["response"] for item in told["items"]] == [name for name in NAMES for _ in range(3)]
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "cp1252"])

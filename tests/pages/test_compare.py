@@ -18,7 +18,8 @@ from audio_eval.compare.page import compare_page
 from audio_eval.compare.pair import Pair
 from audio_eval.report.sample import legible
 from audio_eval.terminal import plain
-from tests.compare.runs import KEPT, hostile_pair, write_run
+from tests.compare.runs import hostile_pair, write_run
+from tests.hostile import NAMES
 from tests.pages.conftest import Visit, axe
 from tests.pages.test_leaderboard import copied
 
@@ -128,17 +129,17 @@ def test_a_narrow_window_scrolls_tables_alone(path: Path, visit: Visit) -> None:
 def test_hostile_names_are_text(tmp_path: Path, visit: Visit) -> None:
     pair = hostile_pair(tmp_path)
     page = visit(write_page(pair, difference(pair), tmp_path / "compare.html", 0), "#all=yes")
-    ids = [legible(f"{place} {name}") for place, name in enumerate(name for name in KEPT for _ in range(3))]
+    ids = [legible(f"{place} {name}") for place, name in enumerate(name for name in NAMES for _ in range(3))]
     assert listed(page) == ids
     for place in (0, 3, ids.index(next(id_ for id_ in ids if "__proto__" in id_))):
         page.locator(".list tbody th a").nth(place).click()
         assert opened(page) == ids[place]
-        assert page.locator(".response").first.text_content() == legible(KEPT[place // 3])
+        assert page.locator(".response").first.text_content() == legible(NAMES[place // 3])
     assert page.locator("img").count() == 0 and page.locator("script").count() == 3
     page.get_by_role("link", name="By group").click()
-    assert sorted(page.locator("#content tbody th").all_text_contents()) == sorted(map(legible, KEPT))
+    assert sorted(page.locator("#content tbody th").all_text_contents()) == sorted(map(legible, NAMES))
     page.get_by_role("link", name="How they were made").click()
-    assert page.locator("td", has_text=plain(KEPT[10])).count() >= 1
+    assert page.locator("td", has_text=plain(NAMES[10])).count() >= 1
 
 
 def test_1000_items_are_fast(tmp_path: Path, visit: Visit) -> None:
