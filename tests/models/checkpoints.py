@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -293,15 +294,23 @@ def prompt_text(kind: str, asked: Question, placeholders: int) -> str:
     )
 
 
+@lru_cache(16)
+def features(extractor: str, audio: AudioRef) -> Mapping[str, torch.Tensor]:
+    """What transformers' extractor of these settings makes of a recording, padded to the window.
+
+    Kept, as a window takes longer than the tiny model; nothing changes it in place.
+    """
+    return transformers.WhisperFeatureExtractor(**json.loads(extractor))(
+        audio.load(RATE), sampling_rate=RATE, padding="max_length", return_attention_mask=True, return_tensors="pt"
+    )
+
+
 def model_inputs(kind: str, tokenizer: Any, extractor: Any, asked: Question) -> dict[str, torch.Tensor]:
     """What the model's own processor hands to its forward: placeholders expanded, features padded to the window."""
     inputs: dict[str, torch.Tensor] = {}
     placeholders = 0
     if asked.audio is not None:
-        heard = extractor(
-            asked.audio.load(RATE), sampling_rate=RATE, padding="max_length", return_attention_mask=True,
-            return_tensors="pt",
-        )  # fmt: skip
+        heard = features(extractor.to_json_string(), asked.audio)
         inputs["input_features"], inputs["feature_attention_mask"] = heard["input_features"], heard["attention_mask"]
         frames = int(heard["attention_mask"].sum())
         placeholders = ((frames - 1) // 2 + 1 - 2) // 2 + 1

@@ -93,10 +93,9 @@ def all_logprobs(built: Built, policy: HFPolicy, groups: Sequence[Group]) -> lis
         rows.append([])
         for completion, count in zip(group.completions, group.counts, strict=True):
             ids = torch.cat([prompt, torch.tensor([completion.tokens])], dim=1)
-            for _ in range(count):
-                logits = policy.model(**inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}).logits
-                logprobs = torch.log_softmax(logits[0, prompt.shape[1] - 1 : -1].float(), dim=-1)
-                rows[-1].append(logprobs[torch.arange(len(completion.tokens)), torch.tensor(completion.tokens)])
+            logits = policy.model(**inputs | {"input_ids": ids, "attention_mask": torch.ones_like(ids)}).logits
+            logprobs = torch.log_softmax(logits[0, prompt.shape[1] - 1 : -1].float(), dim=-1)
+            rows[-1] += [logprobs[torch.arange(len(completion.tokens)), torch.tensor(completion.tokens)]] * count
     return rows
 
 
