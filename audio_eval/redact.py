@@ -12,6 +12,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from urllib.parse import unquote
 
@@ -68,6 +69,7 @@ def redacted(value: Any) -> Any:
     return list(_elements(value)) if isinstance(value, (list, tuple)) else value
 
 
+@lru_cache(4096)  # asked for every record that is written, of the same variables
 def is_called_so(name: str) -> bool:
     """Whether a setting, a flag or an environment variable of this name holds a secret."""
     return bool(_CALLED.search(name))
@@ -83,7 +85,8 @@ def _elements(values: Sequence[Any]) -> Iterator[Any]:
 
 def _known() -> list[str]:
     """The longest first, as one may be a part of another; as JSON spells them too."""
-    found = _remembered | {v for name, v in os.environ.items() if len(v) >= _ENOUGH and is_called_so(name)}
+    named = {os.environ.get(name, "") for name in tuple(os.environ) if is_called_so(name)}
+    found = _remembered | {value for value in named if len(value) >= _ENOUGH}
     return sorted(found | {json.dumps(value, ensure_ascii=False)[1:-1] for value in found}, key=len, reverse=True)
 
 
