@@ -4,8 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 RUNS ?= runs/demo
-# each test process has one thread (tests/conftest.py), so they share the cores
-WORKERS ?= -n auto --maxprocesses 4
+# Each test process has one thread (tests/conftest.py), so they share the cores; with worksteal a module stays in one of
+# them while it can, so that what its tests share is made once.
+WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 
 # the window of pyproject.toml: its beginning, what a GPU image may have, the last that vLLM allows
 TRANSFORMERS ?= 5.16.1 5.17.0 5.20.2

@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import os
+import signal
+
+# In a shell that ignores Ctrl-C (nohup, a job in the background of a script) the programs that tests interrupt would
+# ignore it too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Before torch is imported anywhere, here or in a process that a test starts: the bits of trained weights depend on the
 # number of threads, and pytest's workers already fill the cores.
