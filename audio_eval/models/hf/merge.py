@@ -42,7 +42,10 @@ def merge_adapter(checkpoint: Checkpoint, adapter: str, named: str) -> Checkpoin
     """
     folder = adapter_folder(adapter)
     file = folder / (LORA if (folder / LORA).is_file() else FULL)
-    settings = read_settings(folder / ADAPTER_CONFIG) if file.name == LORA else {}
+    try:
+        settings = read_settings(folder / ADAPTER_CONFIG) if file.name == LORA else {}
+    except UserError as error:
+        raise UserError(f"--adapter: {error}") from None
     try:
         with safe_open(file, framework="pt") as opened:
             trained_from = (opened.metadata() or {}).get(TRAINED_FROM)
