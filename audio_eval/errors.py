@@ -79,8 +79,9 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "", see: st
     to ``see`` that lists it.
     """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
+    bare = {known.lstrip("-"): known for known in names}  # the dashes of a flag make none like another
+    near = get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.5)
+    hint = f" Did you mean '{bare[near[0]]}'?" if near else ""
     rest = f"See {see}" if see else f"Available: {', '.join(names)}"
     return UserError(f"unknown {what} '{name}'{where}.{hint} {rest}.")
 
