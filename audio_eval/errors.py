@@ -63,6 +63,9 @@ def as_user_error(error: BaseException) -> UserError | None:
             return cause
         if isinstance(cause, OSError):
             return UserError(f"{of_system(cause)}.")
+        if "use_deterministic_algorithms" in str(cause):  # PyTorch's, of what has no deterministic kernel
+            what = " ".join(str(cause).split())[:120]
+            return UserError(f"--deterministic cannot be kept: {what}... Leave it out, or take --device cpu.")
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # torch's, for a device's
             return UserError("there is not enough memory: a smaller --batch-size, or tune=lora, needs less.")
         if isinstance(cause, UnicodeError):
@@ -71,12 +74,16 @@ def as_user_error(error: BaseException) -> UserError | None:
     return None
 
 
-def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> UserError:
-    """The error for a name that is not known: the near match if there is one, and what is available."""
+def unknown(what: str, name: str, known: Iterable[str], where: str = "", see: str = "") -> UserError:
+    """The error for a name that is not known: the near match if there is one, and what is available, or the command
+    to ``see`` that lists it.
+    """
     names = sorted(known)
-    near = get_close_matches(name, names, n=1, cutoff=0.5)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return UserError(f"unknown {what} '{name}'{where}.{hint} Available: {', '.join(names)}.")
+    bare = {known.lstrip("-"): known for known in names}  # the dashes of a flag make none like another
+    near = get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.5)
+    hint = f" Did you mean '{bare[near[0]]}'?" if near else ""
+    rest = f"See {see}" if see else f"Available: {', '.join(names)}"
+    return UserError(f"unknown {what} '{name}'{where}.{hint} {rest}.")
 
 
 def explain(error: ValidationError) -> str:

@@ -8,6 +8,10 @@ from typing import Protocol
 
 from audio_eval.audio import AudioRef
 
+# Of a prompt's text. Attention takes the square of it: 20 000 characters took the smallest model 22 s and 1.5 GB on a
+# CPU. The longest question of the benchmarks here has a tenth of it.
+MAX_CHARACTERS = 12_000
+
 
 class Template(Protocol):
     """Makes prompts; see audio_eval/prompts."""
@@ -76,3 +80,11 @@ class Example:
     question: Question
     answer: str
     rationale: dict[str, str] = field(default_factory=dict)
+
+
+def too_long(question: Question) -> str | None:
+    """Why no model is asked this, whatever runs it; None where its prompt is of a length that it may have."""
+    length = len(question.prompt)
+    if length <= MAX_CHARACTERS or question.tokens is not None:
+        return None
+    return f"its prompt has {length} characters, more than {MAX_CHARACTERS}: shorten the question or its options."

@@ -65,6 +65,9 @@ def add_fields(parser: argparse._ActionsContainer, *names: str, **changed: str) 
             dest = options.pop("dest", name)
             spelled = [f"--{dest.replace('_', '-')}", *options.pop("short", [])]
             kind = _kind(field)
+            if kind is bool:
+                parser.add_argument(*spelled, dest=dest, action=argparse.BooleanOptionalAction, **options)
+                continue
             if get_origin(kind) is Literal:
                 options["choices"] = get_args(kind)
             elif kind in (int, float) and name not in LISTS:

@@ -32,7 +32,7 @@ from audio_eval.errors import UserError, as_user_error, unknown
 from audio_eval.terminal import ReaderGone, say, settle_streams
 from audio_eval.threads import settle_threads
 
-FLAGS: set[str] = set()  # of every command, for "Did you mean"
+FLAGS: dict[str, list[str]] = {}  # of each command, for "Did you mean"
 COMMANDS = {
     "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "compare": compare,
     "report": report, "view": view, "resume": resume, "export": export, "import": import_run,
@@ -72,11 +72,18 @@ class Help(argparse.RawDescriptionHelpFormatter):
 class Parser(argparse.ArgumentParser):
     """A parser whose errors are one line, like every other mistake of the user's."""
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As argparse; for an unknown flag name the one of the command that is most like it."""
+        parsed, rest = self.parse_known_args(args, namespace)
+        if rest and rest[0].startswith("--"):
+            see = f"{self.prog} {parsed.command} --help"
+            raise unknown("flag", rest[0].split("=")[0], FLAGS[parsed.command], see=see)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}")
+        return parsed
+
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage; for an unknown flag name the one that is most like it."""
-        flag = message.removeprefix("unrecognized arguments: ").split()[0]
-        if message.startswith("unrecognized") and flag.startswith("--"):
-            raise unknown("flag", flag.split("=")[0], FLAGS)
+        """Raise instead of printing the usage."""
         raise UserError(f"{message}. See {self.prog} --help.")
 
     def _print_message(self, message: str, file: Any = None) -> None:
@@ -98,7 +105,7 @@ def parser() -> Parser:
         summary = (module.__doc__ or "").splitlines()[0]
         sub = commands.add_parser(name, help=summary, description=summary, formatter_class=Help)
         module.add_arguments(sub)
-        FLAGS.update(flag for action in sub._actions for flag in action.option_strings if flag.startswith("--"))
+        FLAGS[name] = [flag for action in sub._actions for flag in action.option_strings if flag.startswith("--")]
         sub.set_defaults(execute=module.execute)
     return top
 

@@ -6,7 +6,6 @@ views, ``AudioRef.part`` for the window. Recordings are those whose digest the r
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -150,11 +149,12 @@ class Hearing:
         if self._spec is None:
             return None
         from audio_eval.models.hf.families import FAMILIES
+        from audio_eval.models.hf.files import model_type
 
         try:
             folder = Path(choose(self._spec.model, self._spec.backend, self._spec.model_args).locate()).expanduser()
-            kind = json.loads((folder / "config.json").read_text(encoding="utf-8")).get("model_type")
-        except (UserError, OSError, ValueError):
+            kind = model_type(folder)
+        except UserError:
             return None
         return next((family.max_seconds for family in FAMILIES if kind in family.model_types), None)
 

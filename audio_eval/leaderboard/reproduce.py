@@ -18,7 +18,7 @@ _ELSEWHERE = {
 
 
 def flags(spec: RunSpec) -> dict[str, str]:
-    """The flags of a run that its result does not tell, where they are not the usual ones.
+    """The flags of a run that its result does not tell, where they are not the usual ones; "" for one without a value.
 
     Of a folder it is the last name: where it lies on one machine is of no use on another.
     """
@@ -27,7 +27,7 @@ def flags(spec: RunSpec) -> dict[str, str]:
         for name, field in RunSpec.model_fields.items()
         if name not in _ELSEWHERE and getattr(spec, name) != field.get_default(call_default_factory=True)
     }
-    return {name.replace("_", "-"): _spelled(value) for name, value in changed.items()}
+    return {name.replace("_", "-"): "" if value is True else _spelled(value) for name, value in changed.items()}
 
 
 def command(results: Sequence[ResultRow], more: Mapping[str, str]) -> str:
@@ -41,7 +41,8 @@ def command(results: Sequence[ResultRow], more: Mapping[str, str]) -> str:
         "long-audio": first.long_audio, "train-task": first.trained_on,
     }  # fmt: skip
     found = {**{name: value for name, value in told.items() if value}, **more}
-    return " ".join(["audio-eval", *(f"--{name} {shlex.quote(value)}" for name, value in found.items())])
+    spelled = (f"--{key} {shlex.quote(text)}" if text else f"--{key}" for key, text in found.items())
+    return " ".join(["audio-eval", *spelled])
 
 
 def _spelled(value: Any) -> str:

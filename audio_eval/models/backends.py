@@ -32,6 +32,7 @@ class Limits:
     max_tokens: int = 64  # longest completion, where the sampling does not say
     device: str | None = None  # "cpu", "cuda"; None: the backend chooses
     long_audio: LongAudio = "cut"  # of a recording longer than the model's window; skip: it fails with the reason
+    deterministic: bool = False  # the same call gives the same bits on the same device
     training: Training | None = None  # of the method that will train the policy, for a backend that ``heeds_training``
 
 
@@ -41,7 +42,8 @@ class Backend(Protocol):
 
     Of ``Config``, a field ``revision`` has a meaning to all: it replaces the model entry's. A backend may also have
     ``takes_adapter = True``, if ``load`` heeds ``entry.adapter``; ``takes_long_audio``, where its policies know their
-    window, the ``limits.long_audio`` that they heed besides "cut"; ``heeds_training = True``, if ``load`` needs to know
+    window, the ``limits.long_audio`` that they heed besides "cut"; ``can_be_deterministic = True``, if ``load`` heeds
+    ``limits.deterministic``; ``heeds_training = True``, if ``load`` needs to know
     of the method's training (``limits.training``, None where none follows); and ``digests(entry)``, the sha256 by name
     of the files that decide what the model says, which tell a run of these weights from one of others (``NotHere`` as
     for ``locate``), or, where no file can be read, ``identity(entry, config)``, what else is known of them. Without
@@ -90,6 +92,7 @@ class Chosen:
     def load(self, limits: Limits) -> Policy:
         """``Backend.load`` of the model."""
         check_long_audio(self.backend, limits.long_audio)
+        check_deterministic(self.backend, limits.deterministic)
         return self.backend.load(self.entry, self.config, limits)
 
 
@@ -135,6 +138,15 @@ def check_long_audio(backend: Backend, how: str) -> None:
     if not known:
         raise UserError(f"backend '{backend.name}' does not know its models' windows: leave --long-audio out.")
     raise UserError(f"backend '{backend.name}' does not take --long-audio {how}: give {' or '.join(('cut', *known))}.")
+
+
+def check_deterministic(backend: Backend, wanted: bool) -> None:
+    """``UserError`` if ``wanted`` and ``backend`` cannot promise the same bits."""
+    if wanted and not getattr(backend, "can_be_deterministic", False):
+        raise UserError(
+            f"backend '{backend.name}' computes in another program, and cannot promise the same bytes: leave "
+            "--deterministic out, or take --backend hf."
+        )
 
 
 def configure(backend: Backend, model_args: Mapping[str, Any]) -> BackendConfig:

@@ -23,7 +23,7 @@ from audio_eval.models.policy import (
     Training,
     Update,
 )
-from audio_eval.models.sync_check import HandedOver, SyncCheck, tokens_of
+from audio_eval.models.sync_check import Agreement, HandedOver, SyncCheck, tokens_of
 from audio_eval.questions import Question
 
 if TYPE_CHECKING:
@@ -34,7 +34,10 @@ _PROBE = Sampling(n=4, temperature=1.0, max_tokens=16, stream="sync", seed=0)
 
 
 class Sampler(TakesWeights, Protocol):
-    """What samples: it takes weights, and can be asked how probable it finds completions."""
+    """What samples: it takes weights, and can be asked how probable it finds completions.
+
+    One that may start anew by itself counts that as ``restarts``, so that its weights are compared again.
+    """
 
     def logprobs(self, groups: Sequence[Group]) -> list[Group]:
         """As ``ScoresCompletions.logprobs``, of groups drawn at temperature 1."""
@@ -97,6 +100,8 @@ class SplitPolicy:
         self._probe: list[Group] = []  # completions that both score
         self._check = SyncCheck()
         self._figures: dict[str, float] = {}
+        self._how: HandedOver = "nothing"
+        self._compared_at = 0  # restarts of the sampler when both were compared last
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @property
@@ -125,7 +130,14 @@ class SplitPolicy:
         """The sampler's groups, drawn with the weights that the trainer has now."""
         if self._in_training:
             self._sync(questions)
-        return self._sampler.generate(questions, sampling)
+        groups = self._sampler.generate(questions, sampling)
+        if self._in_training and self._probe and self._restarts != self._compared_at:
+            self._compare()
+        return groups
+
+    @property
+    def _restarts(self) -> int:
+        return getattr(self._sampler, "restarts", 0)
 
     def _sync(self, questions: Sequence[Question]) -> None:
         """Hand over the weights where they changed, and check it."""
@@ -133,20 +145,27 @@ class SplitPolicy:
             self._begin_check(questions)
         if not self._changed:
             return
-        how = self._hand_over()
+        self._how = self._hand_over()
         self._changed = self._unadapted = False
         if self._probe:
-            merged = how == "weights" and self._trainer.has_adapter
-            score = self._trainer.merged_logprobs if merged else self._trainer.logprobs
-            self._figures = self._check.see(self._sampled(), tokens_of(score(self._probe)), how).metrics()
+            self._figures = self._compare().metrics()
+
+    def _compare(self) -> Agreement:
+        """Whether the sampler has the weights that it was given last, if any."""
+        trainer, score = self._trainer, self._trainer.logprobs
+        if trainer.has_adapter and self._how != "adapter":
+            score = trainer.unadapted_logprobs if self._unadapted else trainer.merged_logprobs
+        sampled = tokens_of(self._sampler.logprobs(self._probe))
+        found = self._check.see(sampled, tokens_of(score(self._probe)), self._how)
+        self._compared_at = self._restarts
+        return found
 
     def _begin_check(self, questions: Sequence[Question]) -> None:
         """Draw the completions of the check, and compare the unadapted models, if both can still tell theirs."""
         drawn = self._sampler.generate(questions[: 2 * _QUESTIONS], _PROBE)
         self._probe = [group for group in drawn if group.completions][:_QUESTIONS]
-        score = self._trainer.unadapted_logprobs if self._trainer.has_adapter else self._trainer.logprobs
         if self._probe and self._unadapted and (self._trainer.has_adapter or not self._changed):
-            self._check.see(self._sampled(), tokens_of(score(self._probe)), "nothing")
+            self._compare()
 
     def _hand_over(self) -> HandedOver:
         trainer, sampler = self._trainer, self._sampler
@@ -160,9 +179,6 @@ class SplitPolicy:
             self._folder.cleanup()
         self._folder = folder  # until the next one: it may be read late
         return "adapter"
-
-    def _sampled(self) -> np.ndarray:
-        return tokens_of(self._sampler.logprobs(self._probe))
 
     # --- training: the trainer's -----------------------------------------------------------------------------------
 

@@ -19,7 +19,10 @@ class Record(BaseModel):
 
 
 class Environment(Record):
-    """env.json: where a run began. Trained weights depend on the number of ``threads`` in their last bits."""
+    """env.json: where a run began. Trained weights depend on the number of ``threads`` in their last bits.
+
+    ``deterministic``: PyTorch was held to deterministic kernels, as ``--deterministic`` does on a GPU.
+    """
 
     started: str
     command: list[str]
@@ -29,6 +32,7 @@ class Environment(Record):
     commit: str | None
     device: str
     threads: int
+    deterministic: bool = False
 
 
 class QuestionRecord(Record):

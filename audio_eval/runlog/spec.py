@@ -107,6 +107,11 @@ class RunSpec(_Spec):
     device: str | None = Field(
         None, pattern=r"^(cpu|cuda(:\d{1,3})?)$", description="cpu or cuda; default: cuda where there is one"
     )
+    deterministic: bool = Field(
+        False,
+        description="the same command gives the same bytes on the same GPU, more slowly, or stops where it cannot; on "
+        "a CPU it does so anyway",
+    )
     save_every: int | None = Field(
         None,
         ge=1,

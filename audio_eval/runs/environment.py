@@ -33,6 +33,7 @@ def environment() -> Environment:
         commit=commit(),
         device=torch.cuda.get_device_name() if torch.cuda.is_available() else f"cpu, {threads} threads",
         threads=threads,
+        deterministic=torch.are_deterministic_algorithms_enabled(),
     )
 
 

@@ -122,7 +122,9 @@ class Loader:
         key, training = self.policy_key(spec), self._training(spec)
         kept = self._policy
         if kept is None or kept.key != key or (training is not None and training != kept.training):
-            limits = Limits(spec.batch_size, spec.max_tokens, spec.device, spec.long_audio, training)
+            limits = Limits(
+                spec.batch_size, spec.max_tokens, spec.device, spec.long_audio, spec.deterministic, training
+            )  # fmt: skip
             self._policy = kept = None  # two models need not fit into memory at once
             loaded = load_policy(spec.model, limits, spec.backend, spec.model_args, spec.adapter)
             self._policy = kept = _Loaded(key, training, loaded)
@@ -157,7 +159,7 @@ class Loader:
             files = ""
         return (
             chosen.entry, spec.backend, repr(spec.model_args), spec.batch_size, spec.max_tokens, spec.device,
-            spec.long_audio, files,
+            spec.long_audio, spec.deterministic, files,
         )  # fmt: skip
 
     def _labelled(self, spec: RunSpec, name: str) -> Task:

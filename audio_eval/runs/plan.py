@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from audio_eval import prompts
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.method import Method
-from audio_eval.models.backends import check_long_audio, choose
+from audio_eval.models.backends import check_deterministic, check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.regular import read_regular
@@ -40,6 +40,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
     chosen_model = choose(model, merged.get("backend"), model_args, merged.get("adapter"))
     entry, backend = chosen_model.entry, chosen_model.backend
     check_long_audio(backend, merged.get("long_audio", "cut"))
+    check_deterministic(backend, merged.get("deterministic") is True)
     classes = {name: method_class(name) for name in methods}
     typed = merge_args(_mapping(file.get("method_args", {})), parse_args(flags.get("method_args", "")))
     own, asked = per_method(typed, {name: cls.name for name, cls in classes.items()}, classes)

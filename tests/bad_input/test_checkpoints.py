@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from audio_eval.models.catalog import find_model
-from audio_eval.models.hf.checkpoint import load_checkpoint
+from audio_eval.models.hf.checkpoint import load_checkpoint, without_weights
 from tests.bad_input import texts
 from tests.bad_input.limits import outcome
 
@@ -63,3 +63,15 @@ def test_a_damaged_file_of_a_checkpoint_is_one_line(name: str, folder: Path) -> 
     (folder / name).unlink()
     if whole is not None:
         (folder / name).write_bytes(whole)
+
+
+@pytest.mark.parametrize("damage", DOCUMENTS)
+def test_vllm_reads_the_same_settings(damage: str, folder: Path) -> None:
+    """Without loading weights, as it does before its engine is started."""
+    whole = (folder / "config.json").read_bytes()
+    (folder / "config.json").write_bytes(texts.DOCUMENTS[damage])
+    try:
+        said = outcome(lambda: without_weights(str(folder), folder))
+    finally:
+        (folder / "config.json").write_bytes(whole)
+    assert isinstance(said, str) and str(folder) in said and "\n" not in said

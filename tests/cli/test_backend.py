@@ -107,6 +107,7 @@ def test_a_dry_run_counts_without_its_tokenizer(tmp_path: Path, capsys: pytest.C
     ("flags", "said"),
     [
         (["--method", "aqa_ttrl"], "method 'aqa_ttrl' trains, and backend 'parrot' can only generate"),
+        (["--deterministic"], "backend 'parrot' computes in another program, and cannot promise the same bytes"),
         (["--model-args", "shure=1"], "unknown setting 'shure' of backend 'parrot'. Did you mean 'sure'?"),
         (["--model-args", "sure=2"], "less than or equal to 1"),
         (["--model-args", "sure"], "--model-args takes key=value"),

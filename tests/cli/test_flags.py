@@ -64,12 +64,18 @@ def test_a_new_field_is_a_flag_without_a_further_edit(monkeypatch: pytest.Monkey
         parsed("--colour green")
 
 
+def test_a_flag_without_a_value_overrides_the_run_file_both_ways() -> None:
+    assert parsed("--deterministic") == {"deterministic": True}
+    assert parsed("--no-deterministic") == {"deterministic": False} and parsed("") == {}
+
+
 def test_underscores_are_as_good_as_dashes() -> None:
     for name in RunSpec.model_fields.keys() - flags.NO_FLAG:
         dest = {"task": "tasks"}.get(name, name)
         value = {"audio": "none", "train_audio": "none", "long_audio": "skip"}.get(
             name, "a=1" if name.endswith("_args") else "1"
         )
+        value = "" if RunSpec.model_fields[name].annotation is bool else value
         spelled = {parsed(f"--{flag} {value}")[dest] for flag in (dest, dest.replace("_", "-"))}
         assert len(spelled) == 1, name
     assert parsed("--data_dir=my_data --prompt a_b") == {"data_dir": "my_data", "prompt": "a_b"}, "values stay"

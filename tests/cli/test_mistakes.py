@@ -33,6 +33,14 @@ FLAG_MISTAKES = {
     "method": ([*RUN, "--method", "aqa_ttl"], r"unknown method 'aqa_ttl'\. Did you mean 'aqa_ttrl'\?"),
     "setting": ([*RUN, "--method", "aqa_ttrl", "--method-args", "stps=2"], r"Did you mean 'steps'\?"),
     "value": ([*RUN, "--method", "aqa_ttrl", "--method-args", "steps=-2"], r"steps: .*greater than or equal to 0"),
+    "flag": (
+        [*RUN, "--metod", "direct"],
+        r"^unknown flag '--metod'\. Did you mean '--method'\? See audio-eval run --help\.$",
+    ),
+    "flag of another command": (
+        ["resume", "runs", "--dry-run"],
+        r"^unknown flag '--dry-run'\. See audio-eval resume --help\.$",
+    ),
     "no model": (["--tasks", "synth_aqa"], r"--model is missing: see audio-eval ls"),
     "no tasks": (["--model", "tiny-omni"], r"--tasks is missing: see audio-eval ls"),
     "run file": ([*RUN, "--config", "nowhere.yaml"], r"no run file 'nowhere\.yaml'"),

@@ -139,6 +139,7 @@ def test_the_command_makes_the_run_again(tmp_path: Path) -> None:
     spec = RunSpec(
         model="tiny-omni", method="sft", method_args={"labels": "likelihood", "steps": 3}, task="synth_aqa", limit=8,
         max_tokens=32, audio="silence", data_dir="/home/me/data", device="cpu", model_args={"dtype": "bfloat16"},
+        deterministic=True,
     )  # fmt: skip
     told: dict[str, Any] = {
         "method": "sft",
@@ -154,7 +155,7 @@ def test_the_command_makes_the_run_again(tmp_path: Path) -> None:
     assert program == "audio-eval" and given(parser.parse_args(words)) == {
         "model": "tiny-omni", "method": "sft", "method_args": "steps=3,labels=likelihood", "tasks": "synth_aqa",
         "seed": "0,1", "audio": "silence", "model_args": "dtype=bfloat16", "limit": 8, "data_dir": "data",
-        "max_tokens": 32,
+        "max_tokens": 32, "deterministic": True,
     }  # fmt: skip
 
 

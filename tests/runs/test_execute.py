@@ -42,7 +42,8 @@ def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
 def test_spec_and_env(ttrl: Path) -> None:
     assert RunLog(ttrl).spec() == make_spec("aqa_ttrl", "votes=4,steps=2")
     env = read_json(ttrl / "env.json")
-    assert set(env) == {"started", "command", "python", "platform", "packages", "commit", "device", "threads"}
+    facts = {"started", "command", "python", "platform", "packages", "commit", "device", "threads", "deterministic"}
+    assert set(env) == facts
     assert env["packages"]["torch"] and env["packages"]["lm-eval"]
 
 

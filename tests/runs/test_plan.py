@@ -10,6 +10,7 @@ from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.models import backends
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.runlog import RunLog, RunSpec
+from audio_eval.runlog.spec import same_run
 from audio_eval.runs.plan import listed, parse_args, plan, run_folder
 
 ENTRY = ModelEntry(source="x", summary="x", preset="small")
@@ -202,3 +203,9 @@ def test_folder_names_are_safe_and_do_not_collide(tmp_path: Path) -> None:
     )
     assert name(method="some where/my method.py:Mine").startswith("tiny-omni-my_method_")
     assert name(model="a b") != name(model="a_b") != name(model="a/../b c")
+
+
+def test_deterministic_kernels_are_another_run() -> None:
+    assert one(deterministic=True).deterministic and not same_run(one(), one(deterministic=True))
+    with pytest.raises(UserError, match="backend 'api' computes in another program"):
+        one("direct", backend="api", deterministic=True)

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,6 +21,7 @@ from audio_eval.models.policy import Policy, Sampling, Training
 from audio_eval.models.split import SplitPolicy
 from audio_eval.models.vllm.engine import DOUBLED
 from audio_eval.models.vllm.server import VLLMServer
+from audio_eval.questions import Question
 from tests.models.checkpoints import question
 from tests.models.training import advantages_of, settings
 from tests.vllm.conftest import ARGS, needs_vllm
@@ -114,6 +116,37 @@ def test_it_is_gone_with_its_owner(served: Served) -> None:
     served.owner.kill()
     served.owner.wait(20)
     assert psutil.wait_procs(processes, timeout=60)[1] == []
+
+
+@pytest.mark.parametrize("part", ["server", "engine"])
+def test_one_of_our_own_that_is_killed_is_started_again(folders: dict[str, Path], tmp_path: Path, part: str) -> None:
+    """In the middle of a call, with an adapter: the answers are those of the weights that train."""
+    folder = tmp_path / "flamingo"
+    shutil.copytree(folders["flamingo"], folder)
+    with_names_of_the_hub(folder)
+    policy = load_policy(str(folder), Limits(max_tokens=12, training=LORA), "vllm", {**ARGS, "server": True})
+    assert isinstance(policy, SplitPolicy)
+    sampler: Any = policy._sampler
+    try:
+        policy.begin_training(LORA, 5)
+        groups = policy.generate(ASKED, Sampling(n=6, temperature=0.7, max_tokens=6, stream="step0"))
+        policy.train_step(groups, advantages_of(groups))
+        adapted = answers(policy)
+        [victim] = psutil.Process(sampler._server._keeper.pid).children()
+        if part == "engine":
+            [victim] = [process for process in victim.children() if "EngineCore" in " ".join(process.cmdline())]
+        written = sampler._messages
+
+        def killing(question: Question) -> Any:
+            if question.id == ASKED[1].id and victim.is_running():
+                victim.kill()
+            return written(question)
+
+        sampler._messages = killing
+        assert answers(policy) == adapted == answers(policy._loaded)  # type: ignore[arg-type]
+        assert sampler.restarts == 1 and policy._compared_at == 1, "and both were compared anew"
+    finally:
+        sampler._server.stop()
 
 
 def test_a_checkpoint_that_vllm_cannot_load_ends_the_start(tmp_path: Path) -> None:

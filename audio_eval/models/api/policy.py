@@ -20,7 +20,7 @@ from audio_eval.models.api.settings import ServerSettings
 from audio_eval.models.backends import Limits
 from audio_eval.models.policy import PolicyInfo, Sampling
 from audio_eval.openai_client import OpenAIClient, Outcome
-from audio_eval.questions import Question
+from audio_eval.questions import Question, too_long
 from audio_eval.seeding import stream
 from audio_eval.usage import Usage
 
@@ -82,6 +82,8 @@ class APIPolicy:
 
     def _reply(self, question: Question, first: int, n: int, sampling: Sampling, stopped: Event) -> Reply:
         """``n`` completions, or fewer where the server gives fewer."""
+        if reason := too_long(question):
+            return Reply(error=reason)
         try:
             messages, seconds = self._messages(question)
         except AudioError as error:

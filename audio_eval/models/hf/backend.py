@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from audio_eval.errors import NotHere, UserError
 from audio_eval.models.backends import Limits
 from audio_eval.models.catalog import ModelEntry
-from audio_eval.models.hf.files import adapter_digests, adapter_name, check_files, digests
+from audio_eval.models.hf.files import adapter_digests, adapter_name, check_files, digests, read_settings
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.hf.versions import UPGRADE, since, too_old
 from audio_eval.models.policy import TrainablePolicy
@@ -22,6 +21,7 @@ class HF:
     can_train = True
     takes_adapter = True
     takes_long_audio = ("chunk", "skip")
+    can_be_deterministic = True
 
     def batch_size(self, device: str | None) -> int | None:
         """Questions per batch where the user gives no number: more on a GPU, by the memory of the card."""
@@ -44,9 +44,8 @@ class HF:
         except (LocalEntryNotFoundError, HFValidationError):
             raise NotHere(f"{entry.source} is not on this machine: a dry run downloads no model") from None
         index = folder / "model.safetensors.index.json"
-        weights = (
-            set(json.loads(index.read_text())["weight_map"].values()) if index.is_file() else {"model.safetensors"}
-        )
+        listed = read_settings(index).get("weight_map") if index.is_file() else None
+        weights = set(map(str, listed.values())) if isinstance(listed, dict) else {"model.safetensors"}
         if absent := sorted(name for name in weights if not (folder / name).is_file()):
             raise NotHere(
                 f"{entry.source} is not complete on this machine ({absent[0]} is missing): a dry run downloads no model"
@@ -68,11 +67,13 @@ class HF:
             )
         import torch
 
-        from audio_eval.models.hf.policy import HFPolicy
+        from audio_eval.models.hf.deterministic import settle
+        from audio_eval.models.hf.policy import HFPolicy, device_of
 
         kind, _, number = (limits.device or "cpu").partition(":")
         if kind == "cuda" and int(number or 0) >= (found := torch.cuda.device_count()):
             raise UserError(f"--device {limits.device}: torch finds {found} GPUs here; see audio-eval doctor.")
+        settle(limits.deterministic, device_of(limits.device))
         name = f"{entry.name}+{adapter_name(entry.adapter)}" if entry.adapter else entry.name
         return HFPolicy(
             name, entry.source, limits.device, limits.batch_size, limits.max_tokens, entry.revision, config,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -25,6 +24,8 @@ from audio_eval.models.hf.files import (
     check_files,
     digests,
     fingerprint,
+    model_type,
+    read_settings,
     revision_of,
 )
 
@@ -112,15 +113,13 @@ def without_weights(source: str, folder: Path) -> Checkpoint:
     ``UserError`` for a type that has no family of its own, as that is treated by what its weights say.
     """
     check_files(source, folder)
-    model_type = json.loads((folder / "config.json").read_text()).get("model_type", "?")
-    family = family_of(model_type, f"'{source}'")
+    family = family_of(model_type(folder), f"'{source}'")
     config = family.config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
     return _processing(source, folder, family, SimpleNamespace(config=config))
 
 
 def _load(source: str, folder: Path, device: torch.device, dtype: torch.dtype) -> Checkpoint:
-    raw = json.loads((folder / "config.json").read_text())
-    family = family_of(raw.get("model_type", "?"), f"'{source}'", folder)
+    family = family_of(model_type(folder), f"'{source}'", folder)
     beside = next((name for name in (ADAPTER_CONFIG, LORA) if (folder / name).is_file()), None)
     if beside and not family.owns_adapter:
         raise UserError(
@@ -160,6 +159,6 @@ def chat_template(folder: Path, own: str | None, family: Family) -> str | None:
     language model's template, which drops audio.
     """
     legacy = folder / "chat_template.json"
-    processor = json.loads(legacy.read_text())["chat_template"] if legacy.is_file() else None
+    processor = read_settings(legacy).get("chat_template") if legacy.is_file() else None
     candidates = (processor, own, family.chat_template)
     return next((t for t in candidates if isinstance(t, str) and family.takes_audio(t)), None)

@@ -37,7 +37,8 @@ class Tower:
 @dataclass(frozen=True)
 class Dimensions:
     """The shapes of all parameters that are loaded, which of them each kind of training changes, and the widths of the
-    language model: ``inner`` is that of its feed-forward layers, ``queries`` and ``keys`` those of its projections.
+    language model: ``inner`` is that of its feed-forward layers, ``queries`` that of its projection of queries.
+    ``cached`` is how many numbers the keys and values of a token are, in all layers.
     """
 
     shapes: Mapping[str, Shape]
@@ -51,7 +52,7 @@ class Dimensions:
     inner: int
     heads: int
     queries: int
-    keys: int
+    cached: int
     vocabulary: int
     tower: Tower
 
@@ -76,22 +77,26 @@ class Dimensions:
         """The width of a head."""
         return self.queries // self.heads
 
-    @property
-    def cached(self) -> int:
-        """How many numbers the keys and values of a token are, in all layers."""
-        return 2 * self.layers * self.keys
-
 
 def count(shapes: Shapes) -> int:
     """The elements of all these tensors."""
     return sum(prod(shape) for shape in shapes.values())
 
 
+def head_dim(text: Any) -> int:
+    """The width of a head of attention, by a language model's configuration."""
+    return int(getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads)
+
+
+def cached(text: Any) -> int:
+    """How many numbers the keys and values of a token are, in all layers of a language model of this configuration."""
+    heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
+    return int(2 * text.num_hidden_layers * heads * head_dim(text))
+
+
 def of_model(family: Family, model: Any) -> Dimensions:
     """The dimensions of a model that is loaded, or built on the meta device."""
     text = family.language_model(model).config
-    head_dim = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    keys = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     shapes = {name: tuple(parameter.shape) for name, parameter in model.named_parameters()}
     embeddings = model.get_input_embeddings().weight
     return Dimensions(
@@ -105,8 +110,8 @@ def of_model(family: Family, model: Any) -> Dimensions:
         hidden=text.hidden_size,
         inner=_inner(text),
         heads=text.num_attention_heads,
-        queries=text.num_attention_heads * head_dim,
-        keys=keys * head_dim,
+        queries=text.num_attention_heads * head_dim(text),
+        cached=cached(text),
         vocabulary=family.head(model).weight.shape[0],
         tower=_tower(model),
     )

@@ -15,6 +15,7 @@ from audio_eval.models.hf.transfer import to_device
 from audio_eval.models.policy import Sampling
 
 _CELLS = 1 << 25  # rows x vocabulary that are handled at once: 256 MB of cumulative sums
+_ONE = 2.0**62  # a probability of 1 as an integer
 _HEAD = 1024  # most probable tokens among which top_p mostly ends
 
 
@@ -56,7 +57,8 @@ def probabilities(logits_RV: torch.Tensor, sampling: Sampling) -> torch.Tensor:
         if bool((ordered.sum(dim=-1, keepdim=True) < bound_R1).any()):
             ordered = probs_RV.sort(dim=-1, descending=True).values
         # the token that crosses the bound is kept, and always the first one
-        kept_R1 = (ordered.cumsum(dim=-1) - ordered < bound_R1).sum(dim=-1, keepdim=True).clamp(min=1)
+        before = _cumulative(ordered.clone()).double() / _ONE - ordered
+        kept_R1 = (before < bound_R1).sum(dim=-1, keepdim=True).clamp(min=1)
         probs_RV = probs_RV.masked_fill(probs_RV < ordered.gather(-1, kept_R1 - 1), 0.0)
     return probs_RV
 
@@ -66,14 +68,23 @@ def _invert(probs_RV: torch.Tensor, row_S: np.ndarray, point_S: np.ndarray) -> t
 
     Tokens on the device, and the place (S,) of each sample's among them.
     """
-    cumulative_RV = probs_RV.cumsum(dim=-1, dtype=torch.float64)  # in double, or rare tokens would be lost to rounding
+    cumulative_RV = _cumulative(probs_RV)
     counts_R = np.bincount(row_S, minlength=len(probs_RV))
     column_S = np.arange(len(row_S)) - (counts_R.cumsum() - counts_R)[row_S]
     points_RM = np.zeros((len(probs_RV), int(counts_R.max())))
     points_RM[row_S, column_S] = point_S
     [points] = to_device([points_RM.ravel()], probs_RV.device)
     total_R1 = cumulative_RV[:, -1:]
-    below_R1 = torch.nextafter(total_R1, torch.zeros_like(total_R1))
-    scaled_RM = torch.minimum(points.view(points_RM.shape) * total_R1, below_R1)
+    scaled_RM = torch.minimum((points.view(points_RM.shape) * total_R1).long(), total_R1 - 1)
     tokens_RM = torch.searchsorted(cumulative_RV, scaled_RM, right=True)  # never a token with probability zero
     return tokens_RM.flatten(), row_S * points_RM.shape[1] + column_S
+
+
+def _cumulative(probs_RV: torch.Tensor) -> torch.Tensor:
+    """Cumulative sums (R, V) of probabilities, as integers in units of 2**-62, which hold every float32 above 2**-38.
+    ``probs_RV`` itself becomes these units, as there may be no memory for both.
+
+    They are exact: no rare token is lost to rounding, and the order in which a GPU adds up does not matter. Of floating
+    point numbers PyTorch has no deterministic cumulative sum there.
+    """
+    return probs_RV.mul_(_ONE).cumsum(dim=-1, dtype=torch.int64)

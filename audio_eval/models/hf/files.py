@@ -6,9 +6,12 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 from audio_eval.cache import kept_digest
 from audio_eval.errors import UserError
+from audio_eval.json_text import BadJson, parse
+from audio_eval.regular import read_regular
 
 # Fetched from the hub; never *.pt, *.bin: these are pickles, which can run code.
 PATTERNS = ["*.json", "*.safetensors", "*.jinja", "*.txt", "*.model"]
@@ -54,10 +57,28 @@ def check_files(source: str, folder: Path) -> None:
 def _owns(folder: Path, adapters: Sequence[str]) -> bool:
     """Whether the configuration announces a LoRA adapter beside the weights, as Granite Speech's does."""
     try:
-        config = json.loads((folder / "config.json").read_text())
-    except ValueError:
+        config = read_settings(folder / "config.json")
+    except UserError:
         return False  # loading will report what is wrong
-    return FULL not in adapters and isinstance(config, dict) and config.get("has_lora_adapter") is True
+    return FULL not in adapters and config.get("has_lora_adapter") is True
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What a JSON file of a checkpoint or an adapter maps names to. ``UserError`` where that cannot be read."""
+    try:
+        found = parse(read_regular(path))
+    except (OSError, BadJson) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"'{path}' cannot be read ({reason}): copy it anew.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"'{path}' cannot be read (it does not map names to values): copy it anew.")
+    return found
+
+
+def model_type(folder: Path) -> str:
+    """What config.json says that the checkpoint is; "?" where it does not."""
+    told = read_settings(folder / "config.json").get("model_type")
+    return told if isinstance(told, str) else "?"
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -18,11 +18,7 @@ from audio_eval.models.hf.features import Features
 from audio_eval.models.hf.prefetch import ahead
 from audio_eval.models.hf.settings import EngineSettings
 from audio_eval.models.hf.tower import TowerRevision
-from audio_eval.questions import Question
-
-# Of a prompt's text. Attention takes the square of it: 20 000 characters took the smallest model 22 s and 1.5 GB on a
-# CPU. The longest question of the benchmarks here has a tenth of it.
-MAX_CHARACTERS = 12_000
+from audio_eval.questions import Question, too_long
 
 
 @dataclass
@@ -224,8 +220,7 @@ def tokenized(checkpoint: Checkpoint, question: Question, long_audio: LongAudio)
         return TokenizedPrompt(question, clips, [], refused=refused + parts)
     if question.tokens is not None:
         return TokenizedPrompt(question, clips, list(question.tokens))
-    if (length := len(question.prompt)) > MAX_CHARACTERS:
-        reason = f"its prompt has {length} characters, more than {MAX_CHARACTERS}: shorten the question or its options."
+    if reason := too_long(question):
         return TokenizedPrompt(question, clips, [], refused=reason)
     return TokenizedPrompt(question, clips, checkpoint.ids(question.prompt, len(clips)))
 

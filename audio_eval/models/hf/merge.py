@@ -7,7 +7,6 @@ Merged rather than kept beside the model, as a method's own adapters then start 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -31,6 +30,7 @@ from audio_eval.models.hf.files import (
     adapter_digests,
     adapter_folder,
     fingerprint,
+    read_settings,
 )
 
 
@@ -43,10 +43,13 @@ def merge_adapter(checkpoint: Checkpoint, adapter: str, named: str) -> Checkpoin
     folder = adapter_folder(adapter)
     file = folder / (LORA if (folder / LORA).is_file() else FULL)
     try:
+        settings = read_settings(folder / ADAPTER_CONFIG) if file.name == LORA else {}
+    except UserError as error:
+        raise UserError(f"--adapter: {error}") from None
+    try:
         with safe_open(file, framework="pt") as opened:
             trained_from = (opened.metadata() or {}).get(TRAINED_FROM)
         tensors = load_file(file)
-        settings = json.loads((folder / ADAPTER_CONFIG).read_text()) if file.name == LORA else {}
         if trained_from not in (None, checkpoint.weights):
             raise UserError(f"it was trained from weights {trained_from}, and '{named}' has {checkpoint.weights}")
         if trained_from is None:

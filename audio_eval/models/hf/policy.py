@@ -49,7 +49,7 @@ class HFPolicy:
         long_audio: LongAudio = "cut",
     ) -> None:
         self.name, self.batch_size, self.max_tokens = name, batch_size, max_tokens
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = device_of(device)
         self._source, self._pinned, self._adapter, self._long_audio = source, revision, adapter, long_audio
         self._engine = engine or EngineSettings()
         self._dtype = _dtype(self._engine.dtype, self.device)
@@ -249,6 +249,11 @@ class HFPolicy:
 def _heard(group: Group, prompt: EmbeddedPrompt) -> Group:
     """The group with what the model was given to hear."""
     return replace(group, truncated=prompt.truncated, audio_seconds=prompt.seconds) if prompt.clips else group
+
+
+def device_of(name: str | None) -> torch.device:
+    """The device of that name; None: the GPU, where there is one."""
+    return torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _dtype(name: str, device: torch.device) -> torch.dtype:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import torch
 
 from audio_eval.models.hf.checkpoint import Checkpoint
+from audio_eval.models.hf.dimensions import cached
 
 USUAL = 32  # questions per batch on a CPU, and on a card of 20 to 40 GB
 _PER_USUAL = 20e9  # bytes of a card
@@ -39,16 +40,9 @@ def questions_that_fit(checkpoint: Checkpoint, total: int, token_budget: int, sa
     and values, twice, as they are kept and copied; and per question by those of its rows, twice, as rows that branch
     are copied. The usual 32 are never fewer: that all samples differ from the first token on is rare.
     """
-    key, weights = _token_bytes(checkpoint), sum(p.nbytes for p in checkpoint.model.parameters())
+    key = cached(checkpoint.language_model.config) * checkpoint.head.weight.element_size()
+    weights = sum(p.nbytes for p in checkpoint.model.parameters())
     room = total * _USABLE - weights
     room -= weights if weights <= room / 2 else 0
     room -= _WORK + 2 * token_budget * key
     return max(USUAL, int(room // (2 * samples * max_tokens * key)))
-
-
-def _token_bytes(checkpoint: Checkpoint) -> int:
-    """Bytes of keys and values of one token in all layers."""
-    model, config = checkpoint.language_model, checkpoint.language_model.config
-    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return 2 * len(model.layers) * heads * dim * checkpoint.head.weight.element_size()

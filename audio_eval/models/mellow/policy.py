@@ -12,7 +12,7 @@ from audio_eval.errors import UserError
 from audio_eval.group import Completion, Group
 from audio_eval.models.backends import Limits
 from audio_eval.models.policy import PolicyInfo, Sampling
-from audio_eval.questions import Question
+from audio_eval.questions import Question, too_long
 
 if TYPE_CHECKING:
     from typing import Any
@@ -50,6 +50,8 @@ class MellowPolicy:
         return [self._answer(question, sampling) for question in questions]
 
     def _answer(self, question: Question, sampling: Sampling) -> Group:
+        if reason := too_long(question):
+            return Group(question, (), (), error=reason)
         if len(question.audios) not in (1, 2):
             reason = f"Mellow hears one recording or two; the question has {len(question.audios)}."
             return Group(question, (), (), error=reason)

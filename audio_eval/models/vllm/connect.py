@@ -14,7 +14,7 @@ from audio_eval.models.backends import Limits
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.models.hf.checkpoint import fetch
 from audio_eval.models.hf.families import family_of
-from audio_eval.models.hf.files import fingerprint, revision_of
+from audio_eval.models.hf.files import fingerprint, model_type, revision_of
 from audio_eval.models.policy import PolicyInfo
 from audio_eval.models.vllm.control import Control
 from audio_eval.models.vllm.engine import arguments, has_lora
@@ -33,8 +33,7 @@ def connect(entry: ModelEntry, settings: VLLMSettings, limits: Limits) -> VLLMSe
     if entry.adapter or limits.long_audio != "cut":
         what = "--adapter" if entry.adapter else "--long-audio"
         raise UserError(f"backend 'vllm': {what} goes with vLLM in this process: leave base_url and server out.")
-    config = json.loads((folder / "config.json").read_text())
-    rename = family_of(config.get("model_type", "?"), f"'{entry.source}'").vllm_weight
+    rename = family_of(model_type(folder), f"'{entry.source}'").vllm_weight
     server, on_cpu = None, not torch.cuda.is_available()
     if settings.base_url is None:
         lora, model = bool(settings.lora_rank) and has_lora(entry.source, folder), entry.name

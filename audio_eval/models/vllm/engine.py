@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import random
 import warnings
@@ -16,7 +15,7 @@ import torch
 from safetensors import safe_open
 
 from audio_eval.errors import UserError
-from audio_eval.models.hf.files import TWICE
+from audio_eval.models.hf.files import TWICE, read_settings
 from audio_eval.models.vllm.settings import VLLMSettings
 
 # transformers 5.19 saves Audio Flamingo 3 and its like under the first name; 5.23, the hub and vLLM have the second
@@ -189,7 +188,7 @@ def has_lora(source: str, folder: Path) -> bool:
     from vllm import ModelRegistry, __version__
     from vllm.model_executor.models import supports_lora
 
-    named = json.loads((folder / "config.json").read_text()).get("architectures") or ["?"]
+    named = read_settings(folder / "config.json").get("architectures") or ["?"]
     found = next((ModelRegistry.models[name] for name in named if name in ModelRegistry.models), None)
     if found is None:
         raise UserError(f"'{source}' is a {named[0]}, which vLLM {__version__} has no class for; --backend hf runs it.")

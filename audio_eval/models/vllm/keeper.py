@@ -30,7 +30,8 @@ def main(log: str, *command: str) -> int:
 
 def end_with_parent(server: subprocess.Popen) -> None:
     """Wait until the parent is gone, or has closed the pipe; then end the server."""
-    sys.stdin.buffer.read()
+    while os.read(0, 1024):  # not sys.stdin, for whose lock this process would wait a second when it ends
+        pass
     tell(server, signal.SIGTERM)
     try:
         server.wait(GRACE_S)

@@ -21,6 +21,7 @@ from audio_eval.errors import UserError
 
 HOST = "127.0.0.1"
 _KEEPER = Path(__file__).with_name("keeper.py")
+_DYING_S = 10.0  # that one whose engine is gone may take to end
 _ENVIRONMENT = {
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",  # /v1/load_lora_adapter
     "VLLM_SERVER_DEV_MODE": "1",  # /reset_prefix_cache, /reset_encoder_cache, /collective_rpc
@@ -33,6 +34,7 @@ _REASON = re.compile(r"^[\w.]*(Error|Exception|Interrupt): ")
 
 class VLLMServer:
     """``url`` is its root, such as "http://127.0.0.1:40123". It ends with this process, also if that is killed.
+    ``log`` has what it said since its last start.
 
     ``arguments`` are the command line's behind the model. Raises ``UserError`` if it ends, or is not ready after
     ``wait_s`` seconds.
@@ -41,17 +43,21 @@ class VLLMServer:
     def __init__(self, model: str, arguments: Sequence[str], wait_s: float) -> None:
         port = _free_port()
         self.url = f"http://{HOST}:{port}"
+        self._command = [*_program(model), *arguments, "--host", HOST, "--port", str(port)]
+        self._wait_s = wait_s
+        self._start()
+
+    def _start(self) -> None:
         descriptor, log = tempfile.mkstemp(prefix="audio-eval-vllm-", suffix=".log")
         os.close(descriptor)
         self.log = Path(log)
-        command = [*_program(model), *arguments, "--host", HOST, "--port", str(port)]
         self._keeper = subprocess.Popen(
-            [sys.executable, str(_KEEPER), log, *command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
+            [sys.executable, str(_KEEPER), log, *self._command], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, env=_SETTINGS | dict(os.environ) | _ENVIRONMENT, start_new_session=True,
         )  # fmt: skip
         self._end = weakref.finalize(self, _end, self._keeper, self.log)
         try:
-            self._wait(wait_s)
+            self._wait(self._wait_s)
         except BaseException as error:
             self._end.detach()
             _end(self._keeper, None if isinstance(error, UserError) else self.log)  # a message names the log
@@ -68,24 +74,47 @@ class VLLMServer:
             self._end.detach()
             raise UserError(f"the vLLM server ended ({_last_words(self.log)}); all that it said is in {self.log}.")
 
+    def ended(self) -> bool:
+        """Whether it has ended, or is about to: an engine that dies takes its server along, but later."""
+        if self.alive and not self._answers():
+            with suppress(subprocess.TimeoutExpired):
+                self._keeper.wait(_DYING_S)
+        return not self.alive
+
+    @property
+    def last_words(self) -> str:
+        """The error that it ended with, or the last line that it said."""
+        return _last_words(self.log)
+
+    def restart(self) -> None:
+        """Start one that has ended again, at the same address. ``UserError`` where it does not come up."""
+        self._end()
+        self._start()
+
     def stop(self) -> None:
         """End it now, with the processes that it started."""
         self._end()
 
     def _wait(self, wait_s: float) -> None:
         until = time.monotonic() + wait_s
-        session = requests.Session()
-        session.trust_env = False  # no proxy on the way to this machine
         while time.monotonic() < until:
             self.check()
-            with suppress(requests.RequestException):  # it does not listen yet
-                if session.get(f"{self.url}/health", timeout=5).ok:
-                    return
+            if self._answers():
+                return
             time.sleep(0.25)
         raise UserError(
             f"the vLLM server is not ready after {wait_s:g} s ({_last_words(self.log)}): --model-args "
             f"server_wait=SECONDS gives it more; all that it said is in {self.log}."
         )
+
+    def _answers(self) -> bool:
+        """Whether it listens, and its engine is well."""
+        with requests.Session() as session:
+            session.trust_env = False  # no proxy on the way to this machine
+            try:
+                return session.get(f"{self.url}/health", timeout=5).ok
+            except requests.RequestException:
+                return False
 
 
 def _program(model: str) -> list[str]:

@@ -46,6 +46,13 @@ def test_a_request_says_what_the_sampling_says() -> None:
     assert set(server.keys) == {f"Bearer {KEY}"}
 
 
+def test_a_prompt_that_is_too_long_is_not_sent() -> None:
+    with OpenAIServer(echo) as server:
+        long, other = served(server.url).generate([replace(ask("a"), prompt="x" * 12_001), ask("b")], Sampling())
+    assert long.error is not None and long.error.startswith("its prompt has 12001 characters, more than 12000: shorten")
+    assert other.best() == "say b" and len(server.requests) == 1
+
+
 def test_the_samples_of_a_question_are_one_request_and_a_multiset() -> None:
     with OpenAIServer(lambda *_: completions(["x", "y", "x", "x"], USAGE)) as server:
         (group,) = served(server.url).generate([ask("a", SPOKEN)], Sampling(n=4, temperature=1.0, seed=0))

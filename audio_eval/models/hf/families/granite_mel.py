@@ -7,7 +7,6 @@ height 1.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -15,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
+
+from audio_eval.models.hf.files import read_settings
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class GraniteMel:
 
         What stands in its ``melspec_kwargs`` is a record of what was used; the class does not read it back either.
         """
-        told = json.loads((folder / "preprocessor_config.json").read_text())
+        told = read_settings(folder / "preprocessor_config.json")
         return cls(**{field.name: told[field.name] for field in fields(cls) if field.name in told})
 
     def frames(self, samples: int) -> int:

@@ -4,7 +4,6 @@ weights. It is merged into them when the model is loaded, so that whatever is tr
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from peft import LoraConfig
 from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors.torch import load_file
 
-from audio_eval.models.hf.files import ADAPTER_CONFIG, LORA, NAMES_NO_CODE
+from audio_eval.models.hf.files import ADAPTER_CONFIG, LORA, NAMES_NO_CODE, read_settings
 
 PREFIX = "base_model.model."  # that peft puts before the names of modules
 
@@ -25,7 +24,7 @@ def merge_own_adapter(model: Any, folder: Path) -> None:
 
     Raises ``ValueError`` for an adapter of another model: other parameters, or other shapes.
     """
-    settings = json.loads((folder / ADAPTER_CONFIG).read_text())
+    settings = read_settings(folder / ADAPTER_CONFIG)
     tensors = load_file(folder / LORA)
     config = LoraConfig.from_peft_type(**settings | NAMES_NO_CODE)
     modules = {name.removeprefix(PREFIX).rsplit(".lora_", 1)[0] for name in tensors}
