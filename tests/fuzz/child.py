@@ -51,7 +51,8 @@ def main(name: str, keep: Path, seconds: int, seed: int) -> None:
     corpus, seeds = keep / "corpus" / name, keep / "seeds" / name
     options = [
         f"-max_total_time={seconds}", f"-timeout={SLOW}", f"-rss_limit_mb={MOST_MIB}", f"-max_len={target.longest}",
-        f"-artifact_prefix={findings}/native-", f"-seed={seed}", "-len_control=20", f"-report_slow_units={SLOW}", f"-dict={keep}/{name}.words",
+        f"-artifact_prefix={findings}/native-", f"-seed={seed}", "-len_control=20", f"-report_slow_units={SLOW}",
+        f"-dict={keep}/{name}.words",
     ]  # fmt: skip
     os.chdir(tempfile.mkdtemp(prefix="fuzz-"))  # what an input names must not be found here
     atheris.Setup([name, *options, str(corpus), str(seeds)], call)
