@@ -32,6 +32,8 @@ MAX_BITS = 4096  # of an integer
 _CALL, _ROUND = 50, 10  # what a call, and a round of a loop, cost by themselves
 # What takes long for some texts, or makes many of one.
 _WITHOUT = ("urlize", "pprint", "xmlattr", "wordwrap", "striptags", "random")
+# What a template may end with that is wrong in itself: of a filter or a method that is given what it cannot take.
+FAILURES = (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
 _WIDTH = re.compile(r"\d{6}")
 
 

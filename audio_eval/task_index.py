@@ -9,12 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from audio_eval.errors import UserError, explain, unknown
 from audio_eval.regular import read_regular
-from audio_eval.yaml_text import parse_yaml
+from audio_eval.yaml_text import BoundedLoader, parse_yaml
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
 OFFICIAL = "official"  # the source of files in their authors' layout
@@ -168,7 +167,7 @@ def _with_included(path: Path, within: tuple[Path, ...] = ()) -> Iterator[Any]:
         yield from _with_included(path.parent / str(name), (*within, path.resolve()))
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(BoundedLoader):
     """The safe loader, for which ``!function`` is text."""
 
 

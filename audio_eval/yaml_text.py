@@ -19,7 +19,29 @@ class BadYaml(ValueError):
     """Why a text is no YAML that can be used, in one line."""
 
 
-def parse_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any:
+class BoundedLoader(yaml.SafeLoader):
+    """The safe loader, which stops where there are too many values, or brackets too deep within one another.
+
+    PyYAML's scanner looks at all open brackets at each token, up to a thousand of them before anything is composed.
+    """
+
+    _values = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """A value; an alias is one too."""
+        self._values += 1
+        if self._values > MAX_VALUES:
+            raise BadYaml(f"it has more than {MAX_VALUES} values")
+        return super().compose_node(parent, index)
+
+    def fetch_flow_collection_start(self, TokenClass: Any) -> None:
+        """An opening bracket."""
+        if self.flow_level >= MAX_DEPTH:
+            raise BadYaml(f"it is nested deeper than {MAX_DEPTH} levels")
+        super().fetch_flow_collection_start(TokenClass)
+
+
+def parse_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> Any:
     """The value of the only document; ``BadYaml`` where there is none, or it is out of bounds."""
     if len(text) > MAX_CHARACTERS:
         raise BadYaml(f"it has {len(text)} characters, more than {MAX_CHARACTERS}")

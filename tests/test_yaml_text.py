@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
@@ -29,6 +30,8 @@ BAD = {
     "itself": ("a: &a [*a]", "line 1: a value holds itself"),
     "deep": ("- " * 600 + "x", "deeper than 64 levels"),
     "deeper": ("[" * 80 + "]" * 80, "deeper than 64 levels"),
+    "brackets": ("a: " + "[" * 990 + "]" * 990, "deeper than 64 levels"),
+    "brackets, no end": ("{a: " * 5_000, "deeper than 64 levels"),
     "long": ("x" * 300_000, "300000 characters"),
     "digits": ("x: " + "9" * 5000, "4300 digits"),
     "date": ("d: 2026-13-45", "month must be"),
@@ -42,6 +45,21 @@ def test_what_is_refused(case: str) -> None:
     text, says = BAD[case]
     with pytest.raises(BadYaml, match=says):
         parse_yaml(text)
+
+
+def test_brackets_take_no_time() -> None:
+    """PyYAML by itself took a second for a thousand of them (found by tests.fuzz)."""
+    began = time.process_time()
+    for text in ("[" * 990, "a: " + "[" * 100_000, "{a: [" * 900):
+        with pytest.raises(BadYaml, match="deeper than 64"):
+            parse_yaml(text)
+    assert time.process_time() - began < 0.5
+
+
+def test_many_values_stop_the_reading_before_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_eval.yaml_text.MAX_VALUES", 100)
+    with pytest.raises(BadYaml, match="it has more than 100 values"):
+        parse_yaml("[" + "a," * 120 + "no end")
 
 
 @pytest.mark.parametrize("case", BAD)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, ClassVar, TypeVar, cast
 
 import torch
-from jinja2 import TemplateError
 from lm_eval.api.instance import Instance
 from lm_eval.api.model import CacheHook, TemplateLM
 from lm_eval.api.registry import model_registry
@@ -25,6 +24,7 @@ from audio_eval.lm_eval.likelihood import likelihoods
 from audio_eval.lm_eval.requests import MAX_TOKENS, Chat, recordings, sampling, user_turn
 from audio_eval.lm_eval.response_cache import ResponseCache
 from audio_eval.models.backends import Limits, LongAudio, choose
+from audio_eval.models.hf.chat_templates import TemplateFails
 from audio_eval.models.policy import Policy, ReadsTokens, Sampling
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.plugins import registered
@@ -157,7 +157,7 @@ class PolicyLM(TemplateLM):
         )  # fmt: skip
         try:
             return Chat(render(chat_history), chat_history)
-        except TemplateError:  # as lm-eval's hf model does
+        except TemplateFails:  # as lm-eval's hf model does
             log.warning("the chat template fails, perhaps at the system text: that is left out.")
             rest = [message for message in chat_history if message["role"] != "system"]
             return Chat(render(rest), rest)

@@ -85,9 +85,7 @@ class PromptTemplate:
 
         ``UserError`` where the template fails, or takes more than it may.
         """
-        from jinja2 import TemplateError
-
-        from audio_eval.sandbox import render
+        from audio_eval.sandbox import FAILURES, render
 
         letters = [letter_at(place) for place in range(len(choices))]
         try:
@@ -101,7 +99,7 @@ class PromptTemplate:
                     "slots": list(choices),
                 },
             )
-        except (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, LookupError) as error:
+        except FAILURES as error:
             raise UserError(f"prompt '{self.name}': {type(error).__name__}: {error}.") from None
 
     def stated(self, choice: int, choices: Sequence[str]) -> str:

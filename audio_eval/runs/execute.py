@@ -198,10 +198,12 @@ class Executor:
     def _answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:
         """Answer the scored questions; one that failed before an interruption is asked again."""
         questions, size = inputs.scored_on, inputs.spec.batch_size
-        records = log.responses.resume(size, [question.id for question in questions])
-        failed = [place for place, record in enumerate(records) if record.unreadable]
-        with self.progress.bar("answer", len(questions), len(records) - len(failed)) as bar:
-            for places in to_ask(len(records), failed, len(questions), size):
+        before = log.responses.resume(size, [question.id for question in questions])
+        failed, done = [place for place, record in enumerate(before) if record.unreadable], len(before)
+        if not failed:
+            before = []  # what is on the disk is not kept here too: there may be very many
+        with self.progress.bar("answer", len(questions), done - len(failed)) as bar:
+            for places in to_ask(done, failed, len(questions), size):
                 chunk = [questions[place] for place in places]
                 samples, seconds = meter.samples, meter.audio_seconds
                 answers = inputs.method.predict(policy, chunk)
@@ -212,12 +214,11 @@ class Executor:
                 each = (meter.samples - samples) / len(chunk)
                 used = meter.take_usage(question.id for question in chunk)
                 answered = [_response(*pair, each, meter, used) for pair in zip(chunk, answers, strict=True)]
-                if places[0] < len(records):
+                if places[0] < done:
                     for place, record in zip(places, answered, strict=True):
-                        records[place] = record
-                    log.responses.keep(records)
+                        before[place] = record
+                    log.responses.keep(before)
                 else:
-                    records += answered
                     log.responses.append(answered)
                 bar.advance(len(chunk), meter.audio_seconds - seconds)
 

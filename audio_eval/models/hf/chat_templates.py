@@ -18,13 +18,18 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 
 from audio_eval.errors import UserError
-from audio_eval.sandbox import Exceeded, Sandbox, budget, measured_filter, render
+from audio_eval.sandbox import FAILURES, Exceeded, Sandbox, budget, measured_filter, render
+
+
+class TemplateFails(UserError):
+    """A chat template is no template, or cannot take the conversation: perhaps a system text."""
 
 
 def bound_chat_template(tokenizer: Any, source: str) -> None:
     """Make the tokenizer of the model ``source`` try its chat template first.
 
-    Its ``apply_chat_template`` then raises ``UserError`` where the template takes more than it may.
+    Its ``apply_chat_template`` then raises ``UserError`` where the template takes more than it may, and
+    ``TemplateFails`` where it fails.
     """
     apply = tokenizer.apply_chat_template
 
@@ -37,6 +42,10 @@ def bound_chat_template(tokenizer: Any, source: str) -> None:
             render(_compiled(template), {**given, "messages": conversation})
         except Exceeded as error:
             raise UserError(f"the chat template of '{source}' is refused: {error}.") from None
+        except FAILURES as error:
+            raise TemplateFails(
+                f"the chat template of '{source}' fails: {type(error).__name__}: {error!s:.300}"
+            ) from None
         return apply(conversation, **settings)
 
     tokenizer.apply_chat_template = tried
