@@ -107,7 +107,7 @@ class RunLog:
         self.responses = Lines(folder / "responses.jsonl", ResponseRecord, summed=True)
         self.scores = Lines(folder / "scores.jsonl", Score, summed=True)
         self.steps = Lines(folder / "metrics.jsonl", StepRecord)
-        self.curve = Lines(folder / "curve.jsonl", CurvePoint)
+        self.curve = Lines(folder / "curve.jsonl", CurvePoint, summed=True)
         self.sittings = Lines(folder / "sessions.jsonl", Sitting)
         self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
         self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
