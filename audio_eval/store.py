@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import socket
-import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -21,6 +20,7 @@ from typing import Any
 import psutil
 from filelock import FileLock, Timeout
 
+from audio_eval.checksums import of_lines, with_checksum
 from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
 from audio_eval.redact import without_known
@@ -140,8 +140,9 @@ def _sync(path: Path) -> None:
         os.close(handle)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a JSON file atomically, without the secrets that are known."""
+def write_json(path: Path, value: object, summed: bool = False) -> None:
+    """Write a JSON file atomically, without the secrets that are known; ``summed``: an object, with its checksum."""
+    value = with_checksum(json.loads(_json(value))) if summed else value  # of what is written, secrets gone
     write_atomic(path, (_json(value, indent=1) + "\n").encode())
 
 
@@ -161,8 +162,7 @@ class JsonLines:
     """An append-only file of records. A line torn by a kill is dropped when the file is opened for more.
 
     To readers a damaged line is an error that names it; the owner of the file may cut it back (``mend``). With
-    ``summed`` a hidden file beside it has the CRC-32 of each line, so that damage is seen that leaves a record whole.
-    The owner then calls ``mend`` before it adds to a file that was there.
+    ``summed`` a hidden file beside it has the CRC-32 of each line; the owner then calls ``mend`` before it adds to it.
     """
 
     def __init__(self, path: Path, summed: bool = False) -> None:
@@ -172,24 +172,31 @@ class JsonLines:
         """Every whole record; ``UserError`` names the line that is damaged."""
         return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
 
+    def check(self) -> None:
+        """``UserError`` that names the first line that is not what was written, where there are checksums."""
+        told = self._sums.read_bytes().split(b"\n")[:-1] if self._sums and self._sums.is_file() else []
+        for number, (line, before) in enumerate(zip(self._whole(), told, strict=False), 1):
+            if of_lines(line + b"\n").strip() != before:
+                raise UserError(f"'{self.path}' is damaged: line {number} is not what was written.")
+
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
         data = _lines(records)
         make_folder(self.path.parent)
         _append(self.path, data)
         if self._sums:
-            _append(self._sums, _checksums(data))
+            _append(self._sums, of_lines(data))
 
     def keep(self, records: Sequence[object]) -> None:
         """Make the file hold exactly these records."""
         self._keep(_lines(records))
 
     def _keep(self, data: bytes) -> None:
-        if self._sums:
-            self._sums.unlink(missing_ok=True)  # lines without a checksum are taken as they are
+        if not self._sums:
+            return write_atomic(self.path, data)
+        self._sums.unlink(missing_ok=True)  # lines without a checksum are taken as they are
         write_atomic(self.path, data)
-        if self._sums:
-            write_atomic(self._sums, _checksums(data))
+        write_atomic(self._sums, of_lines(data))
 
     def mend(self, check: Callable[[Any], object]) -> str | None:
         """Cut the file back to the records before the first that is damaged: no JSON, refused by ``check`` with any
@@ -197,7 +204,7 @@ class JsonLines:
         leaves, is no damage.
         """
         whole = self._whole()
-        found = _checksums(b"".join(line + b"\n" for line in whole)) if self._sums else b""
+        found = of_lines(b"".join(line + b"\n" for line in whole)) if self._sums else b""
         told = self._sums.read_bytes() if self._sums and self._sums.is_file() else b""
         for number, (line, own, before) in enumerate(zip_longest(whole, found.split(), told.split(b"\n")[:-1]), 1):
             if line is None:  # the file was cut between two lines
@@ -273,11 +280,6 @@ def _drop_torn_line(path: Path) -> None:
         if stream.read() != b"\n":
             stream.seek(0)
             stream.truncate(stream.read().rfind(b"\n") + 1)
-
-
-def _checksums(lines: bytes) -> bytes:
-    """The CRC-32 of each line, a line each: against faults, not forgery."""
-    return b"".join(b"%08x\n" % zlib.crc32(line) for line in lines.split(b"\n")[:-1])
 
 
 def to_ask(done: int, failed: Collection[int], total: int, chunk: int) -> Iterator[list[int]]:

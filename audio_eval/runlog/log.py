@@ -14,6 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from audio_eval.checksums import without_checksum
 from audio_eval.errors import UserError, of_system
 from audio_eval.redact import redacted
 from audio_eval.runlog.identity import Identity
@@ -50,6 +51,10 @@ class Lines(Generic[M]):
     def append(self, records: Iterable[M]) -> None:
         """Add records and wait until they are on the disk."""
         self._file.append(map(_dump, records))
+
+    def check(self) -> None:
+        """``UserError`` that names the first line that is not what was written."""
+        self._file.check()
 
     def mend(self) -> str | None:
         """Cut the file back to the records before the first that is damaged; what was wrong, or None."""
@@ -98,11 +103,11 @@ class RunLog:
 
     def __init__(self, folder: Path | str) -> None:
         self.folder = folder = Path(folder)
-        self.questions = Lines(folder / "questions.jsonl", QuestionRecord)
+        self.questions = Lines(folder / "questions.jsonl", QuestionRecord, summed=True)
         self.responses = Lines(folder / "responses.jsonl", ResponseRecord, summed=True)
-        self.scores = Lines(folder / "scores.jsonl", Score)
+        self.scores = Lines(folder / "scores.jsonl", Score, summed=True)
         self.steps = Lines(folder / "metrics.jsonl", StepRecord)
-        self.curve = Lines(folder / "curve.jsonl", CurvePoint)
+        self.curve = Lines(folder / "curve.jsonl", CurvePoint, summed=True)
         self.sittings = Lines(folder / "sessions.jsonl", Sitting)
         self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
         self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
@@ -139,9 +144,10 @@ class RunLog:
         if (self.folder / "imported.json").is_file():
             return None
         try:
-            self.result()
-            self.notes()
+            _ = self.result(), self.notes(), self.environment()
+            _ = [file.read() for file in (self.labels, self.steps, self.curve, self.sittings)]
             for file in (self.questions, self.responses, self.scores):
+                file.check()
                 if not {record.id for record in file.read()} >= set(ids):  # with --holdout more were adapted on
                     return f"'{file.path}' does not have the items of this run"
         except (UserError, OSError) as error:
@@ -168,7 +174,7 @@ class RunLog:
 
     def write_identity(self, identity: Identity) -> None:
         """Write identity.json."""
-        write_json(self.folder / "identity.json", identity.model_dump(mode="json"))
+        write_json(self.folder / "identity.json", identity.model_dump(mode="json"), summed=True)
 
     def environment(self) -> Environment | None:
         """Where the run began; None before it has."""
@@ -180,11 +186,12 @@ class RunLog:
 
     def notes(self) -> Notes:
         """Facts about the run's items and adaptation."""
-        return self._typed("notes.json", Notes, read_json(self.folder / "notes.json"))
+        path = self.folder / "notes.json"
+        return self._typed("notes.json", Notes, without_checksum(read_json(path), path))
 
     def write_notes(self, notes: Notes) -> None:
         """Write notes.json."""
-        write_json(self.folder / "notes.json", redacted(notes.model_dump(exclude_defaults=True)))
+        write_json(self.folder / "notes.json", redacted(notes.model_dump(exclude_defaults=True)), summed=True)
 
     def reported(self) -> Reported | None:
         """What the benchmark's server said of the run; None where nobody has entered it."""
@@ -266,7 +273,8 @@ class RunLog:
     def _optional(self, name: str, model: type[M]) -> M | None:
         if not (self.folder / name).is_file():
             return None
-        return self._typed(name, model, read_json(self.folder / name))
+        path = self.folder / name
+        return self._typed(name, model, without_checksum(read_json(path), path))
 
     def _typed(self, name: str, model: type[M], record: dict[str, Any]) -> M:
         try:

@@ -53,7 +53,15 @@ def figures(folder: Path) -> dict[str, Any]:
 
 REFUSED = ("spec.json", "identity.json")  # nothing else says what was run, and what it was made of
 # What a finished run is finished again for; the rest is as little needed then as the process that made it.
-BEHIND_THE_RESULT = ("questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json", "result.json")
+BEHIND_THE_RESULT = (
+    "env.json",
+    "adapt/labels.jsonl",
+    "questions.jsonl",
+    "responses.jsonl",
+    "scores.jsonl",
+    "notes.json",
+    "result.json",
+)
 STEPS = ("metrics.jsonl", "adapt/rollouts.jsonl", "adapt/step-000002/vllm/adapter_model.safetensors")
 
 
@@ -62,7 +70,8 @@ def cases(name: str) -> Iterator[tuple[str, bool]]:
     for damage in ("lost", "a letter") if name in STEPS else DAMAGE:
         if name != "result.json":
             yield damage, False
-        if name in BEHIND_THE_RESULT and damage in ("lost", "garbage in the middle"):
+        read_alone = name in ("env.json", "adapt/labels.jsonl")  # it is needed as far as it is there
+        if name in (*BEHIND_THE_RESULT, "identity.json") and damage in ("lost", "a letter")[read_alone:]:
             yield damage, True
 
 
@@ -70,7 +79,8 @@ FILES = (
     "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "metrics.jsonl",
     "notes.json", "sessions.jsonl", "oracle.jsonl", "result.json", "adapt/votes.jsonl", "adapt/labels.jsonl",
     "adapt/rollouts.jsonl", "adapt/step-000002/adapter_model.safetensors", "adapt/step-000002/state.json",
-    "adapt/step-000002/vllm/adapter_model.safetensors", ".responses.jsonl.crc", "adapt/.votes.jsonl.crc",
+    "adapt/step-000002/vllm/adapter_model.safetensors", ".questions.jsonl.crc",
+    ".responses.jsonl.crc", ".scores.jsonl.crc", "adapt/.votes.jsonl.crc",
 )  # fmt: skip
 
 

@@ -26,7 +26,7 @@ from tests.runs.conftest import NAME, adapter, lines, make_spec
 def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
     always = {
         "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json",
-        "sessions.jsonl", "result.json", ".lock", ".responses.jsonl.crc",
+        "sessions.jsonl", "result.json", ".lock", ".responses.jsonl.crc", ".scores.jsonl.crc", ".questions.jsonl.crc",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
     assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
