@@ -29,6 +29,7 @@ CONSTRAINTS = Path(audio_eval.__file__).parent.parent / "constraints.txt"
 EXTRAS = {
     "8bit": "an optimizer with moments of 8 bits (--method-args optimizer=adamw_8bit)",
     "api": "models behind a server (--backend api)",
+    "fuzz": "inputs led by coverage for what reads files of strangers (python -m tests.fuzz)",
     "open-ended": "grading of open answers by a judge (--judge) or by similarity (--similarity)",
     "peers": "speed compared with trl (bench/)",
     "tensorboard": "steps of a run in TensorBoard (--tracker tensorboard)",

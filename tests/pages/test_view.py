@@ -11,7 +11,8 @@ import pytest
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import ResponseRecord
 from audio_eval.store import lock_dir
-from tests.compare.runs import KEPT, hostile_pair
+from tests.compare.runs import hostile_pair
+from tests.hostile import NAMES
 from tests.leaderboard.runs import make_run
 from tests.pages.conftest import Visit, axe
 from tests.view.served import recorded_run, served
@@ -127,7 +128,7 @@ def test_a_page_keeps_up_with_its_run(tmp_path: Path, visit: Visit) -> None:
 def test_hostile_texts_are_texts(tmp_path: Path, visit: Visit) -> None:
     pair = hostile_pair(tmp_path / "runs")
     make_run(tmp_path / "runs" / '"><img src=x onerror=alert(1)>', "rw")
-    (tmp_path / "runs" / '"><img src=x onerror=alert(1)>' / "result.json").write_text(f"{{{KEPT[1]}")
+    (tmp_path / "runs" / '"><img src=x onerror=alert(1)>' / "result.json").write_text(f"{{{NAMES[1]}")
     with served([tmp_path / "runs"]) as address:
         page = visit(f"{address}/")
         assert page.locator("#runs tbody tr").count() == 3 and page.locator("img").count() == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -73,7 +74,7 @@ def test_nothing_of_this_machine_is_in_an_archive(run: Path, tmp_path: Path, mon
         text = text.replace('"method": "aqa_ttrl"', f'"method": {told}').replace(
             '"commit": ', f'"device": {told},\n"commit": '
         )
-        text = text.replace('"adapt_samples"', f'"why": {told},\n"adapt_samples"')
+        text = re.sub(r',\s*"checksum": \d+', "", text).replace('"adapt_samples"', f'"why": {told},\n"adapt_samples"')
         (run / name).write_text(text)
     export(run, tmp_path / "x.zip")
     for name, content in files_of(tmp_path / "x.zip").items():
