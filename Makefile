@@ -12,7 +12,7 @@ WORKERS ?= -n auto --maxprocesses 4 --dist worksteal
 TRANSFORMERS ?= 5.16.1 5.17.0 5.20.2
 OTHER_TESTS ?= tests/models tests/rl tests/methods tests/lm_eval
 
-.PHONY: demo labelled models test test-shuffled chaos other-transformers vllm-test gpu-check lint wheel clean
+.PHONY: demo labelled models test test-shuffled chaos determinism fuzz soak other-transformers vllm-test gpu-check lint wheel clean
 
 demo: $(STAMP)
 	$(BIN)/audio-eval --model tiny-omni --method direct,choice_likelihood,majority_vote,aqa_ttrl,view_ttrl --tasks synth_aqa --output $(RUNS)
@@ -36,7 +36,20 @@ test-shuffled: $(STAMP)
 
 # runs that are killed, damaged and starved, counted
 chaos: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --minutes 8
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --minutes 9
+
+# every method twice, in new processes: the same bytes
+determinism: $(STAMP)
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.determinism
+
+# inputs led by coverage, for what reads files of strangers
+fuzz: $(STAMP)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt atheris
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz --seconds 120 --jobs 2
+
+# memory, files and threads of long runs; ten runs in one folder
+soak: $(STAMP)
+	$(BIN)/python bench/soak.py
 
 # the tests of vLLM, in a cached environment of their own
 vllm-test:
