@@ -42,14 +42,11 @@ def seal(folder: Path, state: Mapping[str, Any]) -> None:
 
 
 def unseal(folder: Path) -> dict[str, Any]:
-    """The state of a checkpoint; ``ValueError`` that says what of it is damaged. CRC-32: against faults, not forgery.
-
-    One that was written before there were checksums is taken as it is.
-    """
+    """The state of a checkpoint; ``ValueError`` that says what of it is damaged: by CRC-32, against faults alone."""
     try:
         state = dict(read_json(folder / _STATE))
-        sums = dict(state.pop(_SUMS, {}))
-        int(state["step"])
+        sums = dict(state.pop(_SUMS))
+        _ = int(state["step"]), sums[_STATE]
     except (UserError, OSError, TypeError, ValueError, KeyError):
         raise ValueError(f"{_STATE} cannot be read") from None
     for name, told in sums.items():

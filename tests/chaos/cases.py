@@ -85,6 +85,11 @@ class Chaos:
         ended = self._run(method, folder, before(folder)).wait()
         if ended.code not in codes:
             return f"it ended with {ended.code}: {ended.said[-300:]}"
+        run = run_of(folder)
+        if (run / "result.json").is_file():
+            # Who shows a run that has ended does not own it, so what its killed owner left stays there.
+            for left in (run / ".owner", *run.glob(".*.tmp")):
+                left.unlink(missing_ok=True)
         wrong = bad_end(ended) or self._again(folder, method, self.whole[method])
         return keep_if(wrong, folder)
 

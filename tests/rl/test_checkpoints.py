@@ -256,15 +256,16 @@ def test_steps_that_are_not_logged_are_done_again(logged: int, tmp_path: Path) -
     assert log.read_bytes() == (tmp_path / "whole" / "metrics.jsonl").read_bytes()
 
 
-def test_a_checkpoint_without_checksums_is_taken_as_it_is(tmp_path: Path) -> None:
-    """Those of before there were any."""
+def test_a_checkpoint_without_checksums_is_damaged(tmp_path: Path) -> None:
+    """A changed letter in their name must not do away with them."""
     expected, _, _ = trained(tmp_path / "whole", 6)
     trained(tmp_path, 4)
     file = tmp_path / "adapt" / "step-000004" / "state.json"
     state = read_json(file)
-    del state["sums"], state["logs"]
+    state["rums"] = state.pop("sums")
     write_json(file, state)
-    assert trained(tmp_path, 6) == (expected, [4, 5], [])
+    weight, done, said = trained(tmp_path, 6)
+    assert (weight, done) == (expected, [3, 4, 5]) and "state.json cannot be read" in said[0]
 
 
 def test_the_one_before_goes_only_when_the_next_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
