@@ -15,9 +15,14 @@ def of_lines(lines: bytes) -> bytes:
     return b"".join(b"%08x\n" % zlib.crc32(line) for line in lines.split(b"\n")[:-1])
 
 
+def of_value(value: object) -> int:
+    """The CRC-32 of a JSON value, whatever the order of its keys."""
+    return zlib.crc32(json.dumps(value, sort_keys=True).encode())
+
+
 def with_checksum(value: dict[str, Any]) -> dict[str, Any]:
     """The object with the CRC-32 of the rest of it: see ``without_checksum``."""
-    return {**value, "checksum": zlib.crc32(_sorted(value))}
+    return {**value, "checksum": of_value(value)}
 
 
 def without_checksum(value: Any, path: Path) -> Any:
@@ -28,10 +33,6 @@ def without_checksum(value: Any, path: Path) -> Any:
     if not isinstance(value, dict) or "checksum" not in value:
         return value
     told, rest = value["checksum"], {key: inner for key, inner in value.items() if key != "checksum"}
-    if told != zlib.crc32(_sorted(rest)):
+    if told != of_value(rest):
         raise UserError(f"'{path}' is damaged: it is not what was written.")
     return rest
-
-
-def _sorted(value: object) -> bytes:
-    return json.dumps(value, sort_keys=True).encode()

@@ -79,7 +79,7 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "", see: st
     to ``see`` that lists it.
     """
     names = sorted(known)
-    bare = {known.lstrip("-"): known for known in names}  # the dashes of a flag make none like another
+    bare = {one.lstrip("-"): one for one in names}  # the dashes of a flag make none like another
     near = get_close_matches(name.lstrip("-"), bare, n=1, cutoff=0.5)
     hint = f" Did you mean '{bare[near[0]]}'?" if near else ""
     rest = f"See {see}" if see else f"Available: {', '.join(names)}"

@@ -8,19 +8,20 @@ from typing import Any
 
 from safetensors import safe_open
 
-from audio_eval.runlog import ResultRow, RunLog, RunSpec
+from audio_eval.runlog import ResultRow, RunSpec
+from audio_eval.runlog.records import Environment
 
 
-def completed(row: ResultRow, log: RunLog) -> ResultRow:
+def completed(row: ResultRow, folder: Path, spec: object, environment: Environment | None) -> ResultRow:
     """``row`` with the device and the number of trained weights, where it states none and they are known.
 
-    The device of env.json is this machine's: it says nothing of a model that runs elsewhere.
+    The device of env.json is this machine's: it says nothing of a model that did not run in this process.
     """
     found: dict[str, Any] = {}
-    spec, environment = log.spec() if log.begun else None, log.environment()
-    if row.device is None and environment and isinstance(spec, RunSpec) and spec.backend in (None, "hf"):
+    here = isinstance(spec, RunSpec) and spec.backend in (None, "hf")
+    if row.device is None and environment and here:
         found["device"] = environment.device
-    if row.trained_parameters is None and (files := sorted(log.folder.glob("adapt/step-*/adapter*.safetensors"))):
+    if row.trained_parameters is None and (files := sorted(folder.glob("adapt/step-*/adapter*.safetensors"))):
         found["trained_parameters"] = _values(files[-1])
     return row.model_copy(update=found)
 

@@ -148,11 +148,13 @@ def _load_run(folder: Path, name: str) -> Run:
     belong together.
     """
     log = RunLog(folder)
-    run = Run(name, completed(log.result().audio_eval, log), folder=folder)
-    if environment := log.environment():
+    result, environment = log.result().audio_eval, log.environment()
+    spec = log.spec() if log.begun else None
+    run = Run(name, completed(result, folder, spec, environment), folder=folder)
+    if environment:
         versions = {"python": environment.python, **environment.packages}
         run = replace(run, commit=environment.commit, versions=versions)
-    if log.begun and isinstance(spec := log.spec(), RunSpec):
+    if isinstance(spec, RunSpec):
         run = replace(run, flags=flags(spec))
     summary = run.summary
     if summary.accuracy is None:

@@ -5,13 +5,13 @@ Two are kept while a run goes on, so that the one before is there where the last
 
 from __future__ import annotations
 
-import json
 import shutil
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
+from audio_eval.checksums import of_value
 from audio_eval.errors import UserError
 from audio_eval.store import read_json, write_json
 
@@ -38,7 +38,7 @@ def remove(checkpoints: Iterable[Path]) -> None:
 def seal(folder: Path, state: Mapping[str, Any]) -> None:
     """Write ``state`` into a checkpoint, as its last file, with checksums of it and of all other files."""
     sums = {str(path.relative_to(folder)): _sum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    write_json(folder / _STATE, {**state, _SUMS: {**sums, _STATE: _own(state)}})
+    write_json(folder / _STATE, {**state, _SUMS: {**sums, _STATE: of_value(state)}})
 
 
 def unseal(folder: Path) -> dict[str, Any]:
@@ -51,13 +51,9 @@ def unseal(folder: Path) -> dict[str, Any]:
         raise ValueError(f"{_STATE} cannot be read") from None
     for name, told in sums.items():
         path = folder / name
-        if told != (_own(state) if name == _STATE else _sum(path) if path.is_file() else None):
+        if told != (of_value(state) if name == _STATE else _sum(path) if path.is_file() else None):
             raise ValueError(f"{name} is not as it was written")
     return state
-
-
-def _own(state: Mapping[str, Any]) -> int:
-    return zlib.crc32(json.dumps(state, sort_keys=True).encode())
 
 
 def _sum(path: Path) -> int:

@@ -144,8 +144,9 @@ class RunLog:
         if (self.folder / "imported.json").is_file():
             return None
         try:
-            _ = self.result(), self.notes(), self.environment()
-            _ = [file.read() for file in (self.labels, self.steps, self.curve, self.sittings)]
+            behind = (self.labels, self.steps, self.curve, self.sittings)
+            for read in (self.result, self.notes, self.environment, *(file.read for file in behind)):
+                read()
             for file in (self.questions, self.responses, self.scores):
                 file.check()
                 if not {record.id for record in file.read()} >= set(ids):  # with --holdout more were adapted on
