@@ -8,6 +8,8 @@ from typing import Any
 
 from safetensors import safe_open
 
+from audio_eval.errors import UserError
+from audio_eval.models.backends import choose
 from audio_eval.runlog import ResultRow, RunSpec
 from audio_eval.runlog.records import Environment
 
@@ -18,12 +20,18 @@ def completed(row: ResultRow, folder: Path, spec: object, environment: Environme
     The device of env.json is this machine's: it says nothing of a model that did not run in this process.
     """
     found: dict[str, Any] = {}
-    here = isinstance(spec, RunSpec) and spec.backend in (None, "hf")
-    if row.device is None and environment and here:
+    if row.device is None and environment and isinstance(spec, RunSpec) and _ran_here(spec):
         found["device"] = environment.device
     if row.trained_parameters is None and (files := sorted(folder.glob("adapt/step-*/adapter*.safetensors"))):
         found["trained_parameters"] = _values(files[-1])
     return row.model_copy(update=found)
+
+
+def _ran_here(spec: RunSpec) -> bool:
+    try:
+        return choose(spec.model, spec.backend).backend.name == "hf"
+    except UserError:  # a model or a backend that is not known here
+        return False
 
 
 def _values(file: Path) -> int:
