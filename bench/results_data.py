@@ -106,9 +106,10 @@ class Variants:
         points: dict[int, list[dict[str, float]]] = {}
         for folder in self.folders[name]:
             logs = [{r["step"]: r for r in JsonLines(folder / f"{log}.jsonl").read()} for log in ("metrics", "oracle")]
-            for point in JsonLines(folder / "curve.jsonl").read():
-                step = int(point["step"])
-                points.setdefault(step, []).append({**logs[0].get(step, {}), **logs[1].get(step, {}), **point})
+            for point in RunLog(folder).curve.read():
+                scored = {"accuracy": point.accuracy, "unparsable": point.unparsable}
+                found = logs[0].get(point.step, {}) | logs[1].get(point.step, {}) | scored
+                points.setdefault(point.step, []).append(found)
         for step, found in points.items():
             yield step, {key: statistics.fmean(p[key] for p in found if key in p) for key in found[0]}
 
