@@ -6,6 +6,7 @@ import platform
 import subprocess
 import sys
 from datetime import datetime, timezone
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -57,6 +58,7 @@ def commit() -> str | None:
         return None
 
 
+@cache  # what is installed does not change under a process, and each look reads a file
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import transformers
 from safetensors import safe_open
 
 from audio_eval.models.backends import Limits, load_policy
+from audio_eval.models.hf import policy as hf_policy
+from audio_eval.models.hf.checkpoint import Checkpoint, load_checkpoint
 from audio_eval.models.hf.policy import HFPolicy
 from tests.models.checkpoints import BUILDERS
 
@@ -24,12 +27,20 @@ class Built:
     kind: str
     folder: Path
     weights: dict[str, torch.Tensor]
+    _loaded: dict[tuple[Any, ...], Checkpoint] = field(default_factory=dict)
 
     def policy(self, **limits: int) -> HFPolicy:
-        """A fresh policy, loaded as the command line does."""
-        policy = load_policy(str(self.folder), Limits(**limits))
+        """A fresh policy, as the command line makes it. The folder is read once: the further ones have copies."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(hf_policy, "load_checkpoint", self._load)
+            policy = load_policy(str(self.folder), Limits(**limits))
         assert isinstance(policy, HFPolicy)
         return policy
+
+    def _load(self, *asked: Any) -> Checkpoint:
+        if asked not in self._loaded:
+            self._loaded[asked] = load_checkpoint(*asked)
+        return copy.deepcopy(self._loaded[asked])
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -67,6 +68,19 @@ def samples(built: Built, policy: HFPolicy, groups: Sequence[Group]) -> Rows:
     return rows
 
 
+@pytest.fixture(scope="module")
+def at_first(built: Built) -> Callable[[str], Rows]:
+    """The samples of CUT before any update: by the base model ("none"), or by the one that ``tune`` starts with."""
+
+    @cache
+    def rows(tune: str) -> Rows:
+        policy = built.policy() if tune == "none" else started(built, settings(tune))
+        with torch.no_grad():
+            return samples(built, policy, CUT)
+
+    return rows
+
+
 def plain_loss(
     rows: Rows, old: Rows, base: Rows, groups: Sequence[Group], advantages: Sequence[np.ndarray], t: Training
 ) -> torch.Tensor:
@@ -107,24 +121,23 @@ CASES: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("tune", ["lora", "full"])
 @pytest.mark.parametrize("case", CASES)
-def test_the_gradient_is_that_of_repeated_rows_in_any_micro_batches(built: Built, case: str, tune: str) -> None:
+def test_the_gradient_is_that_of_repeated_rows_in_any_micro_batches(
+    built: Built, at_first: Callable[[str], Rows], case: str, tune: str
+) -> None:
     """The third group has no advantages: it has a gradient under the bonus and the KL alone."""
     advantages = advantages_of(CUT)
     advantages[2] = np.zeros(1)
-    base = samples(built, built.policy(), CUT)
-    seen = []
+    base, old, seen = at_first("none"), at_first(tune), []
     lr, budgets = (1e-2, (250, 1)) if tune == "lora" else (1e-4, (16384,))
     for budget in budgets:
         training = settings(tune, lr=lr, token_budget=budget, **CASES[case])
         policy = started(built, training)
-        old, wanted = samples(built, policy, CUT), list[Gradients]()
-        noted = record(policy)
+        wanted, noted = list[Gradients](), record(policy)
         losses: list[float] = []
 
         def compare(
-            policy: HFPolicy = policy, training: Training = training, old: Rows = old, wanted: list = wanted,
-            losses: list = losses,
-        ) -> None:  # fmt: skip
+            policy: HFPolicy = policy, training: Training = training, wanted: list = wanted, losses: list = losses
+        ) -> None:
             loss = plain_loss(samples(built, policy, CUT), old, base, CUT, advantages, training)
             wanted.append(gradients_by_name(policy, loss))
             losses.append(float(loss.detach()))

@@ -144,7 +144,7 @@ class Trainer:
 
     def bytes(self, weights_only: bool) -> int:
         """Size of what ``save`` writes; adapters are written twice."""
-        weights = size_of(adapters.trained_tensors(self.checkpoint, self.peft)) * (1 if self.peft is None else 2)
+        weights = size_of({name: tensor for tensor, name in self.names.items()}) * (1 if self.peft is None else 2)
         return weights if weights_only else weights + size_of(state_tensors(self.optimizer, self.names))
 
     def load(self, folder: Path) -> None:
