@@ -6,6 +6,7 @@ of values, which hangs whatever touches them.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import yaml
@@ -46,18 +47,22 @@ def parse_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> Any:
     if len(text) > MAX_CHARACTERS:
         raise BadYaml(f"it has {len(text)} characters, more than {MAX_CHARACTERS}")
     try:
-        reader = loader(text)
-        node = reader.get_single_node()
-        if node is None:
-            return None
-        _measure(node, {}, set())
-        return reader.construct_document(node)
+        node = _composed(text, loader)  # type: ignore[arg-type]  # mypy takes classes for unhashable
+        return None if node is None else loader("").construct_document(node)
     except RecursionError:
         raise BadYaml(f"it is nested deeper than {MAX_DEPTH} levels") from None
     except BadYaml:
         raise
     except Exception as error:  # a constructor may raise any: KeyError for "!!bool x", OverflowError for a date
         raise BadYaml(" ".join(str(error).split())) from None
+
+
+@lru_cache(maxsize=256)  # a command reads the same task files several times; values are made of the nodes anew
+def _composed(text: str, loader: type[BoundedLoader]) -> yaml.Node | None:
+    node = loader(text).get_single_node()
+    if node is not None:
+        _measure(node, {}, set())
+    return node
 
 
 def _measure(node: yaml.Node, known: dict[int, tuple[int, int]], within: set[int]) -> tuple[int, int]:
