@@ -13,10 +13,14 @@ from audio_eval.errors import UserError
 from audio_eval.leaderboard import Committed, aggregate
 from audio_eval.leaderboard.labels import Facts, labels
 from audio_eval.registry import method_class
+from audio_eval.runlog import RunLog
+from audio_eval.runlog.records import CurvePoint, StepRecord
 from audio_eval.runs.result import settings, tags
 from tests.leaderboard.runs import make_run
 
-five_seeds, results_page, variants = map(importlib.import_module, ("five_seeds", "results_page", "variants"))
+five_seeds, results_data, results_page, variants = map(
+    importlib.import_module, ("five_seeds", "results_data", "results_page", "variants")
+)
 ROOT = Path(__file__).parents[2]
 ASKED = {name: [variant.name for variant in part.variants] for name, part in five_seeds.PARTS.items()}
 
@@ -102,6 +106,21 @@ def test_a_row_without_a_run_of_every_seed_is_in_no_table(tmp_path: Path) -> Non
     assert {run.commit for run in kept.runs()} == {"a"}
     with pytest.raises(SystemExit, match="no row of the main table"):
         results_page.write(done, ASKED, [0, 1, 2], tmp_path, "test", 2)
+
+
+def test_a_curve_is_the_mean_of_its_points_over_the_seeds(tmp_path: Path) -> None:
+    done = []
+    for seed, accuracies in enumerate(((50.0, 70.0), (60.0, 80.0))):
+        log = RunLog(run_at(tmp_path / str(seed), "a", seed=seed))
+        log.curve.append(
+            [CurvePoint(step=i, accuracy=a, unparsable=5.0, outcomes="rw") for i, a in enumerate(accuracies)]
+        )
+        log.steps.append([StepRecord(step=1, reward=0.25 + seed)])
+        done.append(variants.Done("main", "sft", seed, log.folder))
+    assert dict(results_data.Variants(done, [0, 1]).curve("sft")) == {
+        0: {"accuracy": 55.0, "unparsable": 5.0},
+        1: {"step": 1.0, "reward": 0.75, "accuracy": 75.0, "unparsable": 5.0},
+    }
 
 
 @pytest.mark.slow
