@@ -1,8 +1,9 @@
 """Long runs, and many at once: memory, open files and threads stay flat, and runs that share a folder do not meet.
 
-    python bench/soak.py [--items 20000] [--steps 2000] [--runs 10] [--output DIR]
+    python bench/soak.py [--items 20000] [--votes-items 20000] [--steps 2000] [--runs 10] [--output DIR]
 
 ``items``: an evaluation (direct) of so many questions, in MMAR's layout, over 50 recordings of half a second.
+``votes``: two runs of one command (majority_vote, aqa_ttrl) that share the votes on so many of them.
 ``steps``: an adaptation (aqa_ttrl, small) of so many steps, with a checkpoint after each.
 ``runs``: so many processes at once into one output folder; see soak_at_once.py.
 
@@ -37,6 +38,7 @@ from tabulate import tabulate
 BYTES_PER_ITEM, BYTES_PER_STEP, SLACK_MIB = 512, 2048, 48
 RECORDINGS = 50
 SHARES = (0.1, 0.5, 1.0)
+VOTES = 8  # of an item
 # of aqa_ttrl: steps as short as they come
 SMALL = "votes=4,group_size=2,batch_size=2,max_attempts=1"
 
@@ -52,18 +54,20 @@ class Seen:
 
 
 class Lines:
-    """Counts the lines of a file that grows."""
+    """Counts the lines of files that grow."""
 
-    def __init__(self, path: Path) -> None:
-        self.path, self.count, self._read = path, 0, 0
+    def __init__(self, *paths: Path) -> None:
+        self.count, self._read = 0, dict.fromkeys(paths, 0)
 
     def now(self) -> int:
         """How many there are; what was counted is not read again."""
-        if self.path.is_file():
-            with self.path.open("rb") as file:
-                file.seek(self._read)
-                new = file.read()
-            self.count, self._read = self.count + new.count(b"\n"), self._read + len(new)
+        for path, known in self._read.items():
+            if path.is_file():
+                with path.open("rb") as file:
+                    file.seek(known)
+                    new = file.read()
+                self.count += new.count(b"\n")
+                self._read[path] = known + len(new)
         return self.count
 
 
@@ -143,6 +147,19 @@ def soak_items(folder: Path, items: int, method: str, settings: str, every: floa
     return figures(watch(run, lines, folder / "items.log", every), items, BYTES_PER_ITEM)
 
 
+def soak_votes(folder: Path, items: int, every: float) -> dict[str, Any]:
+    """A vote on so many items by one run; a second run of the command takes the votes over and counts them.
+
+    The lines are the answers of both, so that up to 50 % the first votes and from there on the second answers.
+    """
+    benchmark(folder, items)
+    settings = ("--method-args", f"votes={VOTES},steps=0", "--data-dir", str(folder))
+    run = command("majority_vote,aqa_ttrl", "mmar", folder / "runs", *settings)
+    first, second = (folder / "runs" / f"tiny-omni-{name}-mmar-seed0" for name in ("majority_vote", "aqa_ttrl"))
+    lines = Lines(first / "responses.jsonl", second / "responses.jsonl")
+    return figures(watch(run, lines, folder / "votes.log", every), 2 * items, BYTES_PER_ITEM // 2)
+
+
 def soak_steps(folder: Path, steps: int, every: float) -> dict[str, Any]:
     """An adaptation of so many steps."""
     settings = ("--method-args", f"{SMALL},steps={steps}", "--limit", "32")
@@ -157,22 +174,25 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--method", default="direct", help="the method of the evaluation")
     parser.add_argument("--method-args", default="", help="its settings")
+    parser.add_argument("--votes-items", type=int, default=20_000)
     parser.add_argument("--steps", type=int, default=2_000)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--every", type=float, help="seconds between looks (default: 0.1 for short runs, else 2)")
     parser.add_argument("--output", type=Path, help="keep the runs here (default: a temporary folder)")
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"  # of all runs, so that ten on a machine are as fast as one after another
-    every = args.every or (0.1 if max(args.items, args.steps) < 1_000 else 2.0)
+    every = args.every or (0.1 if max(args.items, args.votes_items, args.steps) < 1_000 else 2.0)
     found: dict[str, Any] = {"benchmark": "soak"}
     with tempfile.TemporaryDirectory() as name:
         folder = args.output or Path(name)
         folder.mkdir(parents=True, exist_ok=True)
         if args.items:
             found["items"] = soak_items(folder, args.items, args.method, args.method_args, every)
+        if args.votes_items:
+            found["votes"] = soak_votes(folder / "of_votes", args.votes_items, every)
         if args.steps:
             found["steps"] = soak_steps(folder, args.steps, every)
-        for part in ("items", "steps"):
+        for part in ("items", "votes", "steps"):
             if part in found:
                 show(part, found[part])
         if args.runs:

@@ -44,7 +44,7 @@ def execute(args: argparse.Namespace) -> int:
     trackers = find_trackers(listed(args.tracker))
     quiet_libraries()
     reports, began = Reports(terminal_progress()), time.monotonic()
-    executor = Executor(reports, trackers)
+    executor = Executor(reports, trackers, specs)
     for spec, folder in zip(specs, folders, strict=True):
         with reports.of(folder):
             finish(executor, spec, folder)

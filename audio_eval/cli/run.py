@@ -61,7 +61,7 @@ def execute(args: argparse.Namespace) -> int:
     from audio_eval.cli.ending import show
 
     reports, folders, began = Reports(terminal_progress()), list[Path](), time.monotonic()
-    executor = Executor(reports, trackers)
+    executor = Executor(reports, trackers, specs)
     for i, spec in enumerate(specs):
         folder = run_folder(spec, Path(args.output), args.fresh)
         log, other = RunLog(folder), other_settings(spec, folder)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,13 +39,16 @@ from audio_eval.usage import Usage, total
 class Executor:
     """Runs specs one after another; tasks, models and votes of a task are kept from one to the next.
 
-    ``trackers`` are told the steps and figures of each run, as are those that a resumed run began with.
+    ``trackers`` are told the steps and figures of each run, as are those that a resumed run began with. ``ahead`` are
+    all specs that it will run, where they are known: votes of a run that is alone on its task are for nobody else.
     """
 
     def __init__(
-        self, progress: Progress | None = None, trackers: Mapping[str, type[Tracker]] | None = None
+        self, progress: Progress | None = None, trackers: Mapping[str, type[Tracker]] | None = None,
+        ahead: Sequence[RunSpec] = (),
     ) -> None:  # fmt: skip
         self.progress, self.loader, self.trackers = progress or Progress(), Loader(), trackers or {}
+        self._alone = {task for task, runs in Counter(spec.task for spec in ahead).items() if runs == 1}
         self._warned: set[tuple[str, str]] = set()
         self._shared: SharedDraws | None = None
 
@@ -165,16 +169,10 @@ class Executor:
                 tracking.step(step, found)
 
         session = Session(
-            log.folder,
-            spec.seed,
-            spec.batch_size,
-            examples=inputs.examples,
-            progress=self.progress,
-            observer=observe,
-            save_every=spec.save_every,
-            meter=meter,
-        )
-        counted = metered(policy, meter, spec.seed, self._draws(policy, spec.task))
+            log.folder, spec.seed, spec.batch_size, examples=inputs.examples, progress=self.progress, observer=observe,
+            save_every=spec.save_every, meter=meter,
+        )  # fmt: skip
+        counted = metered(policy, meter, spec.seed, self._draws(policy, spec.task, log.folder))
         inputs.method.adapt(counted, inputs.adapted_on, session)
         adapting, adapting_usage = meter.samples, total(meter.take_usage(list(meter.usage)).values())
         self._answer(log, inputs, counted, meter)
@@ -189,10 +187,10 @@ class Executor:
             )
         )  # fmt: skip
 
-    def _draws(self, policy: Policy, task: str) -> SharedDraws:
-        """What runs on the same policy and task share; those of the task before are let go."""
+    def _draws(self, policy: Policy, task: str, folder: Path) -> SharedDraws | None:
+        """What runs on the same policy and task share, kept beside the first; those of the task before are let go."""
         if self._shared is None or self._shared.policy is not policy or self._shared.task != task:
-            self._shared = SharedDraws(policy, task)
+            self._shared = None if task in self._alone else SharedDraws(policy, task, folder)
         return self._shared
 
     def _answer(self, log: RunLog, inputs: Inputs, policy: Policy, meter: Meter) -> None:

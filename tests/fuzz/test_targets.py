@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.child import one, place_of
-from tests.fuzz.targets import TARGETS, read
+from tests.fuzz.target import read
+from tests.fuzz.targets import TARGETS
 
 SEEDS = 12  # of each target; the search takes them all
 

@@ -193,7 +193,9 @@ def test_equal_votes_are_drawn_once_and_every_run_has_them(tmp_path: Path, monke
     assert sum(drawn) == 16, "not 48"
     drawn.clear()
     for name, spec in specs.items():
-        alone = Executor().run(spec, tmp_path / "alone" / name).audio_eval
+        executor = Executor(ahead=[spec])
+        alone = executor.run(spec, tmp_path / "alone" / name).audio_eval
+        assert executor._shared is None, "nobody else wants its votes"
         assert (rows[name].samples, rows[name].accuracy) == (alone.samples, alone.accuracy)
         assert rows[name].audio_seconds == alone.audio_seconds, "the votes' too, as their seconds are"
         for path in sorted((tmp_path / "alone" / name).rglob("*.*")):
