@@ -6,11 +6,11 @@ An error of the system (``OSError``) names the file.
 from __future__ import annotations
 
 import errno
+import glob
 import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from filelock import FileLock, Timeout
 
 from audio_eval.checksums import of_lines, with_checksum
 from audio_eval.errors import UserError
@@ -47,6 +46,23 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
         finally:
             temporary.unlink(missing_ok=True)
         _sync(path.parent)
+
+
+def write_output(path: Path, content: bytes | Callable[[Path], object]) -> None:
+    """``write_atomic`` into a folder of few files, where what a killed process left of the same file goes as well."""
+    for unfinished in left_by_a_kill(path.parent, f".{glob.escape(path.name)}"):
+        unfinished.unlink(missing_ok=True)
+    write_atomic(path, content)
+
+
+def left_by_a_kill(folder: Path, pattern: str = ".*") -> Iterator[Path]:
+    """Temporary files and folders of a process that is gone: ``pattern``, the number of the process, ``.tmp``."""
+    for path in folder.glob(f"{pattern}.*.tmp"):
+        number = path.name.split(".")[-2]
+        if re.fullmatch(r"[0-9]{1,9}", number) and (
+            int(number) == os.getpid() or not psutil.pid_exists(int(number))
+        ):  # the own number: of a process in another container
+            yield path
 
 
 def make_folder(folder: Path) -> None:
@@ -82,8 +98,7 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
         temporary.mkdir()
         try:
             fill(temporary)
-            for path in [*temporary.rglob("*"), temporary]:
-                _sync(path)
+            _sync_tree(temporary)
         except BaseException:  # a full disk: what is half written goes
             shutil.rmtree(temporary, ignore_errors=True)
             raise
@@ -92,38 +107,16 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
         _sync(folder.parent)
 
 
-@contextmanager
-def lock_dir(folder: Path) -> Iterator[None]:
-    """Own ``folder`` while the block runs; ``UserError`` that names the owner where another process has it."""
-    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text() if owner.is_file() else "another process"
-        raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
-    try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        for unfinished in folder.rglob(".*.tmp"):  # a killed owner's
-            unfinished.unlink()
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
+def place_folder(temporary: Path, folder: Path) -> None:
+    """Give a folder its name, once all that is in it is on the disk."""
+    _sync_tree(temporary)
+    temporary.rename(folder)
+    _sync(folder.parent)
 
 
-def owner_of(folder: Path) -> str | None:
-    """Who owns ``folder`` by what it says itself; None where nobody does, or a process of this machine that is gone.
-
-    It leaves the lock alone, which somebody may be about to take.
-    """
-    try:
-        told = (folder / ".owner").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
-    if known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1])):
-        return None
-    return told
+def _sync_tree(folder: Path) -> None:
+    for path in [*folder.rglob("*"), folder]:
+        _sync(path)
 
 
 def _sync(path: Path) -> None:
@@ -143,7 +136,7 @@ def _sync(path: Path) -> None:
 def write_json(path: Path, value: object, summed: bool = False) -> None:
     """Write a JSON file atomically, without the secrets that are known; ``summed``: an object, with its checksum."""
     value = with_checksum(json.loads(_json(value))) if summed else value  # of what is written, secrets gone
-    write_atomic(path, (_json(value, indent=1) + "\n").encode())
+    write_output(path, (_json(value, indent=1) + "\n").encode())
 
 
 def read_json(path: Path) -> Any:

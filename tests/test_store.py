@@ -10,12 +10,12 @@ import pytest
 from audio_eval.errors import UserError
 from audio_eval.store import (
     JsonLines,
-    lock_dir,
     read_json,
     to_ask,
     write_atomic,
     write_folder_atomic,
     write_json,
+    write_output,
 )
 
 RECORDS = [{"id": "a", "text": "gr\u00fcn\n"}, {"id": "b", "n": 1.5}, {"id": "c", "list": [1, None]}]
@@ -121,17 +121,13 @@ def test_a_file_that_a_function_writes(tmp_path: Path) -> None:
     assert (tmp_path / "new" / "x").read_bytes() == b"1"
 
 
-def test_a_locked_folder_names_its_owner_and_what_a_kill_left_goes(tmp_path: Path) -> None:
-    (tmp_path / "adapt").mkdir()
-    (tmp_path / "adapt" / ".labels.jsonl.77.tmp").touch()
-    with lock_dir(tmp_path):
-        assert not list(tmp_path.rglob("*.tmp"))
-        with pytest.raises(UserError, match=f"process {os.getpid()} on ") as caught, lock_dir(tmp_path):
-            raise AssertionError("two owners")
-        assert "\n" not in str(caught.value)
-    with lock_dir(tmp_path):
-        assert (tmp_path / ".owner").is_file()
-    assert not (tmp_path / ".owner").exists()
+def test_what_a_kill_left_beside_an_output_goes(tmp_path: Path) -> None:
+    """And nothing else there: the folder is the user's."""
+    others = [".b.json.999999999.tmp", f".[ab].json.{os.getppid()}.tmp", ".[ab].json.x.tmp", ".[ab].json.9.bak"]
+    for name in (".[ab].json.999999999.tmp", *others):
+        (tmp_path / name).touch()
+    write_output(tmp_path / "[ab].json", b"{}")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["[ab].json", *others])
 
 
 def test_damage_is_cut_back_to_what_is_before_it(tmp_path: Path) -> None:

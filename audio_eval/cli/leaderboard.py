@@ -78,7 +78,7 @@ def _add(folder: str, runs: list[Run]) -> int:
     kept = Committed(folder)
     added = kept.add(runs)
     if runs:
-        say(f"{added.new} runs added, {added.replaced} replaced, {added.unchanged} were there", err=True)
+        say(f"    {added.new} runs added, {added.replaced} replaced, {added.unchanged} were there", err=True)
     for path in write(aggregate(kept.runs()), folder, kept.published()):
         say(str(path))
     return 0

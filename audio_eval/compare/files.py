@@ -12,7 +12,7 @@ from audio_eval.compare.page import page
 from audio_eval.compare.pair import Pair
 from audio_eval.errors import UserError
 from audio_eval.report.write import FILE
-from audio_eval.store import write_atomic
+from audio_eval.store import write_output
 
 
 def write_page(pair: Pair, found: Difference, path: Path, budget: int) -> Path:
@@ -24,7 +24,7 @@ def write_page(pair: Pair, found: Difference, path: Path, budget: int) -> Path:
     reports = [_report(side.folder, folder) for side in (pair.a, pair.b)]
     text = page(pair, found, Clips(budget, link=beside(folder)), reports=reports)
     try:
-        write_atomic(path, text.encode())
+        write_output(path, text.encode())
     except OSError as error:
         raise UserError(f"cannot write '{path}' ({error.strerror}): give another --output.") from None
     return path

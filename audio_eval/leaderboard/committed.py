@@ -26,6 +26,7 @@ from audio_eval.runlog.log import Lines
 from audio_eval.runlog.records import Reported
 from audio_eval.scoring.scores import Unread
 from audio_eval.scoring.statistics import Outcome
+from audio_eval.store import left_by_a_kill
 
 # What came of an item: whether it is right, whether an answer could be read, and why not where that is known.
 LETTERS: dict[str, tuple[bool, bool, Unread | None]] = {
@@ -135,6 +136,8 @@ class Committed:
         return min(there - expected.keys() - {"README.md"}, default=None)
 
     def _write(self, runs: Sequence[Run]) -> None:
+        for unfinished in left_by_a_kill(self.folder, "**/.*"):
+            unfinished.unlink(missing_ok=True)
         lines = {line.items: line for run in runs if (line := _items(run)).ids}
         self._items.keep(line for _, line in sorted(lines.items()))
         by_task: dict[str, list[Line]] = {}

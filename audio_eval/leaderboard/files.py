@@ -20,7 +20,7 @@ from audio_eval.leaderboard.render.markdown import all_table, task_table
 from audio_eval.leaderboard.reported import four_columns, reported_rows
 from audio_eval.leaderboard.row import Row
 from audio_eval.leaderboard.runs import BASELINE, Run
-from audio_eval.store import write_atomic
+from audio_eval.store import write_output
 
 SUFFIXES = frozenset({".md", ".csv", ".tex", ".html"})
 
@@ -37,7 +37,7 @@ def write(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in found.items():
-            write_atomic(folder / name, text.encode())
+            write_output(folder / name, text.encode())
     except OSError as error:
         raise UserError(
             f"cannot write the leaderboard to '{folder}' ({error.strerror}): give another folder."

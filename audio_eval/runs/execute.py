@@ -11,6 +11,7 @@ from audio_eval.errors import NotHere, TooManyErrors, UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
+from audio_eval.ownership import lock_dir, tidy
 from audio_eval.progress import Progress
 from audio_eval.questions import Question
 from audio_eval.rl.checkpoints import remove, saved
@@ -31,7 +32,7 @@ from audio_eval.runs.tracked import curve_metrics, figures, steps
 from audio_eval.runs.trust import remember_named
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.scores import Score
-from audio_eval.store import lock_dir, make_folder, to_ask
+from audio_eval.store import make_folder, to_ask
 from audio_eval.trackers import Tracker, Tracking
 from audio_eval.usage import Usage, total
 
@@ -63,6 +64,7 @@ class Executor:
         inputs.check()
         self.loader.policy_key(spec)  # a mistake in the model's folder or the adapter's is said here
         if log.finished and (result := self._finished(log, inputs)):
+            tidy(folder)
             return result
         # of a new run before anything is written; of a resumed one a changed item is named first
         budget = None if log.begun else _budget(inputs)

@@ -27,7 +27,7 @@ from audio_eval.sharing import archive
 from audio_eval.sharing.card import card
 from audio_eval.sharing.lm_eval_result import lm_eval_result
 from audio_eval.sharing.strip import Stripper
-from audio_eval.store import JsonLines, read_json, write_atomic
+from audio_eval.store import JsonLines, read_json, write_output
 from audio_eval.task_index import listing
 
 FREE = frozenset({
@@ -50,7 +50,7 @@ def export(folder: Path, path: Path, responses: bool = True) -> list[str]:
         raise UserError(messages[0])
     members, left_out = _members(log, runs[0], responses)
     try:
-        write_atomic(path, lambda temporary: archive.write(temporary, members, VERSION, __version__))
+        write_output(path, lambda temporary: archive.write(temporary, members, VERSION, __version__))
     except OSError as error:
         raise UserError(f"'{path}' cannot be written ({error.strerror}): give another file.") from None
     return left_out

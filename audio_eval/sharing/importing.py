@@ -7,6 +7,7 @@ would run its scripts in the reader's browser, and can be made anew from the rec
 from __future__ import annotations
 
 import datetime
+import os
 import re
 import shutil
 import tempfile
@@ -26,7 +27,7 @@ from audio_eval.runlog.result import VERSION
 from audio_eval.runs.result import adapter_digest
 from audio_eval.sharing import archive
 from audio_eval.sharing.verify import NotRecomputed, Recomputed, recompute
-from audio_eval.store import JsonLines, read_json
+from audio_eval.store import JsonLines, left_by_a_kill, make_folder, place_folder, read_json
 
 _BLOCK = 1 << 20
 
@@ -45,8 +46,10 @@ def import_run(path: Path, into: Path, where: Mapping[str, str | None]) -> Arriv
     nothing is left behind then.
     """
     digest = _digest(path)
-    into.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".import-", dir=into))
+    make_folder(into)
+    for unfinished in left_by_a_kill(into, ".import-*"):
+        shutil.rmtree(unfinished)
+    temporary = Path(tempfile.mkdtemp(prefix=".import-", suffix=f".{os.getpid()}.tmp", dir=into))
     try:
         with archive.opened(path) as (opened, manifest):
             if manifest.run_log != VERSION:
@@ -69,8 +72,8 @@ def import_run(path: Path, into: Path, where: Mapping[str, str | None]) -> Arriv
         if folder.exists():
             raise UserError(f"'{path}' was imported before: it is '{folder}'.")
         _say_where(log, imported, folder)
-        temporary.rename(folder)
-        folder.chmod(0o755)
+        temporary.chmod(0o755)
+        place_folder(temporary, folder)
         return Arrived(folder, imported)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

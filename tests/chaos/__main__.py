@@ -13,23 +13,39 @@ import shutil
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from pathlib import Path
 
 from tabulate import tabulate
 
-from tests.chaos.cases import Case, Chaos
+from tests.chaos.cases import Case, Chaos, Skipped
+from tests.chaos.commands import Commands
+from tests.chaos.small_disk import small_disks
 
 PRELOADED = (
     "audio_eval.runs.execute",
     "audio_eval.cli.main",
     "audio_eval.cli.ending",
+    "audio_eval.cli.bars",
     "audio_eval.models.hf.policy",
+    "audio_eval.models.hf.families.omni",
     "audio_eval.report.page",
+    "audio_eval.compare.page",
+    "audio_eval.leaderboard",
+    "audio_eval.sharing.importing",
+    "audio_eval.sharing.export",
+    *(
+        f"audio_eval.methods.{method}"
+        for method in ("aqa_ttrl", "choice_likelihood", "grpo", "majority_vote", "op_ttrl", "sft", "ttrl", "view_ttrl")
+    ),
     "peft",
     "librosa",
     "scipy.stats",
     "lm_eval.tasks",
+    "transformers.models.qwen2_5_omni.modeling_qwen2_5_omni",
+    "rich.progress",
+    "rich.panel",
 )
 ALONE = "vanishing data"  # its cases move what they share, so one worker has them all
 
@@ -61,8 +77,15 @@ def work_off(chaos: Chaos, worker: int, cases: list[tuple[str, str, Case]], unti
             for kind, name, check in cases:
                 if time.monotonic() > until:
                     break
-                wrong = check()
-                print(json.dumps({"kind": kind, "case": name, "wrong": wrong}), file=out, flush=True)
+                wrong, skipped = None, None
+                try:
+                    wrong = check()
+                except Skipped as reason:
+                    skipped = str(reason)
+                except Exception:
+                    wrong = f"the case itself failed: {traceback.format_exc()}"
+                told = {"kind": kind, "case": name, "wrong": wrong, "skipped": skipped}
+                print(json.dumps(told), file=out, flush=True)
                 if wrong:
                     print(f"{kind}, {name}: {wrong}", file=sys.stderr, flush=True)
         code = 0
@@ -82,16 +105,21 @@ def main() -> int:
     began = time.monotonic()
     for module in PRELOADED:  # paid for before the forks
         importlib.import_module(module)
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
     from audio_eval.report import write
 
+    get_checkpoint_conversion_mapping("")  # a thousand regular expressions
     write.BUDGET_AT_END = 0  # no sounds in the pages of runs, which take seconds in each new process
 
     work = arguments.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     chaos = Chaos(work.resolve(), arguments.seed)
+    commands = Commands(chaos)
     makers = {
-        "kill at an operation": chaos.kill_points, "random kill": chaos.random_kills,
-        "damaged file": chaos.damaged_files, "full disk": chaos.full_disks, "two owners": chaos.two_owners,
-        ALONE: chaos.vanishing_data, "same command again": chaos.same_again,
+        "kill at an operation": chaos.kill_points, "kill of another command": commands.kill_points,
+        "random kill": chaos.random_kills, "damaged file": chaos.damaged_files, "full disk": chaos.full_disks,
+        "full disk of another command": commands.full_disks, "small tmpfs": lambda: small_disks(chaos),
+        "two owners": chaos.two_owners, ALONE: chaos.vanishing_data, "same command again": chaos.same_again,
     }  # fmt: skip
     kinds = {kind: list(makers[kind]()) for kind in (arguments.kinds.split(",") if arguments.kinds else makers)}
     until = began + arguments.minutes * 60
@@ -101,13 +129,16 @@ def main() -> int:
     done = [json.loads(line) for file in sorted(chaos.work.glob("done-*.jsonl"))
             for line in file.read_text().splitlines()]  # fmt: skip
     counted, failures = Counter(case["kind"] for case in done), [case for case in done if case["wrong"]]
-    failed = Counter(case["kind"] for case in failures)
+    failed, skipped = (Counter(case["kind"] for case in done if case[why]) for why in ("wrong", "skipped"))
     print(tabulate(
-        [(kind, len(cases), counted[kind], failed[kind]) for kind, cases in kinds.items()],
-        headers=["kind", "cases", "done", "failed"],
+        [(kind, len(cases), counted[kind] - skipped[kind], skipped[kind], failed[kind])
+         for kind, cases in kinds.items()],
+        headers=["kind", "cases", "done", "skipped", "failed"],
     ))  # fmt: skip
-    print(json.dumps({"seed": arguments.seed, "seconds": round(time.monotonic() - began),
-                      "operations": len(chaos.operations), "done": counted, "failures": failures}))  # fmt: skip
+    for reason in sorted({f"skipped {case['kind']}: {case['skipped']}" for case in done if case["skipped"]}):
+        print(reason)
+    seconds, operations = round(time.monotonic() - began), sum(map(len, chaos.operations.values()))
+    print(json.dumps({"seed": arguments.seed, "seconds": seconds, "operations": operations, "failures": failures}))
     if not failures and not arguments.keep:
         shutil.rmtree(work)
     return 1 if failures or any(ended) else 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -16,6 +17,7 @@ from typing import Any
 
 WRITES = os.O_WRONLY | os.O_RDWR
 CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.truncate", "shutil.rmtree")
+PIPE = 2**20  # bytes of stderr that nobody has read yet
 GROWS = ("os.fsync", "open", "os.mkdir", "os.rename")  # what a full disk refuses; removing goes on
 
 
@@ -108,16 +110,18 @@ def largest_file(size: int) -> Callable[[], None]:
 
 
 class Child:
-    """A command that goes on; ``wait`` ends it."""
+    """A command that goes on; ``wait`` ends it, and leaves in the file ``said`` what it wrote to stderr."""
 
     def __init__(self, argv: list[str], said: Path, before: Callable[[], None] | None = None) -> None:
         self._said, self._began = said, time.monotonic()
+        self._errors, errors = os.pipe()  # a limit on files does not hold for it
+        fcntl.fcntl(errors, fcntl.F_SETPIPE_SZ, PIPE)
         self.pid = os.fork()
         if self.pid:
+            os.close(errors)
             return
         code = 70
         try:
-            errors = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
             os.dup2(errors, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             if before:
@@ -151,4 +155,8 @@ class Child:
         if hangs:
             self.kill()
         code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-        return Ended(124 if hangs else code, self._said.read_text(errors="replace"))
+        os.set_blocking(self._errors, False)  # a process of the child's may still have its end
+        with open(self._errors, "rb", buffering=0) as stream:
+            said = (stream.read(PIPE) or b"").decode(errors="replace")
+        self._said.write_text(said)
+        return Ended(124 if hangs else code, said)
