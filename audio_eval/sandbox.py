@@ -58,7 +58,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             del self.filters[name]
         self.filters = {name: measured_filter(name, function) for name, function in self.filters.items()}
         self.filters |= {"_counted": counted, "_concat": _concat, "_weighed": weighed}
-        self.tests = {name: _measured_test(function) for name, function in self.tests.items()}
+        self.tests = {name: _measured_test(function) for name, function in self.tests.items()}  # type: ignore[arg-type]
         del self.globals["lipsum"]
         self._cost = 1
 
@@ -134,8 +134,9 @@ class _Bounds(NodeTransformer):
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
         self.generic_visit(node)
-        for part in (node, *node.ops):
-            part.expr = _filtered(part.expr, "_weighed")
+        node.expr = _filtered(node.expr, "_weighed")
+        for operand in node.ops:
+            operand.expr = _filtered(operand.expr, "_weighed")
         return node
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Getitem:
