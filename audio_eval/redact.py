@@ -14,24 +14,40 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 SECRET = "[secret]"
-_NAME = r"(?:api[_-]?key|access[_-]?key|token|secret|passw(?:or)?d|credential|authorization)"
+_NAME = (
+    r"(?:api[ _-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|pwd|credential|signature|sig|auth"
+    r"|authorization|cookie)"
+)
+_CAMEL = r"(?-i:[A-Za-z]*[a-z](?:Key|Token|Secret|Password|Credential|Signature))"
+_BYTES = r"(?-i:b(?=\\?[\"']))?"
+_QUOTE = _BYTES + r"\\?[\"']?"
+_DONE = r"(?!\s*\\?[\"']?\[(?:secret|key)\])"  # it was taken out before
 # A bare "key" is called so where it is a name by itself; in a text it may be that of a piece of music.
-_CALLED = re.compile(rf"(?:^|[_.-])(?:{_NAME}|key)$", re.IGNORECASE)
+_CALLED = re.compile(rf"(?:(?:^|[_.-])(?:{_NAME}|key)|{_CAMEL})(?:_?\d{{1,2}})?$", re.IGNORECASE)
 # The numbers bound what a text made for it can take: every match is linear.
-_QUERY = re.compile(r"(https?://[^\s?\"'<>]{1,800})\?[^\s\"'<>]+", re.IGNORECASE)
+_QUERY = re.compile(r"([a-z][a-z0-9+.-]{1,15}://[^\s?#\"'<>]{1,800})[?#][^\s\"'<>]+", re.IGNORECASE)
 _SECRETS = re.compile(
-    rf"""(?P<name>\b(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key)["']?\s*[=:]\s*["']?)(?:bearer\s+)?(?!\[secret\]|\[key\])[^\s,;&"']+
-    |(?P<bearer>\bbearer\s+)[\w.~+/=-]{{8,}}
+    rf"""(?P<header>\b(?:proxy-)?(?:authorization|(?:set-)?cookie)\\?["']?\s*[=:]{_DONE}\s*{_QUOTE})[^\r\n"'\\]+
+    |(?P<name>(?:\b(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key|{_CAMEL})(?:_?\d{{1,2}})?(?:\ (?:provided|given))?\\?["']?
+            \s*(?:=>|:=|=(?!>)|:(?!=)|%3D|%3A)|--(?:[\w-]{{1,20}}-)?(?:{_NAME}|key)[\ =]|[?&,;]key=)
+        {_DONE}\s*[\[({{]?\s*{_BYTES})(?:(?:bearer|!!str)\s+)?
+        (?:\\?"[^"]{{1,400}}"|\\?'[^']{{1,400}}'|\\?["']?[^\s,;&"']+)
+    |(?P<bearer>\bbearer[\s:]+)[\w.~+/=-]{{8,}}
     |(?P<user>\b[a-z][a-z0-9+.-]{{1,15}}://)(?:[^\s/?\#"'<>]{{0,400}}|[^\s:"'<>,]{{0,400}}:(?!\d+/)[^\s"'<>,]{{0,400}})@
-    |\b(?:hf_[a-z0-9]{{16,}}|sk-[\w-]{{16,}}|gh[opsur]_\w{{16,}}|github_pat_\w{{16,}}|glpat-[\w-]{{16,}}|gsk_\w{{16,}}
-        |nvapi-[\w-]{{16,}}|AIza[\w-]{{30,}}|AKIA[a-z0-9]{{12,}}|xox[abprs]-[\w-]{{10,}}
-        |eyJ[\w-]{{10,400}}\.[\w-]{{10,2000}}\.[\w-]*)
+    |(?P<spelled>%3A%2F%2F)[^\s"'<>&@]{{0,400}}?%40
+    |(?<![\w.@/:-])(?://)?[\w.%+-]{{1,64}}:[^\s:@/\\"'<>,]{{3,200}}@(?=[\w\[])
+    |\b(?:hf_[a-z0-9]{{16,}}|hf_jwt_[\w-]{{10,}}|sk-[\w-]{{16,}}|[rs]k_(?:live|test)_\w{{16,}}|gh[opsur]_\w{{16,}}
+        |github_pat_\w{{16,}}|glpat-[\w-]{{16,}}|gsk_\w{{16,}}|glsa_\w{{16,}}|nvapi-[\w-]{{16,}}|xai-\w{{16,}}|pplx-\w{{16,}}
+        |r8_\w{{16,}}|npm_\w{{16,}}|wandb_v1_\w{{16,}}|AIza[\w-]{{30,}}|ya29\.[\w-]{{16,}}|AKIA[a-z0-9]{{12,}}
+        |xox[abprs]-[\w-]{{10,}}|eyJ[\w-]{{10,400}}\.[\w-]{{10,2000}}\.[\w-]*)
+    |(?P<hook>\bhooks\.slack\.com/services/)[\w/]+
     |-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[^-]*(?:-----END\ [A-Z ]*PRIVATE\ KEY-----)?""",
     re.IGNORECASE | re.VERBOSE,
 )
+_PROXY = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")  # the password in the URL of a proxy
 _ENOUGH = 8  # characters; a shorter value would be found in many a word
 _remembered: set[str] = set()
 
@@ -63,10 +79,17 @@ def redacted(value: Any) -> Any:
         return redacted_text(value)
     if isinstance(value, Mapping):
         return {
-            redacted_text(str(key)): SECRET if is_called_so(str(key)) and isinstance(item, str) else redacted(item)
+            redacted_text(str(key)): SECRET if is_called_so(str(key)) and is_secret(item) else redacted(item)
             for key, item in value.items()
         }
     return list(_elements(value)) if isinstance(value, (list, tuple)) else value
+
+
+def is_secret(value: Any) -> bool:
+    """Whether a value may be a secret where its name says so: a text, or a list of texts. A benchmark may call a group
+    of items "key", and figures stand under it.
+    """
+    return isinstance(value, str) or (isinstance(value, (list, tuple)) and any(isinstance(v, str) for v in value))
 
 
 @lru_cache(4096)  # asked for every record that is written, of the same variables
@@ -84,11 +107,16 @@ def _elements(values: Sequence[Any]) -> Iterator[Any]:
 
 
 def _known() -> list[str]:
-    """The longest first, as one may be a part of another; as JSON spells them too."""
+    """The longest first, as one may be a part of another; as JSON and URLs spell them too."""
     named = {os.environ.get(name, "") for name in tuple(os.environ) if is_called_so(name)}
+    for name in tuple(os.environ):
+        if name.lower().endswith("_proxy"):
+            named |= {form for value in _PROXY.findall(os.environ.get(name, "")) for form in (value, unquote(value))}
     found = _remembered | {value for value in named if len(value) >= _ENOUGH}
-    return sorted(found | {json.dumps(value, ensure_ascii=False)[1:-1] for value in found}, key=len, reverse=True)
+    spelled = {form for value in found for form in (json.dumps(value, ensure_ascii=False)[1:-1], quote(value, safe=""))}
+    return sorted(found | spelled, key=len, reverse=True)
 
 
 def _blanked(found: re.Match[str]) -> str:
-    return (found["name"] or found["bearer"] or found["user"] or "") + ("" if found["user"] else SECRET)
+    kept = next((found[name] for name in ("header", "name", "bearer", "user", "spelled", "hook") if found[name]), "")
+    return kept + ("" if found["user"] or found["spelled"] else SECRET)

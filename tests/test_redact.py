@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,21 @@ TEXTS = [
     f"hf_{'a1' * 10}{HUSH}", f"sk-proj-{HUSH}{HUSH}", f"ghp_{HUSH}{HUSH}", f"github_pat_{HUSH}{HUSH}",
     f"glpat-{HUSH}{HUSH}", f"gsk_{HUSH}{HUSH}", f"nvapi-{HUSH}{HUSH}", f"AIza{HUSH}{HUSH}{HUSH}",
     f"AKIA{HUSH}{HUSH}", f"xoxb-{HUSH}", f"eyJ{HUSH}.{HUSH}.{HUSH}",
+    f"Authorization: Basic {HUSH}", f"authorization: AWS4 Credential=x, Signature={HUSH}",
+    f"Set-Cookie: sid={HUSH}; Path=/", f"unknown: --hf-token {HUSH}", f'"api_key": ["{HUSH}"]',
+    f'{{\\"api_key\\": \\"{HUSH}\\"}}',
+    f"b'token': b'{HUSH}'",
+    f"password='two words {HUSH}'", f"api key: {HUSH}", f"API key provided: {HUSH}", f"passphrase => {HUSH}",
+    f"api_key%3D{HUSH}", f"https%3A%2F%2Fuser%3A{HUSH}%40host", f"https://h/cb#access={HUSH}", f"wss://h?t={HUSH}",
+    f"//u:{HUSH}@host/x", f"http_proxy=u:{HUSH}@proxy:3128", f"x=1,key={HUSH}", f"accessToken: {HUSH}",
+    f"AccountKey={HUSH};", f"OPENAI_API_KEY_2={HUSH}", f"X-Amz-Signature={HUSH}", f"sk_live_{HUSH}{HUSH}",
+    f"https://hooks.slack.com/services/T0/B0/{HUSH}", f"http://u:{HUSH}@[::1]:80/v1", f"bearer\n{HUSH}",
     f"-----BEGIN RSA PRIVATE KEY-----\n{HUSH}\n-----END RSA PRIVATE KEY-----",
 ]  # fmt: skip
 PLAIN = [
     "max_tokens=64", "votes=8,steps=3", "Qwen/Qwen2.5-Omni-3B@refs/pr/7", "examples/mine.py:Mine", "https://host/v1",
     "http://localhost:8000/v1/models@home", "the key: C major", "monkey: brown", "keys and tokens", "what? me@home",
+    "http://localhost:8000/v1", "12:30@home", "a model: x@main", "monkeyKeys=3", "eos_tokens: 3", "key signature of C",
     "its key is read from OPENAI_API_KEY", "risk-averse-and-very-long-word", "judge_model=gpt-4o-mini",
 ]  # fmt: skip
 
@@ -68,6 +79,26 @@ def test_a_setting_of_such_a_name_is_refused(name: str) -> None:
 @given(st.recursive(st.none() | st.integers() | st.floats(allow_nan=False), st.lists))
 def test_what_holds_no_text_stays(value: object) -> None:
     assert redacted(value) == value
+
+
+def test_a_list_of_texts_is_a_secret_too_and_figures_of_a_group_called_key_are_none() -> None:
+    assert redacted({"api_key": [HUSH], "accessToken": HUSH}) == {"api_key": SECRET, "accessToken": SECRET}
+    groups = {"task": {"key": {"n": 3, "accuracy": 50.0}, "token": 2.5}}
+    assert redacted(groups) == groups
+
+
+def test_the_password_of_a_proxy_is_known_and_what_a_url_spells(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://me:pro%2Fxy-hush@proxy:3128")
+    monkeypatch.setenv("SOME_API_KEY", "hush/hush+hush=")
+    said = without_known("pro%2Fxy-hush, pro/xy-hush at https://h/?k=hush%2Fhush%2Bhush%3D")
+    assert "hush" not in said
+
+
+def test_no_text_takes_long() -> None:
+    began = time.process_time()
+    for text in ("a://", "a:", "api_key", "--a-", "a.b-", "%3A%2F%2F", "cookie:", "api_key='", "aKey", "http://u:"):
+        redacted_text(text * (20_000 // len(text)))
+    assert time.process_time() - began < 2
 
 
 def test_what_follows_a_flag_goes() -> None:

@@ -13,7 +13,8 @@ from jinja2.sandbox import SandboxedEnvironment
 from audio_eval import prompts
 from audio_eval.errors import UserError
 from audio_eval.prompts import PromptTemplate
-from audio_eval.sandbox import Exceeded, Sandbox, budget, render
+from audio_eval.sandbox import Sandbox, render
+from audio_eval.template_budget import Exceeded, budget
 
 GROWS = "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}"
 CHAIN = "".join(
@@ -53,6 +54,27 @@ BOMBS = {
     "translate": "{{ 'x'.translate({120: 'a' * 1000000}) }}",
 }
 
+MANY = " and ".join(["1"] * 50_000)
+BOMBS |= {
+    "long condition of a loop": f"{{% for i in range(99999) if {MANY} %}}{{% endfor %}}",
+    "long block": f"{{% block b %}}{{% if {MANY} %}}{{% endif %}}{{% endblock %}}"
+    "{% for i in range(9999) %}{% set x = self.b() %}{% endfor %}",
+    "long integers": "{% set x = ('f' * 1000000) | int(0, 16) %}{{ x // 3 }}",
+}
+# What takes long for a large value, and makes nothing large of it: done as often as a loop can.
+LARGE = (
+    "{% set t = 'a' * 199999 ~ 'b' %}{% set u = 'A' * 200000 %}{% set l = range(1900) | list %}"
+    "{% set d = dict.fromkeys(l) %}{% set ns = namespace(x=1) %}"
+)
+LONG = (
+    "{% if -1 in l %}{% endif %}", "{% if l == range(1900) | list %}{% endif %}", "{% if 'ab' in u %}{% endif %}",
+    "{% set x = t[::-1] %}", "{% set x = l[1:] %}", "{% if u is upper %}{% endif %}", "{% if -1 is in(l) %}{% endif %}",
+    "{% set x = t.upper() %}", "{% set x = t.count('ab') %}", "{% set x = l.count(-1) %}", "{% set x = t | title %}",
+    "{% set x = t.split('x') %}", "{% set x = l | sort %}", "{% set x = l + l[:9] %}", "{% set ns.x = [ns.x, i] %}",
+    "{% set x = range(9999) | max %}", "{% set x = ([[1]] * 900) | sum(start=[]) %}", "{% set x = dict(a=l) %}",
+    "{% if 0.5 in range(9999) %}{% endif %}", "{% set x = d.keys() - d.keys() %}", "{% set x = '%.1s' % t %}",
+)  # fmt: skip
+
 
 def sandbox() -> Sandbox:
     return Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
@@ -73,6 +95,16 @@ def test_a_bomb_ends_at_once(bomb: str) -> None:
     with pytest.raises(Exceeded):
         rendered(BOMBS[bomb])
     assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("step", LONG)
+def test_what_is_done_with_a_large_value_is_paid_for(step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_eval.template_budget.BUDGET", 400_000)
+    assert rendered(f"{LARGE}{{% for i in [1, 2] %}}{step}{{% endfor %}}") == ""
+    began = time.process_time()
+    with pytest.raises(Exceeded, match="more than a prompt can need"):
+        rendered(f"{LARGE}{{% for i in range(20000) %}}{step}{{% endfor %}}")
+    assert time.process_time() - began < 2
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from typing import Any, NamedTuple
 
-# The child has this process's import path. What it tells goes to the real standard output; whatever a library prints
+# The child has this process's import path, before it imports anything: that of `python -c` begins with the current
+# folder, which may be a stranger's and hold a json.py. What it tells goes to the real standard output; whatever a library prints
 # goes to the standard error.
 _BEFORE = """
-import json, os, sys
-sys.path[:] = json.loads({path!r})
+import sys
+sys.path[:] = {path}
+import json, os
 _out = os.fdopen(os.dup(1), "w")
 os.dup2(2, 1)
 def tell(value):
@@ -29,7 +31,7 @@ class Told(NamedTuple):
 
 def in_child(code: str, seconds: float, **environment: str) -> Told:
     """Run ``code``, which hands its results over with ``tell(value)``, for ``seconds`` at most."""
-    command = [sys.executable, "-c", _BEFORE.format(path=json.dumps(sys.path)) + code]
+    command = [sys.executable, "-c", _BEFORE.format(path=ascii(sys.path)) + code]
     process = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace",
         env={**os.environ, **environment},

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from audio_eval.redact import SECRET, is_called_so, redacted_text, without_known
+from audio_eval.redact import SECRET, is_called_so, is_secret, redacted_text, without_known
 
 ELSEWHERE = "..."
 # From a slash, a home or a drive on, two or more names; what stands before must not make it a URL or a relative path.
@@ -45,7 +45,7 @@ class Stripper:
             return self.text(value)
         if isinstance(value, Mapping):
             return {
-                self.text(str(key)): SECRET if is_called_so(str(key)) and isinstance(item, str) else self.value(item)
+                self.text(str(key)): SECRET if is_called_so(str(key)) and is_secret(item) else self.value(item)
                 for key, item in value.items()
             }
         return [self.value(item) for item in value] if isinstance(value, (list, tuple)) else value

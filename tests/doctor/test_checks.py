@@ -28,6 +28,14 @@ def test_a_child_tells_and_its_noise_does_not_mix_in() -> None:
     assert told.values == [{"a": [1, None]}] and told.why is None
 
 
+def test_a_child_runs_nothing_of_the_current_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("json", "os", "sitecustomize", "typing"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'flag')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert in_child("import typing; tell(1)", 30) == ([1], None)
+    assert not (tmp_path / "flag").exists()
+
+
 def test_a_child_that_fails_hangs_or_is_killed() -> None:
     assert in_child('tell(1); raise ValueError("no")', 30) == ([1], "ValueError: no")
     assert in_child("tell(1); import os; os.abort()", 30) == ([1], "the process was killed by signal 6")

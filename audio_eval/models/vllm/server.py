@@ -25,6 +25,7 @@ _DYING_S = 10.0  # that one whose engine is gone may take to end
 _ENVIRONMENT = {
     "VLLM_ALLOW_RUNTIME_LORA_UPDATING": "1",  # /v1/load_lora_adapter
     "VLLM_SERVER_DEV_MODE": "1",  # /reset_prefix_cache, /reset_encoder_cache, /collective_rpc
+    "PYTHONSAFEPATH": "1",  # no module of the current folder, as `python -m` would have them (Python 3.11)
     "VLLM_NO_USAGE_STATS": "1",  # it would report the model to its makers
 }
 _SETTINGS = {"VLLM_CPU_OMP_THREADS_BIND": "nobind"}  # unless the user has set them
