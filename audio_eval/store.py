@@ -10,21 +10,17 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import psutil
-from filelock import FileLock, Timeout
-
 from audio_eval.checksums import of_lines, with_checksum
 from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
 from audio_eval.redact import without_known
-from audio_eval.regular import lines, read_regular
+from audio_eval.regular import check_writable, lines, read_regular
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -35,8 +31,9 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
     ``content`` is the file's bytes, or a function that writes the file at the path it is given.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     with _named(path):
+        check_writable(path)
         try:
             if isinstance(content, bytes):
                 temporary.write_bytes(content)
@@ -90,40 +87,6 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         temporary.rename(folder)
         _sync(folder.parent)
-
-
-@contextmanager
-def lock_dir(folder: Path) -> Iterator[None]:
-    """Own ``folder`` while the block runs; ``UserError`` that names the owner where another process has it."""
-    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text() if owner.is_file() else "another process"
-        raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
-    try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        for unfinished in folder.rglob(".*.tmp"):  # a killed owner's
-            unfinished.unlink()
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def owner_of(folder: Path) -> str | None:
-    """Who owns ``folder`` by what it says itself; None where nobody does, or a process of this machine that is gone.
-
-    It leaves the lock alone, which somebody may be about to take.
-    """
-    try:
-        told = (folder / ".owner").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
-    if known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1])):
-        return None
-    return told
 
 
 def _sync(path: Path) -> None:
@@ -262,6 +225,7 @@ class JsonLines:
 def _append(path: Path, data: bytes) -> None:
     """Add whole lines to a file, in place of a torn last one, and wait until they are on the disk."""
     with _named(path):
+        check_writable(path)
         new = not path.exists()
         _drop_torn_line(path)
         with path.open("ab") as stream:

@@ -10,6 +10,7 @@ from audio_eval.errors import NotHere, TooManyErrors, UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
+from audio_eval.owner import lock_dir
 from audio_eval.progress import Progress
 from audio_eval.questions import Question
 from audio_eval.rl.checkpoints import remove, saved
@@ -30,7 +31,7 @@ from audio_eval.runs.tracked import curve_metrics, figures, steps
 from audio_eval.runs.trust import remember_named
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.scores import Score
-from audio_eval.store import lock_dir, make_folder, to_ask
+from audio_eval.store import make_folder, to_ask
 from audio_eval.trackers import Tracker, Tracking
 from audio_eval.usage import Usage, total
 

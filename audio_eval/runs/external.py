@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from audio_eval.data import read_rows
 from audio_eval.errors import UserError
+from audio_eval.owner import lock_dir
 from audio_eval.runlog import ResponsesSpec, Result, RunLog
 from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import Notes, ResponseRecord
@@ -18,7 +19,6 @@ from audio_eval.runs.identity import check_same, identify_task
 from audio_eval.runs.inputs import question_records
 from audio_eval.runs.result import assemble, audio_revision, score_run, write_submission
 from audio_eval.scoring.graders import Graders
-from audio_eval.store import lock_dir
 from audio_eval.task import Task
 
 METHOD = "responses"
