@@ -13,6 +13,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
+from audio_eval.regular import check_writable
 from audio_eval.store import left_by_a_kill
 
 
@@ -26,6 +27,7 @@ def lock_dir(folder: Path) -> Iterator[None]:
         holder = owner.read_text() if owner.is_file() else "another process"
         raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
     try:
+        check_writable(owner)
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         for unfinished in left_by_a_kill(folder, "**/.*"):
             unfinished.unlink(missing_ok=True)

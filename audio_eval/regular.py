@@ -14,9 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from audio_eval.errors import UserError
+
 # Of a text that is read whole: JSON, YAML, a template. Parsed, it may take twenty times as much.
 MAX_TEXT_BYTES = 64 * 2**20
 MAX_LINE_BYTES = 64 * 2**20
+
+# Folders below one that a user names. A walk of as many takes some seconds, one of a whole disk minutes.
+MAX_FOLDERS = 50_000
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -50,6 +55,16 @@ def open_regular(path: Path | str, most: int | None = None) -> Iterator[BinaryIO
         os.close(handle)
 
 
+def check_writable(path: Path) -> None:
+    """``OSError`` where ``path`` cannot become a regular file: a pipe or a device stands there, or a link to one.
+
+    A rename would put the file in the place of a device (``-o /dev/null``), and to open a pipe waits for its other end.
+    """
+    special = path.exists() and not (path.is_file() or path.is_dir())
+    if special or not path.name or path.absolute().parent == Path("/dev"):  # /dev/stdout may lead to a regular file
+        raise OSError(errno.EINVAL, "no regular file can be written there", str(path))
+
+
 def read_regular(path: Path | str, most: int = MAX_TEXT_BYTES) -> bytes:
     """All bytes of a file; ``OSError`` as ``open_regular`` raises it.
 
@@ -71,3 +86,11 @@ def lines(path: Path | str) -> Iterator[bytes]:
             if len(line) > MAX_LINE_BYTES:
                 raise OSError(errno.EFBIG, f"line {number} is longer than {MAX_LINE_BYTES >> 20} MiB", str(path))
             yield line
+
+
+def walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Folders at and below ``top`` as ``os.walk`` gives them; ``UserError`` where there are too many to look into."""
+    for number, found in enumerate(os.walk(top)):
+        if number >= MAX_FOLDERS:
+            raise UserError(f"'{top}' holds more than {MAX_FOLDERS} folders: name one that is nearer to what you mean.")
+        yield found

@@ -23,7 +23,7 @@ from audio_eval.checksums import of_lines, with_checksum
 from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
 from audio_eval.redact import without_known
-from audio_eval.regular import lines, read_regular
+from audio_eval.regular import check_writable, lines, read_regular
 
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 
@@ -34,8 +34,9 @@ def write_atomic(path: Path, content: bytes | Callable[[Path], object]) -> None:
     ``content`` is the file's bytes, or a function that writes the file at the path it is given.
     """
     make_folder(path.parent)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     with _named(path):
+        check_writable(path)
         try:
             if isinstance(content, bytes):
                 temporary.write_bytes(content)
@@ -255,6 +256,7 @@ class JsonLines:
 def _append(path: Path, data: bytes) -> None:
     """Add whole lines to a file, in place of a torn last one, and wait until they are on the disk."""
     with _named(path):
+        check_writable(path)
         new = not path.exists()
         _drop_torn_line(path)
         with path.open("ab") as stream:

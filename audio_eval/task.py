@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from audio_eval import prompts
 from audio_eval.audio import AudioRef
 from audio_eval.data import Provenance
-from audio_eval.data.records import FEATURES, ClipRef, check_places, slots
+from audio_eval.data.records import ClipRef, check_fields, check_places, slots
 from audio_eval.errors import UserError, unknown
 from audio_eval.prompts import PromptTemplate
 from audio_eval.questions import Example, Question
@@ -198,8 +198,7 @@ def load_task(
     docs = [dict(doc) for doc in data][:limit]
     if not docs:
         raise UserError(f"task '{name}' has no items.")
-    if absent := sorted(FEATURES.keys() - docs[0].keys()):
-        raise UserError(f"items of task '{name}' have no {', '.join(absent)}: make them with audio_eval.data.record.")
+    check_fields(docs, own.get("groups", ()), where)
     if loaded.config.custom_dataset is None:  # no code of ours or the user's has made the records
         check_places(docs, [*filter(None, (data_dir, include_path)), *_named(loaded.config.dataset_kwargs)], where)
     template = (

@@ -7,18 +7,22 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from audio_eval.errors import UserError, explain, unknown
-from audio_eval.regular import read_regular
+from audio_eval.regular import read_regular, walk
 from audio_eval.yaml_text import BoundedLoader, parse_yaml
 
 TASKS_DIR = Path(str(files("audio_eval.tasks")))
 OFFICIAL = "official"  # the source of files in their authors' layout
+MAX_TEXT = 512 * 2**10  # characters below an include path; PyYAML reads some 100 kB in a second
 SHOWN = 3  # files that a message names
 KEYED = "audio_eval.tasks.keyed.KeyedTask"  # how lm-eval names cached requests: nothing that is scored
+
+
+Name = Annotated[str, Field(max_length=200)]
 
 
 class _Metadata(BaseModel):
@@ -27,15 +31,15 @@ class _Metadata(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
     __pydantic_extra__: dict[str, JsonValue]
 
-    version: str | int | float | None = None
+    version: Name | int | float | None = None
     description: str = ""
-    groups: list[str] = []
+    groups: list[Name] = []
     hub: list[str] = []
-    scoring: str = "choice"
-    official: str | None = None
-    prompt: str | None = None
+    scoring: Name = "choice"
+    official: Name | None = None
+    prompt: Name | None = None
     reads: str = ""
-    row_id: str = ""
+    row_id: Name = ""
 
 
 class _Definition(BaseModel):
@@ -43,8 +47,8 @@ class _Definition(BaseModel):
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
-    task: str | list[str | dict[str, Any]] | None = None
-    group: str | None = None
+    task: Name | list[str | dict[str, Any]] | None = None
+    group: Name | None = None
     tag: str | list[str] | None = None
     include: str | list[str] | None = None
     metadata: _Metadata | None = None
@@ -130,23 +134,42 @@ def _user_folder(include_path: str | None) -> list[Path]:
 
 
 def _configs(folder: Path, broken: dict[Path, str]) -> Iterator[tuple[Path, dict[str, Any]]]:
-    """The files that may define something; why others are left out goes into ``broken``."""
-    for path in sorted(path for path in folder.rglob("*.yaml") if not path.is_dir()):
+    """The files that may define something; why others are left out goes into ``broken``.
+
+    ``UserError`` where that is more text than a folder of tasks has.
+    """
+    size = 0
+    for path in sorted(Path(at, name) for at, _, names in walk(folder) for name in names if name.endswith(".yaml")):
+        if size > MAX_TEXT and folder != TASKS_DIR:
+            raise UserError(
+                f"--include-path: the YAML files of tasks in '{folder}' have more than {MAX_TEXT >> 10} KiB: name the "
+                "folder of your own."
+            )
         try:
-            content = _read(path)
-            if isinstance(content, dict):
-                _Definition.model_validate(content)
-                yield path, content
+            text = _text(path)
+            if "task" in text or "group" in text:  # else it is somebody's YAML of something else
+                size += len(text)
+                content = _parsed(path, text)
+                if isinstance(content, dict):
+                    _Definition.model_validate(content)
+                    yield path, content
         except UserError as error:
             broken[path] = " ".join(str(error).split())
         except ValidationError as error:
             broken[path] = f"task file '{path}': {explain(error)}"
 
 
-def _read(path: Path) -> Any:
+def _text(path: Path) -> str:
     try:
-        return parse_yaml(read_regular(path).decode(), _Loader)
+        return read_regular(path).decode()
     except (OSError, ValueError) as error:
+        raise UserError(f"task file '{path}' cannot be read: {error}.") from None
+
+
+def _parsed(path: Path, text: str) -> Any:
+    try:
+        return parse_yaml(text, _Loader)
+    except ValueError as error:
         raise UserError(f"task file '{path}' cannot be read: {error}.") from None
 
 
@@ -156,7 +179,7 @@ def _with_included(path: Path, within: tuple[Path, ...] = ()) -> Iterator[Any]:
     """
     if path.resolve() in within:
         raise UserError(f"task file '{path}' includes itself.")
-    content = _read(path)
+    content = _parsed(path, _text(path))
     if isinstance(content, dict) and content.get("class") == KEYED:
         del content["class"]
     if isinstance(content, dict) and isinstance(content.get("metadata"), dict):

@@ -37,9 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace) -> int:
     """Read, score, print; items without a response and ids that the task does not have are named on stderr."""
+    from pydantic import ValidationError
+
     from audio_eval.cli.bars import terminal_progress
     from audio_eval.cli.ending import show
     from audio_eval.cli.run import quiet_libraries, report
+    from audio_eval.errors import UserError, explain
     from audio_eval.openai_client import refuse_secrets
     from audio_eval.report.write import Reports
     from audio_eval.runlog import ResponsesSpec, RunLog
@@ -65,10 +68,13 @@ def execute(args: argparse.Namespace) -> int:
     file = Path(args.responses)
     responses = read_responses(file, task)
     name = args.name or file.stem
-    spec = ResponsesSpec(
-        task=task.label, name=name, responses=responses.digest, prompt=args.prompt,
-        permute_choices=args.permute_choices, judge=args.judge_model, similarity=args.similarity,
-    )  # fmt: skip
+    try:
+        spec = ResponsesSpec(
+            task=task.label, name=name, responses=responses.digest, prompt=args.prompt,
+            permute_choices=args.permute_choices, judge=args.judge_model, similarity=args.similarity,
+        )  # fmt: skip
+    except ValidationError as error:
+        raise UserError(explain(error)) from None
     folder = folder_for((name, METHOD, task.label.replace(":", "-")), spec, Path(args.output), args.fresh)
     _name("no response, counted as wrong", responses.missing)
     _name("no such item, left out", responses.unknown)

@@ -112,6 +112,18 @@ def check_places(docs: Iterable[Record], folders: Sequence[str], where: str) -> 
                 )
 
 
+def check_fields(docs: Sequence[Record], groups: Iterable[str], where: str) -> None:
+    """``UserError`` for records without one of the fields, or of more ``groups`` than the result of a run can hold."""
+    if absent := sorted(FEATURES.keys() - docs[0].keys()):
+        raise UserError(f"items{where} have no {', '.join(absent)}: make them with audio_eval.data.record.")
+    labels = {(key, str(label)) for doc in docs for key in groups if (label := doc["groups"].get(key)) is not None}
+    if sum(len(key) + len(label) + 150 for key, label in labels) > MAX_CHARACTERS:
+        raise UserError(
+            f"items{where} have {len(labels)} different labels in {', '.join(groups)}, more or longer ones than a "
+            "table can show: put the same few there, or take the field out of the task's groups."
+        )
+
+
 def _lies_in(folder: str, path: str) -> bool:
     try:
         return bool(resolve_under(Path(folder), path))

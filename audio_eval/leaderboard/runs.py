@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.older import completed
 from audio_eval.leaderboard.reproduce import flags
+from audio_eval.regular import walk
 from audio_eval.runlog import ResultRow, RunLog, RunSpec
 from audio_eval.runlog.records import IMPORTED_TAGS, Reported
 from audio_eval.scoring.statistics import Outcome
@@ -137,7 +137,7 @@ def apart(found: Iterable[tuple[Path, Run | str]]) -> list[tuple[Path, Run | str
 
 def _run_folders(path: Path) -> Iterator[Path]:
     """The run directories at and below ``path``, not looking inside one."""
-    for folder, below, files in os.walk(path):
+    for folder, below, files in walk(path):
         if _FINISHED in files or any(name in files for name in _STARTED):
             below.clear()
             yield Path(folder)

@@ -6,11 +6,12 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator
 
 from audio_eval.json_text import fault
 from audio_eval.models.backends import LongAudio
 from audio_eval.redact import redacted
+from audio_eval.runlog.result import MAX_NAME, MAX_SHOWN
 
 # What is heard in place of the recordings in an audio ablation: see audio_eval.runs.ablation.
 AudioAblation = Literal["silence", "shuffled", "none"]
@@ -55,12 +56,15 @@ class _Spec(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _can_be_read_again(cls, value: Any) -> Any:
+    def _can_be_read_again(cls, value: Any, info: ValidationInfo) -> Any:
         """A run is resumed from what it wrote down, so nothing is taken that no JSON file can give back."""
         try:
             json.dumps(value, allow_nan=False)
         except (TypeError, ValueError, RecursionError):
             raise ValueError("must be numbers, texts, lists and mappings, none of them infinite") from None
+        most = MAX_NAME if isinstance(value, str) else MAX_SHOWN  # else the result could not hold it
+        if info.field_name != "prompt_source" and len(str(value)) > most:
+            raise ValueError(f"takes more than {most} characters")
         has_nul = isinstance(value, str) and "\0" in value
         if reason := "it holds a NUL character" if has_nul else fault(value, texts=False):
             raise ValueError(reason)

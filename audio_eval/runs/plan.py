@@ -17,6 +17,7 @@ from audio_eval.openai_client import refuse_secrets
 from audio_eval.registry import method_class
 from audio_eval.regular import read_regular
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
+from audio_eval.runlog.result import MAX_NAME
 from audio_eval.runlog.spec import NO_TRAIN_TASK, differences, same_run, settings_of
 from audio_eval.runs.run_file import check
 from audio_eval.task_index import listing
@@ -214,6 +215,8 @@ def folder_for(parts: Iterable[str], spec: RunSpec | ResponsesSpec, output: Path
     base, found = _short("-".join(_safe(part) for part in parts)), None
     for i in range(1, 10_000):
         folder = output / (base if i == 1 else f"{base}-{i}")
+        if len(str(folder)) > MAX_NAME:
+            raise UserError(f"--output: the path of the run has more than {MAX_NAME} characters: choose shorter names.")
         if not (RunLog(folder).begun or RunLog(folder).remains):
             return found or folder
         if not fresh and _holds(folder, spec):

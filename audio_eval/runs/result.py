@@ -9,8 +9,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
 
+from pydantic import ValidationError
+
 from audio_eval.cache import file_digest
-from audio_eval.errors import UserError
+from audio_eval.errors import UserError, explain
 from audio_eval.method import Method
 from audio_eval.models.policy import PolicyInfo
 from audio_eval.runlog import Result, ResultRow, RunLog, RunSpec
@@ -72,11 +74,19 @@ def assemble(
     task: Task, log: RunLog, judged: Mapping[str, Any], row: Mapping[str, Any], config: Mapping[str, Any]
 ) -> Result:
     """The result of scored responses: ``row`` completed by the figures and what they rest on, and lm-eval's keys."""
+    try:
+        whole = _whole(task, log, judged, row)
+    except ValidationError as error:  # figures of a scorer or a judge that are no numbers, or too many
+        raise UserError(f"the scores of task '{task.label}' make no result: {explain(error)}") from None
+    return Result(**lm_eval_keys(task, whole, config), audio_eval=whole)
+
+
+def _whole(task: Task, log: RunLog, judged: Mapping[str, Any], row: Mapping[str, Any]) -> ResultRow:
     scores = log.scores.read()
     figures = task.figures(scores, judged)
     strays = task.stray_golds({score.id for score in scores}) if task.scorer.closed else []
     notes = {**row["notes"], **({"stray_golds": strays} if strays else {})}
-    whole = ResultRow(**{
+    return ResultRow(**{
         "task": task.label,
         "prompt": task.prompt_version,
         "scorer": task.scorer.label,
@@ -89,7 +99,6 @@ def assemble(
         **row,
         "notes": notes,
     })  # fmt: skip
-    return Result(**lm_eval_keys(task, whole, config), audio_eval=whole)
 
 
 def lm_eval_keys(task: Task, row: ResultRow, config: Mapping[str, Any]) -> dict[str, Any]:
