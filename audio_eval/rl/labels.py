@@ -18,7 +18,7 @@ from audio_eval.questions import Example, Question
 from audio_eval.rl.likelihood import Normalise, likeliest_options, score_options, view_count
 from audio_eval.rl.session import Session
 from audio_eval.rl.views import View, Viewing, draw_view, parse_kinds, plain_view
-from audio_eval.rl.votes import Vote, pooled_vote
+from audio_eval.rl.votes import Tally, Vote, counted_vote, pooled_vote, tally
 
 Labels = dict[str, Vote]  # by question id
 Ballot = tuple[list[View], Sampling]  # each question as it is asked, and how its samples are drawn
@@ -83,11 +83,8 @@ def vote_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: S
     else:
         asked = ballots(questions, c, run.seed)
         names = ["votes"] if len(asked) == 1 else [f"votes-view{i}" for i in range(len(asked))]
-        groups = [
-            run.generate(name, policy, [view.question for view in views], sampling)
-            for name, (views, sampling) in zip(names, asked, strict=True)
-        ]
-        votes = _count(asked, groups, run.seed)
+        counted = [_tallies(name, policy, *ballot, run) for name, ballot in zip(names, asked, strict=True)]
+        votes = [counted_vote(of_one, run.seed) for of_one in zip(*counted, strict=True)]
     run.record_labels(label_record(q, one) for q, one in zip(questions, votes, strict=True))
     labels = {q.id: one for q, one in zip(questions, votes, strict=True) if one.choice is not None}
     if not labels:
@@ -95,6 +92,15 @@ def vote_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: S
             "no sample of any question named an option: there is nothing to learn from. Try another --prompt."
         )
     return labels
+
+
+def _tallies(name: str, policy: Policy, views: list[View], sampling: Sampling, run: Session) -> list[Tally]:
+    """Ask on the disk, and count. The samples are not held: those of many questions take gigabytes."""
+    views_by_id = {view.question.id: view for view in views}
+    return run.reduced(
+        name, [view.question for view in views], lambda part: policy.generate(part, sampling),
+        lambda group: tally(group, views_by_id[group.question.id]),
+    )  # fmt: skip
 
 
 def _count(asked: list[Ballot], groups: list[list[Group]], seed: int) -> list[Vote]:

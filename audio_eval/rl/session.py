@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
@@ -29,6 +29,7 @@ from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import LabelRecord, StepRecord
 from audio_eval.store import JsonLines, to_ask, write_folder_atomic
 
+T = TypeVar("T")
 STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
 Ask = Callable[[Sequence[Question]], list[Group]]  # asks a policy about a batch of questions
 # Called with the number of steps that are done and the metrics of the last one (none before the first).
@@ -74,7 +75,11 @@ class Session:
         return self.kept(name, questions, lambda part: policy.generate(part, sampling))
 
     def kept(self, name: str, questions: Sequence[Question], ask: Ask) -> list[Group]:
-        """``generate`` with any way to ``ask`` a policy, such as scoring the options of its questions.
+        """``generate`` with any way to ``ask`` a policy, such as scoring the options of its questions."""
+        return self.reduced(name, questions, ask, lambda group: group)
+
+    def reduced(self, name: str, questions: Sequence[Question], ask: Ask, reduce: Callable[[Group], T]) -> list[T]:
+        """``kept``, but in memory there is only what ``reduce`` makes of each group.
 
         A question that failed before an interruption is asked again, unless a checkpoint was made since.
         """
@@ -92,18 +97,21 @@ class Session:
             failed = [place for place, group in enumerate(groups) if group.error is not None]
             self._meter.count([group for group in groups if group.error is None])
             self._counted.append(name)
-        with self._progress.bar(name, len(questions), len(groups) - len(failed)) as bar:
-            for places in to_ask(len(groups), failed, len(questions), self._batch_size):
+        found, done = [reduce(group) for group in groups], len(groups)
+        if not failed:
+            groups = []
+        with self._progress.bar(name, len(questions), done - len(failed)) as bar:
+            for places in to_ask(done, failed, len(questions), self._batch_size):
                 sampled = ask([questions[place] for place in places])
-                if places[0] < len(groups):
+                if places[0] < done:
                     for place, group in zip(places, sampled, strict=True):
-                        groups[place] = group
+                        groups[place], found[place] = group, reduce(group)
                     file.keep([group.to_json() for group in groups])
                 else:
-                    groups += sampled
+                    found += map(reduce, sampled)
                     file.append(group.to_json() for group in sampled)
                 bar.advance(len(sampled), sum(group.audio_seconds for group in sampled))
-        return groups
+        return found
 
     def record_labels(self, records: Iterable[dict[str, Any]]) -> None:
         """Write ``adapt/labels.jsonl``."""

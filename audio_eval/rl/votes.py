@@ -6,6 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from audio_eval.group import Group
 from audio_eval.rl.views import View, plain_view
@@ -33,6 +34,14 @@ class Vote:
         return entropy(self.tally)
 
 
+class Tally(NamedTuple):
+    """How many samples of an item named each option, by its original index, and how many there were."""
+
+    id: str
+    named: Counter[int]
+    size: int
+
+
 def majority_vote(group: Group, seed: int) -> Vote:
     """The option named most often wins (TTRL, arXiv 2504.16084; AQA-TTRL, arXiv 2510.05478).
 
@@ -45,29 +54,33 @@ def majority_vote(group: Group, seed: int) -> Vote:
 
 def pooled_vote(groups: Sequence[Group], views: Sequence[View], seed: int) -> Vote:
     """A vote over several views of one item. Samples of all views are counted together, by the original options."""
-    tallies = [tally(group, view) for group, view in zip(groups, views, strict=True)]
+    return counted_vote([tally(group, view) for group, view in zip(groups, views, strict=True)], seed)
+
+
+def counted_vote(tallies: Sequence[Tally], seed: int) -> Vote:
+    """``pooled_vote`` of what was counted in each view of an item."""
     pooled: Counter[int] = Counter()
     for one in tallies:
-        pooled.update(one)
-    size = sum(group.size for group in groups)
+        pooled.update(one.named)
+    size = sum(one.size for one in tallies)
     unparsable = size - pooled.total()
     if not pooled:
         return Vote(None, 0.0, {}, unparsable, 0.0)
     most = max(pooled.values())
     tied = sorted(choice for choice, n in pooled.items() if n == most)
-    winner = tied[int(stream(seed, groups[0].question.id, "tie").integers(len(tied)))]
-    agreeing = sum(bool(one) and one[winner] == max(one.values()) for one in tallies)
+    winner = tied[int(stream(seed, tallies[0].id, "tie").integers(len(tied)))]
+    agreeing = sum(bool(one.named) and one.named[winner] == max(one.named.values()) for one in tallies)
     return Vote(winner, most / size, dict(sorted(pooled.items())), unparsable, agreeing / len(tallies))
 
 
-def tally(group: Group, view: View) -> Counter[int]:
-    """How many samples named each option, by its original index."""
+def tally(group: Group, view: View) -> Tally:
+    """Count which options the samples name."""
     counted: Counter[int] = Counter()
     for completion, count in zip(group.completions, group.counts, strict=True):
         choice = view.original(parse_choice(completion.text, group.question.choices))
         if choice is not None:
             counted[choice] += count
-    return counted
+    return Tally(group.question.id, counted, group.size)
 
 
 def entropy(counts: Mapping[int, float] | Mapping[str, float]) -> float:

@@ -131,20 +131,21 @@ class ProbeSession(Session):
         self, folder: Path, seed: int, batch_size: int, examples: Sequence[Example], save_every: int | None
     ) -> None:
         super().__init__(folder, seed, batch_size, examples, save_every=save_every)
-        self.drawn: list[tuple[float, set[str]]] = []  # for each call of ``kept``: seconds, and its questions' ids
+        self.drawn: list[tuple[float, set[str]]] = []  # for each call of ``reduced``: seconds, and its questions' ids
         self.loops: list[Loop] = []
         self.remarks: list[str] = []
         self._saving: float | None = None  # seconds of a checkpoint
         self._apart = 0.0  # seconds of the current step that are not spent in every step
         self._scratch = folder / "checkpoint"
 
-    def kept(self, name: str, questions: Sequence[Question], ask: Ask) -> list[Group]:
+    def reduced(self, name: str, questions: Sequence[Question], ask: Ask, reduce: Callable[[Group], T]) -> list[T]:
         """Groups for as many questions as there is time for; the others are empty, as for unreadable audio."""
         began = time.perf_counter()
         groups, each = paced(ask, questions, self._batch_size)
         self.drawn.append((each * len(questions), {question.id for question in questions}))
         self._apart += time.perf_counter() - began
-        return groups + [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]
+        groups += [Group(q, (), (), error="not probed") for q in questions[len(groups) :]]
+        return [reduce(group) for group in groups]
 
     def steps(self, policy: TrainablePolicy, total: int) -> Iterator[int]:
         """A few steps between the first and the last. Steps may differ, and any may come next, as in a resumed run."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import weakref
 from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -15,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_eval.errors import UserError
+from audio_eval.group import Group
 from audio_eval.methods.aqa_ttrl import AqaTtrl
 from audio_eval.methods.aqa_ttrl import Config as AqaTtrlConfig
 from audio_eval.methods.ttrl import Config as TtrlConfig
@@ -115,6 +117,23 @@ def test_labels_over_views(tmp_path: Path) -> None:
     }  # fmt: skip
     assert (records[2]["label"], records[2]["unparsable"], records[2]["agreement"]) == (None, 10, 0.0)
     assert policy.samples == 90
+
+
+def test_the_samples_of_a_vote_are_not_held(tmp_path: Path) -> None:
+    """When a batch is asked, of those before it only the last is still there."""
+    sampled: list[weakref.ref[Group]] = []
+
+    class Watched(FakePolicy):
+        def generate(self, questions: Sequence[Question], sampling: Sampling) -> list[Group]:
+            assert sum(group() is not None for group in sampled) <= 2
+            groups = super().generate(questions, sampling)
+            sampled.extend(map(weakref.ref, groups))
+            return groups
+
+    questions = [viewable(str(number)) for number in range(20)]
+    policy = Watched(lambda question, sampling: {tagged(question.choices[0]): sampling.n})
+    labels = vote_labels(policy, questions, VIEWS, Session(tmp_path, 0, 2))
+    assert len(labels) == 20 < len(sampled)
 
 
 @pytest.mark.parametrize("kill_at", [1, 4, 8, 9, 10, 17, 23, 35])

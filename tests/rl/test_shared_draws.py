@@ -100,9 +100,9 @@ def test_what_was_drawn_before_is_all_of_it(policy: FakePolicy, tmp_path: Path) 
 @pytest.mark.parametrize("full", [True, False])
 def test_what_cannot_be_kept_is_drawn_again(full: bool, policy: FakePolicy, tmp_path: Path) -> None:
     shared = SharedDraws(policy, "t", tmp_path if full else tmp_path / "gone")
-    if full:
-        shared._file = io.FileIO("/dev/full", "r+")
-    assert run(policy, shared) == run(policy, shared)
+    with io.FileIO("/dev/full", "r+") as file:
+        shared._file = file if full else None
+        assert run(policy, shared) == run(policy, shared)
     assert len(policy.asked) == 6
 
 
