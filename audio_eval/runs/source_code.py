@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterator
+from functools import lru_cache
 from hashlib import sha256
 from importlib.util import find_spec, resolve_name
 from pathlib import Path
@@ -30,7 +30,7 @@ def source_digests(cls: type[Any]) -> dict[str, str]:
         if path := _file(name):
             source = path.read_bytes()
             found[name] = sha256(source).hexdigest()
-            waiting += _imported(source, name, path)
+            waiting += _imported(source, name if path.name == "__init__.py" else name.rpartition(".")[0])
     return found
 
 
@@ -58,13 +58,14 @@ def _file(name: str) -> Path | None:
     return path.resolve() if path.suffix == ".py" and path.is_file() else None
 
 
-def _imported(source: bytes, name: str, path: Path) -> Iterator[str]:
+@lru_cache(maxsize=256)  # the methods of a command share most of their parts
+def _imported(source: bytes, package: str) -> tuple[str, ...]:
     """The names in import statements, at the top or in a function; some are of no module but of what is in one."""
-    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    found: list[str] = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = resolve_name("." * node.level + (node.module or ""), package) if node.level else str(node.module)
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+            found += (base, *(f"{base}.{alias.name}" for alias in node.names))
+    return tuple(found)
