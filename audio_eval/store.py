@@ -83,7 +83,7 @@ def _named(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None:
-            error.filename, error.filename2 = str(path), None
+            error.filename = str(path)
         raise
 
 

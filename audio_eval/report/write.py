@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from audio_eval.errors import of_system
 from audio_eval.progress import Bar, Progress
 from audio_eval.runlog import RunLog
 from audio_eval.store import write_atomic
@@ -86,8 +87,8 @@ class Reports(Progress):
         try:
             write_report(run, BUDGET_AT_END)
         except Exception as error:  # a page is not worth a run
-            reason = " ".join(str(error).split())[:300]
-            self.warn(f"{run / FILE} cannot be written: {type(error).__name__}: {reason}")
+            told = of_system(error) if isinstance(error, OSError) else f"{type(error).__name__}: {error}"
+            self.warn(f"{run / FILE} cannot be written: {' '.join(told.split())[:300]}")
             self._due = math.inf  # once more at the end
         else:
             now = self._clock()

@@ -130,5 +130,5 @@ def held_bytes(folder: Path) -> int:
 
 
 def gigabytes(size: int) -> str:
-    """A size in words."""
-    return f"{size / 1e9:.2f} GB"
+    """A size in words; what is next to none of them in megabytes."""
+    return f"{size / 1e9:.2f} GB" if size >= 1e8 else f"{size / 1e6:.2f} MB"

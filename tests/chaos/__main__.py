@@ -19,7 +19,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from tests.chaos.cases import Case, Chaos, Skipped
+from tests.chaos.cases import METHODS, Case, Chaos, Skipped
 from tests.chaos.commands import Commands
 from tests.chaos.small_disk import small_disks
 
@@ -35,10 +35,6 @@ PRELOADED = (
     "audio_eval.leaderboard",
     "audio_eval.sharing.importing",
     "audio_eval.sharing.export",
-    *(
-        f"audio_eval.methods.{method}"
-        for method in ("aqa_ttrl", "choice_likelihood", "grpo", "majority_vote", "op_ttrl", "sft", "ttrl", "view_ttrl")
-    ),
     "peft",
     "librosa",
     "scipy.stats",
@@ -48,6 +44,22 @@ PRELOADED = (
     "rich.panel",
 )
 ALONE = "vanishing data"  # its cases move what they share, so one worker has them all
+
+
+def prepare() -> None:
+    """Do once, before the forks, what each process of a command would do again; nothing that begins a thread."""
+    for module in PRELOADED:
+        importlib.import_module(module)
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
+
+    from audio_eval.registry import method_class
+    from audio_eval.report import write
+    from audio_eval.runs.source_code import source_digests
+
+    get_checkpoint_conversion_mapping("")  # a thousand regular expressions
+    for method in METHODS:
+        source_digests(method_class(method.partition("-")[0]))
+    write.BUDGET_AT_END = 0  # no sounds in the pages of runs, which take seconds in each new process
 
 
 def spread(kinds: dict[str, list[tuple[str, Case]]]) -> list[tuple[str, str, Case]]:
@@ -103,15 +115,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="a new folder for the runs; what went wrong stays there")
     arguments = parser.parse_args()
     began = time.monotonic()
-    for module in PRELOADED:  # paid for before the forks
-        importlib.import_module(module)
-    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
-
-    from audio_eval.report import write
-
-    get_checkpoint_conversion_mapping("")  # a thousand regular expressions
-    write.BUDGET_AT_END = 0  # no sounds in the pages of runs, which take seconds in each new process
-
+    prepare()
     work = arguments.keep or Path(tempfile.mkdtemp(prefix="chaos-"))
     chaos = Chaos(work.resolve(), arguments.seed)
     commands = Commands(chaos)

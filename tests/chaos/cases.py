@@ -48,8 +48,10 @@ class Operation(NamedTuple):
     path: str
 
     def durable(self) -> bool:
-        """Whether the disk is another one after it; opening a file and making a folder are so once they are synced."""
-        return self.event not in ("open", "os.mkdir")
+        """Whether the disk is another one after it: opening a file and making a folder are so once they are synced, and
+        a temporary file that is removed is not there, as it was renamed.
+        """
+        return self.event not in ("open", "os.mkdir") and not (self.event == "os.remove" and self.path.endswith(".tmp"))
 
     def kind(self, root: Path) -> tuple[str, str]:
         """The event and the name below ``root``, without numbers: those of processes and of steps."""

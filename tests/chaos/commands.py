@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -51,12 +52,15 @@ class Commands:
 
     def kill_points(self) -> Iterator[tuple[str, Case]]:
         """A kill at each kind of operation of each command."""
+        found = []
         for name, operations in self.operations.items():
-            kinds = {o.kind(self.whole[name]): o for o in filter(Operation.durable, operations)}
-            for operation in kinds.values():
-                fraction = self.chaos.random.random()
-                yield f"{name} {operation}, fraction {fraction:.2f}", lambda c=name, n=operation.number, f=fraction: (
-                    self._disturbed(c, lambda folder: kill_at(folder, n, f), (-9,)))  # fmt: skip
+            kinds = {_kind(o, self.whole[name]): (name, o) for o in filter(Operation.durable, operations)}
+            found += kinds.values()
+        self.chaos.random.shuffle(found)
+        for name, operation in found:
+            fraction = self.chaos.random.random()
+            yield f"{name} {operation}, fraction {fraction:.2f}", lambda c=name, n=operation.number, f=fraction: (
+                self._disturbed(c, lambda folder: kill_at(folder, n, f), (-9,)))  # fmt: skip
 
     def full_disks(self) -> Iterator[tuple[str, Case]]:
         """A disk that is full from an operation on."""
@@ -76,6 +80,12 @@ class Commands:
         if again.code and command.done_before not in again.said:
             wrong = f"given once more, it ended with {again.code}: {again.said[-300:]}"
         return keep_if(wrong or bad_end(again) or command.compare(folder, self.whole[name]), folder)
+
+
+def _kind(operation: Operation, root: Path) -> tuple[str, ...]:
+    """Operations on files of one suffix in one folder are of a kind: a leaderboard has many."""
+    event, name = operation.kind(root)
+    return event, os.path.dirname(name), "".join(Path(name).suffixes)
 
 
 def _same_run(found: Path, whole: Path) -> str | None:
