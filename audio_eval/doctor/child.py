@@ -9,8 +9,8 @@ import sys
 from typing import Any, NamedTuple
 
 # The child has this process's import path, before it imports anything: that of `python -c` begins with the current
-# folder, which may be a stranger's and hold a json.py. What it tells goes to the real standard output; whatever a library prints
-# goes to the standard error.
+# folder, which may be a stranger's and hold a json.py. What it tells goes to the real standard output; whatever a
+# library prints goes to the standard error.
 _BEFORE = """
 import sys
 sys.path[:] = {path}
