@@ -24,7 +24,7 @@ _NAME = (
 _CAMEL = r"(?-i:[A-Za-z]*[a-z](?:Key|Token|Secret|Password|Credential|Signature))"
 _BYTES = r"(?-i:b(?=\\?[\"']))?"
 _QUOTE = _BYTES + r"\\?[\"']?"
-_DONE = r"(?!\s*b?\\?[\"']?\[(?:secret|key)\])"  # it was taken out before
+_DONE = r"(?!\s*[\[({]?\s*b?\\?[\"']?\[(?:secret|key)\])"  # it was taken out before
 # A bare "key" is called so where it is a name by itself; in a text it may be that of a piece of music.
 _CALLED = re.compile(rf"(?:(?:^|[_.-])(?:{_NAME}|key)|{_CAMEL})(?:_?\d{{1,2}})?$", re.IGNORECASE)
 # The numbers bound what a text made for it can take: every match is linear.

@@ -99,9 +99,10 @@ def lock_dir(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        holder = owner.read_text() if owner.is_file() else "another process"
-        raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
+        who = owner_of(folder) or "another process"
+        raise UserError(f"'{folder}' is in use by {who}: wait for it to end, or choose another --output.") from None
     try:
+        owner.unlink(missing_ok=True)  # a killed owner's; a stranger's may be a link or a pipe
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         for unfinished in folder.rglob(".*.tmp"):  # a killed owner's
             unfinished.unlink()
@@ -117,13 +118,12 @@ def owner_of(folder: Path) -> str | None:
     It leaves the lock alone, which somebody may be about to take.
     """
     try:
-        told = (folder / ".owner").read_text(encoding="utf-8", errors="replace")
+        told = read_regular(folder / ".owner", 1 << 20).decode(errors="replace")[:200]
     except OSError:
         return None
     known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
-    if known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1])):
-        return None
-    return told
+    gone = known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1]))
+    return None if gone else told
 
 
 def _sync(path: Path) -> None:

@@ -32,13 +32,13 @@ TEXTS = [
     f"AKIA{HUSH}{HUSH}", f"xoxb-{HUSH}", f"eyJ{HUSH}.{HUSH}.{HUSH}",
     f"Authorization: Basic {HUSH}", f"authorization: AWS4 Credential=x, Signature={HUSH}",
     f"Set-Cookie: sid={HUSH}; Path=/", f"unknown: --hf-token {HUSH}", f'"api_key": ["{HUSH}"]',
-    f'{{\\"api_key\\": \\"{HUSH}\\"}}',
-    f"{{b'token': b'{HUSH}', b'x': 1}}",
+    f'{{\\"api_key\\": \\"{HUSH}\\"}}', f"{{b'token': b'{HUSH}', b'x': 1}}",
     f"password='two words {HUSH}'", f"api key: {HUSH}", f"API key provided: {HUSH}", f"passphrase => {HUSH}",
     f"api_key%3D{HUSH}", f"https%3A%2F%2Fuser%3A{HUSH}%40host", f"https://h/cb#access={HUSH}", f"wss://h?t={HUSH}",
     f"//u:{HUSH}@host/x", f"http_proxy=u:{HUSH}@proxy:3128", f"x=1,key={HUSH}", f"accessToken: {HUSH}",
     f"AccountKey={HUSH};", f"db_pwd={HUSH}", f"OPENAI_API_KEY_2={HUSH}", f"X-Amz-Signature={HUSH}",
-    f"sk_live_{HUSH}{HUSH}", f"https://hooks.slack.com/services/T0/B0/{HUSH}", f"http://u:{HUSH}@[::1]:80/v1", f"bearer\n{HUSH}",
+    f"sk_live_{HUSH}{HUSH}", f"https://hooks.slack.com/services/T0/B0/{HUSH}",
+    f"http://u:{HUSH}@[::1]:80/v1", f"bearer\n{HUSH}",
     f"-----BEGIN RSA PRIVATE KEY-----\n{HUSH}\n-----END RSA PRIVATE KEY-----",
 ]  # fmt: skip
 PLAIN = [
