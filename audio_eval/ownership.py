@@ -13,7 +13,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from audio_eval.errors import UserError
-from audio_eval.regular import check_writable
+from audio_eval.regular import read_regular
 from audio_eval.store import left_by_a_kill
 
 
@@ -24,10 +24,10 @@ def lock_dir(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        holder = owner.read_text() if owner.is_file() else "another process"
-        raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
+        who = owner_of(folder) or "another process"
+        raise UserError(f"'{folder}' is in use by {who}: wait for it to end, or choose another --output.") from None
     try:
-        check_writable(owner)
+        owner.unlink(missing_ok=True)  # a killed owner's; a stranger's may be a link or a pipe
         owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
         for unfinished in left_by_a_kill(folder, "**/.*"):
             unfinished.unlink(missing_ok=True)
@@ -52,10 +52,9 @@ def owner_of(folder: Path) -> str | None:
     It leaves the lock alone, which somebody may be about to take.
     """
     try:
-        told = (folder / ".owner").read_text(encoding="utf-8", errors="replace")
+        told = read_regular(folder / ".owner", 1 << 20).decode(errors="replace")[:200]
     except OSError:
         return None
     known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
-    if known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1])):
-        return None
-    return told
+    gone = known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1]))
+    return None if gone else told

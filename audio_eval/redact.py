@@ -18,13 +18,13 @@ from urllib.parse import quote, unquote
 
 SECRET = "[secret]"
 _NAME = (
-    r"(?:api[ _-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|pwd|credential|signature|sig|auth"
+    r"(?:api[ _-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|credential|signature|sig|auth"
     r"|authorization|cookie)"
 )
 _CAMEL = r"(?-i:[A-Za-z]*[a-z](?:Key|Token|Secret|Password|Credential|Signature))"
 _BYTES = r"(?-i:b(?=\\?[\"']))?"
 _QUOTE = _BYTES + r"\\?[\"']?"
-_DONE = r"(?!\s*\\?[\"']?\[(?:secret|key)\])"  # it was taken out before
+_DONE = r"(?!\s*[\[({]?\s*b?\\?[\"']?\[(?:secret|key)\])"  # it was taken out before
 # A bare "key" is called so where it is a name by itself; in a text it may be that of a piece of music.
 _CALLED = re.compile(rf"(?:(?:^|[_.-])(?:{_NAME}|key)|{_CAMEL})(?:_?\d{{1,2}})?$", re.IGNORECASE)
 # The numbers bound what a text made for it can take: every match is linear.
@@ -32,7 +32,7 @@ _QUERY = re.compile(r"([a-z][a-z0-9+.-]{1,15}://[^\s?#\"'<>]{1,800})[?#][^\s\"'<
 _SECRETS = re.compile(
     rf"""(?P<header>\b(?:proxy-)?(?:authorization|(?:set-)?cookie)\\?["']?\s*[=:]{_DONE}\s*{_QUOTE})[^\r\n"'\\]+
     |(?P<name>(?:\b(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key|{_CAMEL})(?:_?\d{{1,2}})?(?:\ (?:provided|given))?\\?["']?
-            \s*(?:=>|:=|=(?!>)|:(?!=)|%3D|%3A)|--(?:[\w-]{{1,20}}-)?(?:{_NAME}|key)[\ =]|[?&,;]key=)
+            \s*(?:=>|:=|=(?!>)|:(?!=)|%3D|%3A)|--(?:[\w-]{{1,20}}-)?(?:{_NAME}|key)[\ =]|[?&,;]key=|\b(?:\w+_)?pwd=)
         {_DONE}\s*[\[({{]?\s*{_BYTES})(?:(?:bearer|!!str)\s+)?
         (?:\\?"[^"]{{1,400}}"|\\?'[^']{{1,400}}'|\\?["']?[^\s,;&"']+)
     |(?P<bearer>\bbearer[\s:]+)[\w.~+/=-]{{8,}}

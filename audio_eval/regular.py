@@ -74,6 +74,22 @@ def read_regular(path: Path | str, most: int = MAX_TEXT_BYTES) -> bytes:
         return file.read(os.fstat(file.fileno()).st_size) or b""  # one of /proc may have nothing to give now
 
 
+def leads_out(folder: Path | str) -> Path | None:
+    """A link at or below a folder that leads out of it, such as one to a key or to somebody's notes; None for none.
+
+    The folder itself may be a link. ``OSError`` where it cannot be listed.
+    """
+    top, waiting = os.path.realpath(folder), [os.fspath(folder)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink() and not os.path.realpath(entry.path).startswith(top + os.sep):
+                    return Path(entry.path)
+                if entry.is_dir(follow_symlinks=False):
+                    waiting.append(entry.path)
+    return None
+
+
 def lines(path: Path | str) -> Iterator[bytes]:
     """The lines of a file, each with its line feed, which alone ends one (a text may contain U+2028).
 

@@ -32,13 +32,13 @@ TEXTS = [
     f"AKIA{HUSH}{HUSH}", f"xoxb-{HUSH}", f"eyJ{HUSH}.{HUSH}.{HUSH}",
     f"Authorization: Basic {HUSH}", f"authorization: AWS4 Credential=x, Signature={HUSH}",
     f"Set-Cookie: sid={HUSH}; Path=/", f"unknown: --hf-token {HUSH}", f'"api_key": ["{HUSH}"]',
-    f'{{\\"api_key\\": \\"{HUSH}\\"}}',
-    f"b'token': b'{HUSH}'",
+    f'{{\\"api_key\\": \\"{HUSH}\\"}}', f"{{b'token': b'{HUSH}', b'x': 1}}",
     f"password='two words {HUSH}'", f"api key: {HUSH}", f"API key provided: {HUSH}", f"passphrase => {HUSH}",
     f"api_key%3D{HUSH}", f"https%3A%2F%2Fuser%3A{HUSH}%40host", f"https://h/cb#access={HUSH}", f"wss://h?t={HUSH}",
     f"//u:{HUSH}@host/x", f"http_proxy=u:{HUSH}@proxy:3128", f"x=1,key={HUSH}", f"accessToken: {HUSH}",
-    f"AccountKey={HUSH};", f"OPENAI_API_KEY_2={HUSH}", f"X-Amz-Signature={HUSH}", f"sk_live_{HUSH}{HUSH}",
-    f"https://hooks.slack.com/services/T0/B0/{HUSH}", f"http://u:{HUSH}@[::1]:80/v1", f"bearer\n{HUSH}",
+    f"AccountKey={HUSH};", f"db_pwd={HUSH}", f"OPENAI_API_KEY_2={HUSH}", f"X-Amz-Signature={HUSH}",
+    f"sk_live_{HUSH}{HUSH}", f"https://hooks.slack.com/services/T0/B0/{HUSH}",
+    f"http://u:{HUSH}@[::1]:80/v1", f"bearer\n{HUSH}",
     f"-----BEGIN RSA PRIVATE KEY-----\n{HUSH}\n-----END RSA PRIVATE KEY-----",
 ]  # fmt: skip
 PLAIN = [
@@ -90,6 +90,8 @@ def test_a_list_of_texts_is_a_secret_too_and_figures_of_a_group_called_key_are_n
 def test_the_password_of_a_proxy_is_known_and_what_a_url_spells(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://me:pro%2Fxy-hush@proxy:3128")
     monkeypatch.setenv("SOME_API_KEY", "hush/hush+hush=")
+    monkeypatch.setenv("PWD", "/a/folder")
+    assert without_known("/a/folder/x") == "/a/folder/x"
     said = without_known("pro%2Fxy-hush, pro/xy-hush at https://h/?k=hush%2Fhush%2Bhush%3D")
     assert "hush" not in said
 

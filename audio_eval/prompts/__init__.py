@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from audio_eval.errors import UserError, unknown
 from audio_eval.letters import letter_at
+from audio_eval.regular import read_regular
 
 if TYPE_CHECKING:
     from jinja2 import Environment, Template
@@ -141,7 +142,7 @@ def find(name: str) -> PromptTemplate:
     """A named template, or that of a Jinja file; ``UserError`` where it does not exist or is broken."""
     if name.endswith(SUFFIXES):
         try:
-            source = Path(name).read_text(encoding="utf-8")
+            source = read_regular(name).decode().replace("\r\n", "\n").replace("\r", "\n")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"prompt file '{name}' cannot be read: {error}.") from None
         # The line break at the end of a file is not part of the wording.

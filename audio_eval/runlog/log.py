@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from audio_eval.checksums import without_checksum
 from audio_eval.errors import UserError, of_system
 from audio_eval.redact import redacted
+from audio_eval.regular import leads_out
 from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import (
     CurvePoint,
@@ -257,7 +258,13 @@ class RunLog:
         return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
 
     def _read(self, name: str) -> dict[str, Any]:
-        """A JSON file's object without its version, which must be this one."""
+        """A JSON file's object without its version, which must be this one.
+
+        Every reader of a log begins here: a stranger's may hold links by which files from elsewhere would be read into
+        pages and archives, or written to.
+        """
+        if self.folder.is_dir() and (link := leads_out(self.folder)):
+            raise UserError(f"'{link}' is a link that leads out of the run directory: put the file itself there.")
         path = self.folder / name
         try:
             record = read_json(path)

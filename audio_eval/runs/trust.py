@@ -19,6 +19,7 @@ from audio_eval.cache import cache_root, file_digest
 from audio_eval.errors import UserError
 from audio_eval.models.api.settings import ServerSettings
 from audio_eval.models.backends import choose
+from audio_eval.prompts import SUFFIXES
 from audio_eval.registry import is_path
 from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.store import write_atomic
@@ -66,6 +67,8 @@ def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
     if spec.include_path:
         place = f"tasks {Path(spec.include_path).resolve()}"
         yield place, f"takes tasks, and the code that they name, from '{spec.include_path}'"
+    if not spec.prompt_source and str(spec.prompt).endswith(SUFFIXES):  # a plan keeps what the file held
+        yield f"prompt {Path(str(spec.prompt)).resolve()}", f"reads '{spec.prompt}' into the prompts"
     backend = choose(spec.model, spec.backend).backend.name
     if backend not in _PLAIN and spec.model_args:
         place = f"backend {backend} {json.dumps(spec.model_args, sort_keys=True, default=str)}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -9,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from audio_eval.errors import UserError
+from audio_eval.json_text import BadJson, parse_list
+from audio_eval.regular import read_regular
 from audio_eval.scoring.extraction import plain
 from audio_eval.scoring.open_ended import final_answer
 
 FILES = ["*.json", "*.safetensors", "*.txt", "*.model"]  # never *.bin: no pickle is read
 TOKENIZERS = ["**/tokenizer.json", "**/vocab.*", "**/*.model"]
+# Of a model's modules. Others are imported by the names in its files, some from its folder, some with pickled weights.
+MODULES = ("Transformer", "Pooling", "Normalize", "Dense", "LayerNorm")
 BATCH = 32  # texts per forward pass
 
 
@@ -110,6 +115,7 @@ class EmbeddingModel:
         # Without these files transformers silently makes an empty tokenizer, for which all texts are the same.
         if not any(path for name in TOKENIZERS for path in self._folder.glob(name)):
             raise UserError(f"the embedding model '{self._source}' has no tokenizer: copy its tokenizer.json too.")
+        self._check_files()
         kwargs = {"use_safetensors": True} | ({"dtype": dtype} if dtype else {})
         try:
             return SentenceTransformer(str(self._folder), trust_remote_code=False, model_kwargs=kwargs)
@@ -119,3 +125,27 @@ class EmbeddingModel:
                 f"the embedding model '{self._source}' cannot be loaded: give the folder of a sentence-transformers "
                 f"model with safetensors weights. {reason}"
             ) from error
+
+    def _check_files(self) -> None:
+        """``UserError`` for modules that are none of ``MODULES``, that lie elsewhere, or whose weights are a pickle."""
+        named, top = self._folder / "modules.json", self._folder.resolve()
+        modules = []
+        try:
+            modules = parse_list(read_regular(named)) if named.is_file() else []
+        except (OSError, BadJson) as error:
+            raise UserError(f"'{named}' cannot be read ({error}): copy the embedding model anew.") from None
+        for module in modules or []:
+            told = module if isinstance(module, dict) else {}
+            kind, place = str(told.get("type", "")), str(told.get("path", ""))
+            if not kind.startswith("sentence_transformers.") or kind.rpartition(".")[2] not in MODULES:
+                raise UserError(
+                    f"the embedding model '{self._source}' has a module '{kind[:100]}', whose code would be run: take "
+                    f"a model of {', '.join(MODULES)}."
+                )
+            if not (lies := os.path.realpath(top / place)).startswith(str(top)):
+                raise UserError(f"the embedding model '{self._source}' has a module in '{lies}': copy it anew.")
+            if list((top / place).glob("*.bin")) and not list((top / place).glob("*.safetensors")):
+                raise UserError(
+                    f"the embedding model '{self._source}' has weights in a pickle, which is never read: save it again "
+                    "with sentence-transformers' save_pretrained, which writes safetensors."
+                )

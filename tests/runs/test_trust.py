@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from audio_eval.cli.main import main
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog
 from audio_eval.runs.trust import check_trusted
+from audio_eval.store import lock_dir, owner_of
 
 EVIL = """
 from pathlib import Path
@@ -107,6 +109,7 @@ def test_asked_for_it_runs_and_is_named(
         ({"model_args": {"key_env": "AWS_SECRET"}, "backend": "api"}, "the environment variable AWS_SECRET"),
         ({"model": "mellow", "model_args": {"python": "/tmp/x", "unpickle": True}}, "which may start programs"),
         ({"include_path": "/tmp/tasks"}, "takes tasks, and the code that they name, from '/tmp/tasks'"),
+        ({"prompt": "/home/me/notes.jinja"}, "reads '/home/me/notes.jinja' into the prompts"),
         ({"method": "nowhere.py:M"}, "runs the code of 'nowhere.py'"),
     ],
 )
@@ -131,3 +134,45 @@ def test_what_is_the_users_own(
     monkeypatch.setenv("OPENAI_BASE_URL", "https://mine.example/other")
     log = RunLog(strange(run, tmp_path / "x", **changed))
     assert check_trusted(log, log.spec(), trusted=False) == []  # type: ignore[arg-type]
+
+
+LINKED = (
+    "spec.json", "result.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "sessions.jsonl", "notes.json",
+    ".owner", ".lock", "report.html", "adapt", "adapt/votes.jsonl",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LINKED)
+def test_a_link_that_leads_out_is_neither_read_nor_written(
+    name: str, run: Path, tmp_path: Path, capsys: Capture
+) -> None:
+    folder = strange(run, tmp_path / "x")
+    shutil.copy(run / "result.json", folder)
+    mine = tmp_path / "mine"
+    (folder / "adapt").mkdir()
+    if (folder / name).is_dir():
+        (folder / name).rename(mine)
+    else:
+        mine.write_bytes((folder / name).read_bytes() if (folder / name).exists() else b"{}\n")
+        (folder / name).unlink(missing_ok=True)
+    before = mine.stat()
+    (folder / name).symlink_to(mine)
+    for command in (["resume"], ["report"], ["export", "-o", str(tmp_path / "x.zip")], ["compare", str(run)]):
+        assert main([command[0], str(folder), *command[1:]]) == 1
+        assert f"'{folder / name}' is a link that leads out of the run directory" in capsys.readouterr().err
+    assert main(["leaderboard", str(folder), str(run)]) == 0
+    assert "is a link that leads out" in capsys.readouterr().err
+    assert (mine.stat().st_mtime_ns, mine.stat().st_size) == (before.st_mtime_ns, before.st_size)
+
+
+def test_what_stands_where_the_owner_is_told_is_not_written_to(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.write_text("mine")
+    (tmp_path / ".owner").symlink_to(mine)
+    with lock_dir(tmp_path):
+        assert str(owner_of(tmp_path)).startswith("process ")
+    os.mkfifo(tmp_path / ".owner")
+    assert owner_of(tmp_path) is None
+    with lock_dir(tmp_path):
+        pass
+    assert mine.read_text() == "mine"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -120,3 +121,26 @@ def test_a_missing_package_is_one_line(encoder: Path, monkeypatch: pytest.Monkey
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
     with pytest.raises(UserError, match=r"pip install audio-eval\[open-ended\]"):
         Similarity(str(encoder)).score(["a"], ["a"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        ({"type": "evil.M"}, "whose code would be run"),
+        ({"type": "sentence_transformers.models.Router"}, "whose code would be run"),
+        ({"path": "../elsewhere"}, "has a module in '.*elsewhere'"),
+        ({"path": "pickled"}, "weights in a pickle"),
+    ],
+)
+def test_nothing_of_a_stranger_s_encoder_is_run(
+    changed: dict[str, str], says: str, encoder: Path, tmp_path: Path
+) -> None:
+    """sentence-transformers 5 imports the modules that a folder names, and unpickles the weights of a layer."""
+    copy = Path(shutil.copytree(encoder, tmp_path / "copy"))
+    (copy / "evil.py").write_text("raise SystemExit('it was imported')")
+    (copy / "pickled").mkdir()
+    (copy / "pickled" / "pytorch_model.bin").write_bytes(b"")
+    modules = json.loads((copy / "modules.json").read_text())
+    (copy / "modules.json").write_text(json.dumps([*modules[:1], {**modules[1], **changed}]))
+    with pytest.raises(UserError, match=says):
+        Similarity(str(copy)).score(["a"], ["dog"])
