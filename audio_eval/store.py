@@ -10,17 +10,13 @@ import json
 import os
 import re
 import shutil
-import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import psutil
-from filelock import FileLock, Timeout
-
-from audio_eval.checksums import of_lines, with_checksum
+from audio_eval.checksums import of_lines, sums_of, told_of, with_checksum
 from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
 from audio_eval.redact import without_known
@@ -92,40 +88,6 @@ def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
         _sync(folder.parent)
 
 
-@contextmanager
-def lock_dir(folder: Path) -> Iterator[None]:
-    """Own ``folder`` while the block runs; ``UserError`` that names the owner where another process has it."""
-    lock, owner = FileLock(folder / ".lock"), folder / ".owner"
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        holder = owner.read_text() if owner.is_file() else "another process"
-        raise UserError(f"'{folder}' is in use by {holder}: wait for it to end, or choose another --output.") from None
-    try:
-        owner.write_text(f"process {os.getpid()} on {socket.gethostname()}")
-        for unfinished in folder.rglob(".*.tmp"):  # a killed owner's
-            unfinished.unlink()
-        yield
-    finally:
-        owner.unlink(missing_ok=True)
-        lock.release()
-
-
-def owner_of(folder: Path) -> str | None:
-    """Who owns ``folder`` by what it says itself; None where nobody does, or a process of this machine that is gone.
-
-    It leaves the lock alone, which somebody may be about to take.
-    """
-    try:
-        told = (folder / ".owner").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
-    if known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1])):
-        return None
-    return told
-
-
 def _sync(path: Path) -> None:
     """Wait until a file, or the names in a folder, are on the disk."""
     if os.name == "nt" and path.is_dir():  # Windows cannot open a folder
@@ -166,18 +128,28 @@ class JsonLines:
     """
 
     def __init__(self, path: Path, summed: bool = False) -> None:
-        self.path, self._sums = path, path.with_name(f".{path.name}.crc") if summed else None
+        self.path, self._sums = path, sums_of(path) if summed else None
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
         return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
 
-    def check(self) -> None:
-        """``UserError`` that names the first line that is not what was written, where there are checksums."""
-        told = self._sums.read_bytes().split(b"\n")[:-1] if self._sums and self._sums.is_file() else []
-        for number, (line, before) in enumerate(zip(self._whole(), told, strict=False), 1):
-            if of_lines(line + b"\n").strip() != before:
+    def check(self, all_summed: bool = False) -> None:
+        """``UserError`` that names the first line that is not what was written, or is gone, where it has a checksum;
+        ``all_summed``: also one that has none.
+        """
+        if not self._sums:
+            return
+        told = told_of(self._sums)
+        found = of_lines(b"".join(line + b"\n" for line in self._whole())).split()
+        for number, (own, before) in enumerate(zip_longest(found, told) if told != found else (), 1):
+            if own != before and (before is not None or all_summed):
                 raise UserError(f"'{self.path}' is damaged: line {number} is not what was written.")
+
+    def seal(self) -> None:
+        """Give the file, as it is, its checksums, unless it has some."""
+        if self._sums and self.path.is_file() and not self._sums.is_file():
+            write_atomic(self._sums, of_lines(b"".join(line + b"\n" for line in self._whole())))
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""

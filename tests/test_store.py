@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from audio_eval.errors import UserError
+from audio_eval.owner import lock_dir
 from audio_eval.store import (
     JsonLines,
-    lock_dir,
     read_json,
     to_ask,
     write_atomic,

@@ -11,9 +11,9 @@ from typing import Literal
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.runs import Run, apart, read_run, run_folders
+from audio_eval.owner import owner_of
 from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.runlog.spec import ResponsesSpec
-from audio_eval.store import owner_of
 
 Status = tuple[str, str, list[tuple[str, int, int]]]  # of some files of a folder, to tell whether they have changed
 State = Literal["under way", "finished", "interrupted", "left out"]

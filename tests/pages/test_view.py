@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from audio_eval.owner import lock_dir
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import ResponseRecord
-from audio_eval.store import lock_dir
 from tests.compare.runs import hostile_pair
 from tests.hostile import NAMES
 from tests.leaderboard.runs import make_run

@@ -14,9 +14,9 @@ import psutil
 import pytest
 import requests
 
+from audio_eval.owner import lock_dir, owner_of
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import ResponseRecord
-from audio_eval.store import lock_dir, owner_of
 from audio_eval.view.directories import Directories
 from tests.compare.runs import write_run
 from tests.leaderboard.runs import make_run
