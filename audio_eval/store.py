@@ -11,7 +11,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -19,7 +19,7 @@ from typing import Any
 
 import psutil
 
-from audio_eval.checksums import of_lines, with_checksum
+from audio_eval.checksums import of_lines, sums_of, told_of, with_checksum
 from audio_eval.errors import UserError
 from audio_eval.json_text import BadJson, parse
 from audio_eval.redact import without_known
@@ -160,18 +160,28 @@ class JsonLines:
     """
 
     def __init__(self, path: Path, summed: bool = False) -> None:
-        self.path, self._sums = path, path.with_name(f".{path.name}.crc") if summed else None
+        self.path, self._sums = path, sums_of(path) if summed else None
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
         return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
 
-    def check(self) -> None:
-        """``UserError`` that names the first line that is not what was written, where there are checksums."""
-        told = self._sums.read_bytes().split(b"\n")[:-1] if self._sums and self._sums.is_file() else []
-        for number, (line, before) in enumerate(zip(self._whole(), told, strict=False), 1):
-            if of_lines(line + b"\n").strip() != before:
+    def check(self, all_summed: bool = False) -> None:
+        """``UserError`` that names the first line that is not what was written, or is gone, where it has a checksum;
+        ``all_summed``: also one that has none.
+        """
+        if not self._sums:
+            return
+        told = told_of(self._sums)
+        found = of_lines(b"".join(line + b"\n" for line in self._whole())).split()
+        for number, (own, before) in enumerate(zip_longest(found, told) if told != found else (), 1):
+            if own != before and (before is not None or all_summed):
                 raise UserError(f"'{self.path}' is damaged: line {number} is not what was written.")
+
+    def seal(self) -> None:
+        """Give the file, as it is, its checksums, unless it has some."""
+        if self._sums and self.path.is_file() and not self._sums.is_file():
+            write_atomic(self._sums, of_lines(b"".join(line + b"\n" for line in self._whole())))
 
     def append(self, records: Iterable[object]) -> None:
         """Add records in one write and wait until they are on the disk."""
@@ -275,14 +285,6 @@ def _drop_torn_line(path: Path) -> None:
         if stream.read() != b"\n":
             stream.seek(0)
             stream.truncate(stream.read().rfind(b"\n") + 1)
-
-
-def to_ask(done: int, failed: Collection[int], total: int, chunk: int) -> Iterator[list[int]]:
-    """The places still to be asked, chunk by chunk: of the first ``done`` those that ``failed``, and all others."""
-    for start in range(0, total, chunk):
-        places = [place for place in range(start, min(start + chunk, total)) if place >= done or place in failed]
-        if places:
-            yield places
 
 
 def _lines(records: Iterable[object]) -> bytes:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from audio_eval.errors import UserError
+from audio_eval.rl.session import to_ask
 from audio_eval.store import (
     JsonLines,
     read_json,
-    to_ask,
     write_atomic,
     write_folder_atomic,
     write_json,

@@ -53,7 +53,10 @@ def execute(args: argparse.Namespace) -> int:
         raise unknown("group", odd[0], SIZES[row.task], f" of task '{row.task}'")
     if (average := told.average) is not None and abs(average - reported.accuracy) > ROUNDING:
         raise UserError(f"--groups give {average:.2f} over all items, and --accuracy is {reported.accuracy:.2f}.")
-    before = log.reported()
+    try:
+        before = log.reported()
+    except UserError:  # damaged: what is entered now takes its place
+        before = None
     log.write_reported(reported)
     if before:
         say(f"    it takes the place of {before.accuracy:.2f} ({before.source}, {before.date})", err=True)

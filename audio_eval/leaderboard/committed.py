@@ -22,7 +22,7 @@ from audio_eval.leaderboard.published import Published, read_published, read_who
 from audio_eval.leaderboard.rows import aggregate
 from audio_eval.leaderboard.runs import Run, gives
 from audio_eval.runlog import ResultRow
-from audio_eval.runlog.log import Lines
+from audio_eval.runlog.lines import Lines
 from audio_eval.runlog.records import Reported
 from audio_eval.scoring.scores import Unread
 from audio_eval.scoring.statistics import Outcome

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.errors import UserError
 from audio_eval.leaderboard.cells import NONE, cell, table
-from audio_eval.runlog.log import Lines
+from audio_eval.runlog.lines import Lines
 
 # Items per group, for the average that the groups must give. MMAU test's parts are not published; its averages are
 # those of three equal parts.

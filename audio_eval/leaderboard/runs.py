@@ -12,6 +12,7 @@ from audio_eval.leaderboard.older import completed
 from audio_eval.leaderboard.reproduce import flags
 from audio_eval.regular import walk
 from audio_eval.runlog import ResultRow, RunLog, RunSpec
+from audio_eval.runlog.damage import check
 from audio_eval.runlog.records import IMPORTED_TAGS, Reported
 from audio_eval.scoring.statistics import Outcome
 
@@ -144,10 +145,11 @@ def _run_folders(path: Path) -> Iterator[Path]:
 
 
 def _load_run(folder: Path, name: str) -> Run:
-    """Read one run. Raises UserError where its files are damaged or of another version, ValueError where they do not
-    belong together.
+    """Read one run. Raises UserError where its files are damaged (those of weights are not looked at) or of another
+    version, ValueError where they do not belong together.
     """
     log = RunLog(folder)
+    check(log)
     result, environment = log.result().audio_eval, log.environment()
     spec = log.spec() if log.begun else None
     run = Run(name, completed(result, folder, spec, environment), folder=folder)

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from audio_eval.report.sample import FATES
 from audio_eval.runlog import RunLog
-from audio_eval.store import JsonLines
 from audio_eval.terminal import plain
 
 POINTS = 400  # of a curve; more steps than that are averaged, as no screen shows them
@@ -61,7 +60,7 @@ def charts(log: RunLog) -> list[dict[str, Any]]:
     ``other``: metrics that have no place in ``CHARTS``, such as the parts of a method's reward.
     """
     steps = [record.model_dump() for record in log.steps.read()]
-    oracle = JsonLines(log.folder / "oracle.jsonl").read()
+    oracle = log.oracle.read()
     curve = [
         {"step": p.step, "curve/accuracy": p.accuracy, "curve/unparsable": p.unparsable} for p in log.curve.read()
     ]  # fmt: skip

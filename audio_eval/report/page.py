@@ -21,6 +21,7 @@ from audio_eval.report.progress import progress
 from audio_eval.report.sample import sample_record
 from audio_eval.report.votes import reliability
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Sample
+from audio_eval.runlog.damage import check
 
 PAGE = Page(
     "audio_eval.report",
@@ -52,8 +53,9 @@ def report_page(folder: Path, clips: Clips, page: Page = PAGE, against: Path | N
     log = RunLog(folder)
     if not log.begun:
         raise UserError(f"'{folder}' has no spec.json: give a run directory, as runs/<name>.")
-    spec, samples, sure = log.spec(), list(log.samples()), log.confidences()
+    check(log)
     run = finished(folder) if log.finished else None
+    spec, samples, sure = log.spec(), list(log.samples()), log.confidences()
     baseline = against or (baseline_of(run, folder) if run else None)
     names, before = [_name(spec)], dict[str, Sample]()
     if baseline:

@@ -1,4 +1,4 @@
-"""Checkpoints of a training: how often one is due, whether the disk has room, and whether one is whole.
+"""Checkpoints of a training: how often one is due, and whether the disk has room.
 
 Two are kept while a run goes on, so that the one before is there where the last one is damaged.
 """
@@ -6,14 +6,12 @@ Two are kept while a run goes on, so that the one before is there where the last
 from __future__ import annotations
 
 import shutil
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
-from audio_eval.checksums import of_value
+from audio_eval.checkpoint_sums import saved
 from audio_eval.errors import UserError
-from audio_eval.store import read_json, write_json
 
 STEP_BYTES = (
     2**30
@@ -21,47 +19,10 @@ STEP_BYTES = (
 MOST_STEPS = 50  # that a kill may cost at most
 
 
-_STATE, _SUMS = "state.json", "sums"
-
-
-def saved(folder: Path) -> list[Path]:
-    """The checkpoints in ``folder``, whole or damaged, the last one at the end."""
-    return sorted(path for path in folder.glob("step-*") if path.suffix != ".tmp")
-
-
 def remove(checkpoints: Iterable[Path]) -> None:
     """Remove checkpoints, and what a killed run left of some."""
     for path in checkpoints:
         shutil.rmtree(path)
-
-
-def seal(folder: Path, state: Mapping[str, Any]) -> None:
-    """Write ``state`` into a checkpoint, as its last file, with checksums of it and of all other files."""
-    sums = {str(path.relative_to(folder)): _sum(path) for path in sorted(folder.rglob("*")) if path.is_file()}
-    write_json(folder / _STATE, {**state, _SUMS: {**sums, _STATE: of_value(state)}})
-
-
-def unseal(folder: Path) -> dict[str, Any]:
-    """The state of a checkpoint; ``ValueError`` that says what of it is damaged: by CRC-32, against faults alone."""
-    try:
-        state = dict(read_json(folder / _STATE))
-        sums = dict(state.pop(_SUMS))
-        _ = int(state["step"]), sums[_STATE]
-    except (UserError, OSError, TypeError, ValueError, KeyError):
-        raise ValueError(f"{_STATE} cannot be read") from None
-    for name, told in sums.items():
-        path = folder / name
-        if told != (of_value(state) if name == _STATE else _sum(path) if path.is_file() else None):
-            raise ValueError(f"{name} is not as it was written")
-    return state
-
-
-def _sum(path: Path) -> int:
-    found = 0
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            found = zlib.crc32(block, found)
-    return found
 
 
 @runtime_checkable

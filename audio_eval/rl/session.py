@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from audio_eval.checkpoint_sums import check_logs, saved, seal, unseal
 from audio_eval.group import Group
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy
 from audio_eval.progress import Progress
 from audio_eval.questions import Example, Question
-from audio_eval.rl.checkpoints import (
-    Large,
-    check_room,
-    due,
-    held_bytes,
-    interval,
-    remove,
-    room,
-    saved,
-    seal,
-    unseal,
-)
+from audio_eval.rl.checkpoints import Large, check_room, due, held_bytes, interval, remove, room
 from audio_eval.rl.experience import Experience
 from audio_eval.rl.meter import Meter
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import LabelRecord, StepRecord
-from audio_eval.store import JsonLines, to_ask, write_folder_atomic
+from audio_eval.store import JsonLines, write_folder_atomic
 
 T = TypeVar("T")
-STEP_LOGS = ("rollouts", "relabels")  # files in adapt/ whose records carry the number of their step
 Ask = Callable[[Sequence[Question]], list[Group]]  # asks a policy about a batch of questions
 # Called with the number of steps that are done and the metrics of the last one (none before the first).
 Observer = Callable[[int, Mapping[str, float]], None]
@@ -56,9 +45,7 @@ class Session:
     ) -> None:
         self.seed, self.examples = seed, examples
         self._log, self._folder, self._batch_size = RunLog(folder), folder / "adapt", batch_size
-        self._step_logs = {"metrics": JsonLines(self._log.steps.path)}
-        for name in STEP_LOGS:
-            self._step_logs[name] = JsonLines(self._folder / f"{name}.jsonl")
+        self._step_logs = {name: JsonLines(path) for name, path in self._log.step_files().items() if name != "curve"}
         self._progress, self._observer = progress or Progress(), observer
         self._every, self._meter = save_every, meter or Meter()
         self._chosen: dict[str, Any] = {}
@@ -130,7 +117,7 @@ class Session:
         return [record.model_dump() for record in self._log.steps.read()]
 
     def step_log(self, name: str) -> JsonLines:
-        """One of the ``STEP_LOGS``. ``steps`` removes the records of steps that were not finished."""
+        """What steps log: "rollouts" or "relabels". ``steps`` removes the records of steps that were not finished."""
         return self._step_logs[name]
 
     def log_rollouts(self, step: int, experience: Experience) -> None:
@@ -225,37 +212,33 @@ class Session:
         for place, folder in reversed([*enumerate(found)]):
             try:
                 state = unseal(folder)
-                self._check_logs(state)
+                check_logs(state, self._log.step_files())
             except (ValueError, KeyError, TypeError) as error:
                 then = f"the training goes on from {found[place - 1].name}" if place else "the training starts anew"
                 self.warn(f"the checkpoint '{folder}' is damaged ({error}): {then}.")
                 continue
             policy.load(folder)
+            self._logged = dict(state.get("logs", {}))
             remove(found[place + 1 :])
             return state
         remove(found)
         return {}
 
-    def _check_logs(self, state: Mapping[str, Any]) -> None:
-        """``ValueError`` where what the steps logged is not what it was when the checkpoint with this state was made.
-
-        One that was written before that was recorded is taken as it is.
-        """
-        logs = state.get("logs", {})
-        for name, (size, told) in logs.items():
-            file = self._step_logs[name].path
-            data = file.read_bytes()[:size] if file.is_file() else b""
-            if zlib.crc32(data) != told:
-                raise ValueError(f"{file.name} is not what its steps logged")
-        self._logged = dict(logs)
-
     def _sums_of_logs(self) -> dict[str, tuple[int, int]]:
         """Size and CRC-32 of each file of what the steps logged; only what is new since the last call is read."""
-        for name, log in self._step_logs.items():
+        for name, path in self._log.step_files().items():
             size, told = self._logged.get(name, (0, 0))
-            if log.path.is_file():
-                with log.path.open("rb") as file:
+            if path.is_file():
+                with path.open("rb") as file:
                     file.seek(size)
                     new = file.read()
                 self._logged[name] = size + len(new), zlib.crc32(new, told)
         return self._logged
+
+
+def to_ask(done: int, failed: Collection[int], total: int, chunk: int) -> Iterator[list[int]]:
+    """The places still to be asked, chunk by chunk: of the first ``done`` those that ``failed``, and all others."""
+    for start in range(0, total, chunk):
+        places = [place for place in range(start, min(start + chunk, total)) if place >= done or place in failed]
+        if places:
+            yield places

@@ -6,19 +6,20 @@ What is said in words of settings, machine and outcome is written without secret
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from audio_eval.checksums import without_checksum
-from audio_eval.errors import UserError, of_system
+from audio_eval.errors import UserError
 from audio_eval.redact import redacted
 from audio_eval.regular import leads_out
 from audio_eval.runlog.identity import Identity
+from audio_eval.runlog.lines import Lines, reason
 from audio_eval.runlog.records import (
     CurvePoint,
     Environment,
@@ -37,46 +38,6 @@ from audio_eval.scoring.scores import Score
 from audio_eval.store import JsonLines, read_json, write_json
 
 M = TypeVar("M", bound=BaseModel)
-
-
-class Lines(Generic[M]):
-    """A file of records of one class, durable as ``JsonLines`` are."""
-
-    def __init__(self, path: Path, model: type[M], summed: bool = False) -> None:
-        self.path, self._file, self._model = path, JsonLines(path, summed), model
-
-    def read(self) -> list[M]:
-        """Every whole record; ``UserError`` names the line that is damaged."""
-        return self._typed(self._file.read())
-
-    def append(self, records: Iterable[M]) -> None:
-        """Add records and wait until they are on the disk."""
-        self._file.append(map(_dump, records))
-
-    def check(self) -> None:
-        """``UserError`` that names the first line that is not what was written."""
-        self._file.check()
-
-    def mend(self) -> str | None:
-        """Cut the file back to the records before the first that is damaged; what was wrong, or None."""
-        return self._file.mend(self._model.model_validate)
-
-    def keep(self, records: Iterable[M]) -> None:
-        """Make the file hold exactly these records."""
-        self._file.keep([_dump(record) for record in records])
-
-    def resume(self, chunk: int, ids: Sequence[str]) -> list[M]:
-        """The records of whole chunks of ``ids``; an unfinished chunk is taken out of the file."""
-        return self._typed(self._file.resume(chunk, ids))
-
-    def _typed(self, records: Iterable[dict[str, Any]]) -> list[M]:
-        found: list[M] = []
-        try:
-            for record in records:
-                found.append(self._model.model_validate(record))
-        except ValidationError as error:
-            raise UserError(f"'{self.path}' is damaged: record {len(found) + 1}: {_reason(error)}.") from None
-        return found
 
 
 @dataclass(frozen=True)
@@ -109,8 +70,9 @@ class RunLog:
         self.scores = Lines(folder / "scores.jsonl", Score, summed=True)
         self.steps = Lines(folder / "metrics.jsonl", StepRecord)
         self.curve = Lines(folder / "curve.jsonl", CurvePoint, summed=True)
-        self.sittings = Lines(folder / "sessions.jsonl", Sitting)
-        self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord)
+        self.sittings = Lines(folder / "sessions.jsonl", Sitting, summed=True)
+        self.oracle = JsonLines(folder / "oracle.jsonl", summed=True)
+        self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord, summed=True)
         self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
         self.rollouts = JsonLines(folder / "adapt" / "rollouts.jsonl")
 
@@ -129,6 +91,27 @@ class RunLog:
         """Whether the run has ended: its result is written last."""
         return (self.folder / "result.json").is_file()
 
+    def reopen(self) -> None:
+        """Take its result from a run that is to be finished again: killed on the way, it is one that has not ended."""
+        (self.folder / "result.json").unlink(missing_ok=True)
+
+    def step_files(self) -> dict[str, Path]:
+        """What the steps of an adaptation log, by name: checkpoints have its checksums."""
+        return {
+            "metrics": self.steps.path, "rollouts": self.rollouts.path, "relabels": self.relabels.path,
+            "curve": self.curve.path,
+        }  # fmt: skip
+
+    def summed(self) -> list[JsonLines]:
+        """The files of lines that have checksums beside them: those of samples too, there or lost."""
+        typed: list[Lines[Any]] = [
+            self.questions, self.responses, self.scores, self.curve, self.sittings, self.labels
+        ]  # fmt: skip
+        adapt, named = self.folder / "adapt", [*(file.file for file in typed), self.oracle]
+        samples = {*adapt.glob("*.jsonl"), *(path.with_name(path.name[1:-4]) for path in adapt.glob(".*.jsonl.crc"))}
+        others = samples - {file.path for file in (*named, self.relabels, self.rollouts)}
+        return [*named, *(JsonLines(path, summed=True) for path in sorted(others))]
+
     def mend(self) -> list[str]:
         """Cut damaged files of lines back to what was before the damage, so that a resumed run does the rest again;
         returns what was wrong, a sentence each. For the owner of the folder.
@@ -138,27 +121,9 @@ class RunLog:
         found += [file.mend(lambda record: record["step"] + 1) for file in (self.relabels, self.rollouts)]
         return [said for said in found if said]
 
-    def lost(self, ids: Collection[str]) -> str | None:
-        """What a finished run of these items lost, so that it must be finished again from its responses, as a sentence;
-        None where it is whole, and where it came as an archive, which may leave files out.
-        """
-        if (self.folder / "imported.json").is_file():
-            return None
-        try:
-            behind = (self.labels, self.steps, self.curve, self.sittings)
-            for read in (self.result, self.notes, self.environment, *(file.read for file in behind)):
-                read()
-            for file in (self.questions, self.responses, self.scores):
-                file.check()
-                if not {record.id for record in file.read()} >= set(ids):  # with --holdout more were adapted on
-                    return f"'{file.path}' does not have the items of this run"
-        except (UserError, OSError) as error:
-            return str(error).rstrip(".") if isinstance(error, UserError) else of_system(error)
-        return None
-
     def spec(self) -> RunSpec | ResponsesSpec:
-        """What was run, or whose responses were scored."""
-        record = self._read("spec.json")
+        """What was run, or whose responses were scored; whether by somebody's edit ``damage.check_spec`` says."""
+        record = self._read("spec.json", verified=False)
         if "responses" in record:
             return self._typed("spec.json", ResponsesSpec, record)
         return self._typed("spec.json", RunSpec, record)
@@ -168,7 +133,7 @@ class RunLog:
         told = spec.model_dump()
         # the wording of a prompt decides what is asked, and is no setting in which a secret may stand
         kept = {key: told[key] for key in ("prompt_source",) if key in told}
-        write_json(self.folder / "spec.json", {"version": VERSION, **redacted(told), **kept})
+        write_json(self.folder / "spec.json", {"version": VERSION, **redacted(told), **kept}, summed=True)
 
     def identity(self) -> Identity | None:
         """What the run was made of when it began; None where it was made before this was recorded."""
@@ -184,7 +149,7 @@ class RunLog:
 
     def write_environment(self, environment: Environment) -> None:
         """Write env.json."""
-        write_json(self.folder / "env.json", redacted(environment.model_dump()))
+        write_json(self.folder / "env.json", redacted(environment.model_dump()), summed=True)
 
     def notes(self) -> Notes:
         """Facts about the run's items and adaptation."""
@@ -201,7 +166,7 @@ class RunLog:
 
     def write_reported(self, reported: Reported) -> None:
         """Write reported.json."""
-        write_json(self.folder / "reported.json", redacted(reported.model_dump(mode="json")))
+        write_json(self.folder / "reported.json", redacted(reported.model_dump(mode="json")), summed=True)
 
     def imported(self) -> Imported | None:
         """How the run came here as an archive; None for one that was made here."""
@@ -209,7 +174,7 @@ class RunLog:
 
     def write_imported(self, imported: Imported) -> None:
         """Write imported.json."""
-        write_json(self.folder / "imported.json", imported.model_dump(mode="json"))
+        write_json(self.folder / "imported.json", imported.model_dump(mode="json"), summed=True)
 
     def result(self) -> Result:
         """The figures of a finished run."""
@@ -217,8 +182,10 @@ class RunLog:
         return self._typed("result.json", Result, {"version": VERSION, **record})
 
     def write_result(self, result: Result) -> None:
-        """Write result.json, which marks the run as finished."""
-        write_json(self.folder / "result.json", redacted(result.model_dump(by_alias=True)))
+        """Write result.json, which marks the run as finished; what has no checksums yet is given them before."""
+        for file in self.summed():
+            file.seal()
+        write_json(self.folder / "result.json", redacted(result.model_dump(by_alias=True)), summed=True)
 
     @contextmanager
     def sitting(
@@ -257,8 +224,8 @@ class RunLog:
         agreed = isinstance(spec, RunSpec) and spec.method_args.get("confidence") == "agreement"
         return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
 
-    def _read(self, name: str) -> dict[str, Any]:
-        """A JSON file's object without its version, which must be this one.
+    def _read(self, name: str, verified: bool = True) -> dict[str, Any]:
+        """A JSON file's object without its version, which must be this one, and without its checksum.
 
         Every reader of a log begins here: a stranger's may hold links by which files from elsewhere would be read into
         pages and archives, or written to.
@@ -270,13 +237,14 @@ class RunLog:
             record = read_json(path)
         except FileNotFoundError:
             raise UserError(f"'{self.folder}' has no {name}: it is no run directory, or not finished.") from None
-        version = record.pop("version", 1) if isinstance(record, dict) else None
+        version = record.get("version", 1) if isinstance(record, dict) else None
         if version != VERSION:
             raise UserError(
                 f"'{self.folder}' is a run log of version {version!s:.80}; this audio-eval reads version {VERSION}: "
                 "run it again, or read it with the audio-eval that wrote it (see its env.json)."
             )
-        return record
+        record = without_checksum(record, path, verified)
+        return {key: value for key, value in record.items() if key != "version"}
 
     def _optional(self, name: str, model: type[M]) -> M | None:
         if not (self.folder / name).is_file():
@@ -288,13 +256,4 @@ class RunLog:
         try:
             return model.model_validate(record)
         except ValidationError as error:
-            raise UserError(f"'{self.folder / name}' is damaged: {_reason(error)}.") from None
-
-
-def _dump(record: BaseModel) -> dict[str, Any]:
-    return record.model_dump(mode="json", exclude_defaults=True)
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return f"{'.'.join(map(str, first['loc']))}: {' '.join(first['msg'].lower().split()):.300}"
+            raise UserError(f"'{self.folder / name}' is damaged: {reason(error)}.") from None

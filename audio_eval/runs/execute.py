@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from audio_eval.checkpoint_sums import saved
 from audio_eval.errors import NotHere, TooManyErrors, UserError
 from audio_eval.group import Group
 from audio_eval.method import Prediction
@@ -14,12 +15,12 @@ from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
 from audio_eval.ownership import lock_dir, tidy
 from audio_eval.progress import Progress
 from audio_eval.questions import Question
-from audio_eval.rl.checkpoints import remove, saved
+from audio_eval.rl.checkpoints import remove
 from audio_eval.rl.error_budget import ErrorBudget
 from audio_eval.rl.meter import Meter, metered
-from audio_eval.rl.session import Session
+from audio_eval.rl.session import Session, to_ask
 from audio_eval.rl.shared_draws import SharedDraws
-from audio_eval.runlog import Result, RunLog, RunSpec
+from audio_eval.runlog import Result, RunLog, RunSpec, damage
 from audio_eval.runlog.records import CurvePoint, Environment, Notes, ResponseRecord
 from audio_eval.runlog.spec import MAX_ERRORS, errors_allowed
 from audio_eval.runs.ablation import digests
@@ -32,7 +33,7 @@ from audio_eval.runs.tracked import curve_metrics, figures, steps
 from audio_eval.runs.trust import remember_named
 from audio_eval.scoring.graders import Graders
 from audio_eval.scoring.scores import Score
-from audio_eval.store import make_folder, to_ask
+from audio_eval.store import make_folder
 from audio_eval.trackers import Tracker, Tracking
 from audio_eval.usage import Usage, total
 
@@ -103,7 +104,7 @@ class Executor:
                 f"'{inputs.spec.model}' are not on this machine: audio-eval leaderboard shows it as it is."
             ) from None
         check_same(log, inputs.spec, identify(inputs, model))
-        if log.lost({question.id for question in inputs.scored_on}):
+        if damage.lost(log, {question.id for question in inputs.scored_on}):
             return None
         result = log.result()
         if self.trackers:
@@ -123,8 +124,9 @@ class Executor:
         if log.begun:
             inputs = in_order(inputs, check_same(log, inputs.spec, identity))
             if log.finished:
-                lost = log.lost({question.id for question in inputs.scored_on})
-                self.progress.warn(f"{lost}: the run is finished again from its responses.")
+                lost = damage.lost(log, {question.id for question in inputs.scored_on})
+                self.progress.warn(f"{lost}: the run is finished again from what it has.")
+                log.reopen()
             for said in log.mend():
                 self.progress.warn(f"{said}.")
         elif log.remains:

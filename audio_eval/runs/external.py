@@ -12,6 +12,7 @@ from audio_eval.data import read_rows
 from audio_eval.errors import UserError
 from audio_eval.ownership import lock_dir
 from audio_eval.runlog import ResponsesSpec, Result, RunLog
+from audio_eval.runlog.damage import lost
 from audio_eval.runlog.identity import Identity
 from audio_eval.runlog.records import Notes, ResponseRecord
 from audio_eval.runs.environment import environment
@@ -103,15 +104,18 @@ def _id(values: Mapping[str, Any], task: Task, counts: Counter[str]) -> Any:
 def score_responses(task: Task, responses: Responses, spec: ResponsesSpec, log: RunLog, graders: Graders) -> Result:
     """Write a finished run directory, with the files of any run. An item without a response is wrong and stays in n.
 
-    Responses that were scored before keep their result. ``UserError`` where the task has changed since.
+    Responses that were scored before keep their result, unless the directory is damaged. ``UserError`` where the task
+    has changed since.
     """
     identity = Identity(tasks=(identify_task("scored", task),))
     log.folder.mkdir(parents=True, exist_ok=True)
     with lock_dir(log.folder):
         if log.begun:
             check_same(log, spec, identity)
-            if log.finished:
+            if log.finished and not lost(log, responses.texts):
                 return log.result()
+            log.reopen()
+            log.mend()
         return _score(task, responses, spec, log, graders, identity)
 
 
@@ -140,7 +144,7 @@ def _score(
             "prompt": task.prompt_version if spec.prompt else None,
         }
         result = assemble(task, log, judged, row, {})
-        log.write_result(result)
+    log.write_result(result)  # the last file, as of any run
     return result
 
 

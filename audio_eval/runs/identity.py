@@ -9,6 +9,7 @@ from typing import Any
 
 from audio_eval.errors import UserError
 from audio_eval.runlog import RunLog
+from audio_eval.runlog.damage import check_spec
 from audio_eval.runlog.identity import Identity, ItemDigests, TaskDigests
 from audio_eval.runlog.spec import same_run, settings_of
 from audio_eval.runs.ablation import digests
@@ -76,6 +77,7 @@ def check_same(log: RunLog, spec: Any, now: Identity) -> Identity:
         )
     if found := before.differences(now):
         raise UserError(f"'{log.folder}' is not the same run: {'; '.join(found)}. {NOTHING_LOST}.")
+    check_spec(log)  # of what no number depends on
     return before
 
 

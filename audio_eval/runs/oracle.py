@@ -21,7 +21,6 @@ import numpy as np
 from audio_eval.runlog import RunLog
 from audio_eval.scoring import parse_choice, score
 from audio_eval.scoring.open_ended import final_answer, measure
-from audio_eval.store import JsonLines
 from audio_eval.task import Task
 
 EDGES = np.arange(6) / 5  # of the bins of confidence in the reliability plot
@@ -33,13 +32,14 @@ Record = Mapping[str, Any]
 
 def of_run(task: Task, folder: Path) -> dict[str, Any] | None:
     """Write ``oracle.jsonl``, one record per step; returns the figures of the labels and of the last step."""
-    fixed = JsonLines(folder / "adapt" / "labels.jsonl").read()
-    renewed = {record["id"]: record for record in JsonLines(folder / "adapt" / "relabels.jsonl").read()}
-    sure = RunLog(folder).confidences()  # as the method uses it
+    log = RunLog(folder)
+    fixed = log.labels.file.read()
+    renewed = {record["id"]: record for record in log.relabels.read()}
+    sure = log.confidences()  # as the method uses it
     labels = [{**label, "confidence": sure[label["id"]]} for label in fixed or renewed.values()]
-    steps = of_rollouts(task, JsonLines(folder / "adapt" / "rollouts.jsonl").read())
+    steps = of_rollouts(task, log.rollouts.read())
     if steps:
-        JsonLines(folder / "oracle.jsonl").keep(steps)
+        log.oracle.keep(steps)
     found = of_labels(task, labels) or {}
     return found | ({"last_step": steps[-1]} if steps else {}) or None
 

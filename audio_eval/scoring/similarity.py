@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
@@ -129,12 +128,11 @@ class EmbeddingModel:
     def _check_files(self) -> None:
         """``UserError`` for modules that are none of ``MODULES``, that lie elsewhere, or whose weights are a pickle."""
         named, top = self._folder / "modules.json", self._folder.resolve()
-        modules = []
         try:
-            modules = parse_list(read_regular(named)) if named.is_file() else []
+            modules = (parse_list(read_regular(named)) or []) if named.is_file() else []
         except (OSError, BadJson) as error:
             raise UserError(f"'{named}' cannot be read ({error}): copy the embedding model anew.") from None
-        for module in modules or []:
+        for module in modules:
             told = module if isinstance(module, dict) else {}
             kind, place = str(told.get("type", "")), str(told.get("path", ""))
             if not kind.startswith("sentence_transformers.") or kind.rpartition(".")[2] not in MODULES:
@@ -142,7 +140,7 @@ class EmbeddingModel:
                     f"the embedding model '{self._source}' has a module '{kind[:100]}', whose code would be run: take "
                     f"a model of {', '.join(MODULES)}."
                 )
-            if not (lies := os.path.realpath(top / place)).startswith(str(top)):
+            if not (lies := (top / place).resolve()).is_relative_to(top):
                 raise UserError(f"the embedding model '{self._source}' has a module in '{lies}': copy it anew.")
             if list((top / place).glob("*.bin")) and not list((top / place).glob("*.safetensors")):
                 raise UserError(

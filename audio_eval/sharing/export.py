@@ -20,6 +20,7 @@ from audio_eval.leaderboard import Run, load_runs
 from audio_eval.models.hf.files import ADAPTER_CONFIG, FULL, LORA
 from audio_eval.report.write import unlinked
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
+from audio_eval.runlog.damage import check
 from audio_eval.runlog.records import LabelRecord, QuestionRecord, ResponseRecord
 from audio_eval.runlog.result import VERSION
 from audio_eval.scoring.scores import Score
@@ -27,7 +28,7 @@ from audio_eval.sharing import archive
 from audio_eval.sharing.card import card
 from audio_eval.sharing.lm_eval_result import lm_eval_result
 from audio_eval.sharing.strip import Stripper
-from audio_eval.store import JsonLines, read_json, write_output
+from audio_eval.store import read_json, write_output
 from audio_eval.task_index import listing
 
 FREE = frozenset({
@@ -48,6 +49,7 @@ def export(folder: Path, path: Path, responses: bool = True) -> list[str]:
     runs, messages = load_runs([folder])
     if not runs:
         raise UserError(messages[0])
+    check(log, weights=True)
     members, left_out = _members(log, runs[0], responses)
     try:
         write_output(path, lambda temporary: archive.write(temporary, members, VERSION, __version__))
@@ -94,7 +96,7 @@ def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | 
         for name, records in steps
         if records
     }
-    if oracle := JsonLines(log.folder / "oracle.jsonl").read():
+    if oracle := log.oracle.read():
         found["oracle.jsonl"] = _lines(oracle)
     if not passed_on:
         why = (

@@ -27,7 +27,7 @@ from audio_eval.runlog.result import VERSION
 from audio_eval.runs.result import adapter_digest
 from audio_eval.sharing import archive
 from audio_eval.sharing.verify import NotRecomputed, Recomputed, recompute
-from audio_eval.store import JsonLines, left_by_a_kill, make_folder, place_folder, read_json
+from audio_eval.store import left_by_a_kill, make_folder, place_folder, read_json
 
 _BLOCK = 1 << 20
 
@@ -90,7 +90,7 @@ def _check_records(log: RunLog) -> str:
         ids = [record.id for record in records if hasattr(record, "id")]
         if len(set(ids)) < len(ids):
             raise UserError(f"'{lines.path.name}' has an item twice")
-    for record in JsonLines(log.folder / "oracle.jsonl").read():
+    for record in log.oracle.read():
         if not all(isinstance(value, (int, float)) for value in record.values()):
             raise UserError("'oracle.jsonl' holds something else than numbers")
     if row.task != spec.task.removesuffix(":test"):
@@ -156,8 +156,22 @@ def _say_where(log: RunLog, imported: Imported, folder: Path) -> None:
     result = log.result()
     tags = [tag for tag in result.audio_eval.tags if not tag.startswith("imported")]
     row = result.audio_eval.model_copy(update={"tags": [*tags, IMPORTED_TAGS[imported.verified]], "run": str(folder)})
-    log.write_result(result.model_copy(update={"audio_eval": row}))
     log.write_imported(imported)
+    _give_checksums(log)
+    log.write_result(result.model_copy(update={"audio_eval": row}))
+
+
+def _give_checksums(log: RunLog) -> None:
+    """To what an archive brings without; files of lines get theirs with the result."""
+    log.write_spec(log.spec())
+    if identity := log.identity():
+        log.write_identity(identity)
+    if environment := log.environment():
+        log.write_environment(environment)
+    if reported := log.reported():
+        log.write_reported(reported)
+    if (log.folder / "notes.json").is_file():
+        log.write_notes(log.notes())
 
 
 def _digest(path: Path) -> str:

@@ -6,10 +6,15 @@ from datetime import datetime, timezone
 from typing import Any
 
 from audio_eval.runlog import RunLog, RunSpec
+from audio_eval.runlog.damage import check
 
 
 def lm_eval_result(log: RunLog) -> dict[str, Any]:
-    """The keys of lm-eval 0.4's ``results_*.json`` that a run has values for; shares are 0 to 1 as there."""
+    """The keys of lm-eval 0.4's ``results_*.json`` that a run has values for; shares are 0 to 1 as there.
+
+    ``UserError`` where the run is damaged.
+    """
+    check(log)
     spec, result, environment = log.spec(), log.result(), log.environment()
     told, row = result.model_dump(by_alias=True, exclude={"audio_eval", "version"}), result.audio_eval
     began = datetime.fromisoformat(environment.started) if environment else datetime.fromtimestamp(0, timezone.utc)

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from audio_eval.checksums import without_checksum
 from audio_eval.errors import UserError
 from audio_eval.redact import redacted
 from audio_eval.store import read_json, write_json
@@ -101,7 +102,7 @@ class Tracking:
 
     def _note(self, **changes: Any) -> None:
         self._state = self._state.model_copy(update=changes)
-        write_json(self._folder / FILE, self._state.model_dump())
+        write_json(self._folder / FILE, self._state.model_dump(), summed=True)
 
     def _guarded(self, name: str, call: Callable[[], object]) -> bool:
         """Whether the call ended well, and in time. Otherwise the tracker is let go with a warning."""
@@ -132,6 +133,6 @@ def _read(folder: Path) -> Tracked | None:
     if not path.is_file():
         return None
     try:
-        return Tracked.model_validate(read_json(path))
-    except ValidationError:
+        return Tracked.model_validate(without_checksum(read_json(path), path))
+    except (ValidationError, UserError):
         raise UserError(f"'{path}' is damaged: remove it, and the run is told to its trackers anew.") from None

@@ -10,7 +10,7 @@ from typing import Any
 from audio_eval.store import read_json
 
 # times, the command, the name of the folder, and a page of all that
-APART = {"result.json", "env.json", "sessions.jsonl", "report.html", ".lock"}
+APART = {"result.json", "env.json", "sessions.jsonl", ".sessions.jsonl.crc", "report.html", ".lock"}
 HEARD = rb'"(audio_seconds|state\.json)": [\d.]+'
 
 
@@ -25,6 +25,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def row(folder: Path) -> dict[str, Any]:
     """The result without the time and the audio of the sessions, and without its name."""
     result = read_json(folder / "result.json")
+    result.pop("checksum", None)
     for key in ("wall_s", "audio_seconds", "run"):  # the first two are of what was not killed
         result["audio_eval"].pop(key, None)
     return result

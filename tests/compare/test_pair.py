@@ -109,6 +109,7 @@ def test_directories_that_are_no_run(tmp_path: Path) -> None:
     (unfinished / "result.json").unlink()
     unasked = shutil.copytree(a, tmp_path / "d")
     (unasked / "questions.jsonl").unlink()
+    (unasked / ".questions.jsonl.crc").unlink()
     for other, told in (
         (a, "are one run"), (tmp_path / "runs", "holds 2 runs"), (tmp_path / "none", "no folder"),
         (unfinished, "not finished"), (unasked, "does not say what was asked in 2 items, as 'q0'"),

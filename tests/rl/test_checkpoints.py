@@ -27,7 +27,7 @@ GB = 10**9
 @pytest.fixture
 def gigabytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Checkpoints of many gigabytes, as sparse files whose contents are not read."""
-    monkeypatch.setattr("audio_eval.rl.checkpoints._sum", lambda path: path.stat().st_size)
+    monkeypatch.setattr("audio_eval.checkpoint_sums._of_file", lambda path: path.stat().st_size)
 
 
 Usage = namedtuple("Usage", "total used free")

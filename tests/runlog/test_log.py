@@ -45,9 +45,17 @@ def test_a_result_comes_back_under_lm_evals_keys(tmp_path: Path) -> None:
     log.write_result(RESULT)
     assert log.finished and log.result() == RESULT
     written = json.loads((tmp_path / "result.json").read_text())
-    assert {"version", "results", "versions", "n-shot", "higher_is_better", "n-samples", "config", "audio_eval"} == set(
-        written
-    )
+    assert {
+        "version",
+        "results",
+        "versions",
+        "n-shot",
+        "higher_is_better",
+        "n-samples",
+        "config",
+        "audio_eval",
+        "checksum",
+    } == set(written)
 
 
 @pytest.mark.parametrize("name", ["spec.json", "result.json"])

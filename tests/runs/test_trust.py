@@ -46,6 +46,7 @@ def strange(run: Path, to: Path, **changed: Any) -> Path:
     for name in ("result.json", "scores.jsonl", "responses.jsonl"):
         (to / name).unlink()
     spec = json.loads((to / "spec.json").read_text())
+    spec.pop("checksum")
     (to / "spec.json").write_text(json.dumps({**spec, **changed}))
     return to
 

@@ -19,6 +19,7 @@ from peft import LoraConfig, get_peft_model, get_peft_model_state_dict, set_peft
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from audio_eval.checkpoint_sums import STATE, is_sealed, unseal
 from audio_eval.errors import UserError
 from audio_eval.models.hf.checkpoint import Checkpoint
 from audio_eval.models.hf.files import (
@@ -42,6 +43,7 @@ def merge_adapter(checkpoint: Checkpoint, adapter: str, named: str) -> Checkpoin
     """
     folder = adapter_folder(adapter)
     file = folder / (LORA if (folder / LORA).is_file() else FULL)
+    _check_whole(folder)
     try:
         settings = read_settings(folder / ADAPTER_CONFIG) if file.name == LORA else {}
     except UserError as error:
@@ -68,6 +70,17 @@ def merge_adapter(checkpoint: Checkpoint, adapter: str, named: str) -> Checkpoin
     digest = fingerprint(adapter_digests(adapter))
     weights = sha256(f"{checkpoint.weights} {digest}".encode()).hexdigest()[: len(checkpoint.weights)]
     return replace(checkpoint, revision=f"{checkpoint.revision}+{digest}", weights=weights)
+
+
+def _check_whole(folder: Path) -> None:
+    """``UserError`` where a run wrote the adapter, with checksums, and it is another by now."""
+    if is_sealed(folder):
+        try:
+            unseal(folder)
+        except ValueError as error:
+            raise UserError(
+                f"--adapter: '{folder}' is damaged ({error}). If you changed it yourself, take {STATE} out of there."
+            ) from None
 
 
 def _check_named(base: object, checkpoint: Checkpoint, named: str) -> None:
