@@ -129,7 +129,7 @@ class EmbeddingModel:
     def _check_files(self) -> None:
         """``UserError`` for modules that are none of ``MODULES``, that lie elsewhere, or whose weights are a pickle."""
         named, top = self._folder / "modules.json", self._folder.resolve()
-        modules = []
+        modules: list[object] | None = []
         try:
             modules = parse_list(read_regular(named)) if named.is_file() else []
         except (OSError, BadJson) as error:
