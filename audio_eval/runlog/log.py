@@ -255,7 +255,10 @@ class RunLog:
             return {record.id: record.confidence for record in self.responses.read() if record.confidence is not None}
         spec = self.spec()
         agreed = isinstance(spec, RunSpec) and spec.method_args.get("confidence") == "agreement"
-        return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
+        try:
+            return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
+        except (KeyError, TypeError) as error:
+            raise UserError(f"'{self.relabels.path}' is damaged: a record lacks {error}.") from None
 
     def _read(self, name: str) -> dict[str, Any]:
         """A JSON file's object without its version, which must be this one.
