@@ -121,7 +121,7 @@ class RunLog:
 
     @property
     def remains(self) -> bool:
-        """Whether the folder has what a run makes, and lost what it was run with: none of that is another run's."""
+        """Whether the folder has what a run makes, and lost what it was run with."""
         return not self.begun and any((self.folder / name).exists() for name in ("responses.jsonl", "adapt"))
 
     @property
@@ -236,7 +236,7 @@ class RunLog:
             self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier, audio_seconds=heard)])
 
     def samples(self) -> Iterator[Sample]:
-        """Each item of the run with its question, gold answer, response, score, votes and completions."""
+        """Each item of the run with all that is known of it."""
         responses = {record.id: record for record in self.responses.read()}
         scores = {record.id: record for record in self.scores.read()}
         labels = {record.id: record for record in self.labels.read()}
@@ -253,18 +253,15 @@ class RunLog:
         labels = [record.model_dump() for record in self.labels.read()] or self.relabels.read()
         if not labels:
             return {record.id: record.confidence for record in self.responses.read() if record.confidence is not None}
-        spec = self.spec()
-        agreed = isinstance(spec, RunSpec) and spec.method_args.get("confidence") == "agreement"
+        agreed = isinstance(spec := self.spec(), RunSpec) and spec.method_args.get("confidence") == "agreement"
         try:
             return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
         except (KeyError, TypeError) as error:
             raise UserError(f"'{self.relabels.path}' is damaged: a record lacks {error}.") from None
 
     def _read(self, name: str) -> dict[str, Any]:
-        """A JSON file's object without its version, which must be this one.
-
-        Every reader of a log begins here: a stranger's may hold links by which files from elsewhere would be read into
-        pages and archives, or written to.
+        """A JSON file's object without its version, which must be this one. Every reader of a log begins here, so here
+        links are refused by which files from elsewhere would be read into pages, or written to.
         """
         if self.folder.is_dir() and (link := leads_out(self.folder)):
             raise UserError(f"'{link}' is a link that leads out of the run directory: put the file itself there.")
