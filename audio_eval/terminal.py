@@ -13,8 +13,11 @@ import logging
 import os
 import re
 import sys
+import traceback
 import unicodedata
+import warnings
 from contextlib import suppress
+from types import TracebackType
 from typing import Any, TextIO
 
 from audio_eval.redact import redacted, redacted_text
@@ -22,6 +25,7 @@ from audio_eval.redact import redacted, redacted_text
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 # For streams that lack the signs of our own tables: Delta, em dash, ellipsis, plus-minus, arrow.
 _SIGNS = {"\u0394": "D", "\u2014": "-", "\u2026": ".", "\u00b1": "~", "\u2192": ">"}
+_FORMAT_WARNING = warnings.formatwarning
 _REPLACE = "audio_eval.signs"
 
 
@@ -117,6 +121,16 @@ def _filtered(record: logging.LogRecord) -> bool:
     return True
 
 
+def _filtered_warning(*told: Any, **line: Any) -> str:
+    """A warning as Python prints it, for ``warnings.formatwarning``."""
+    return "\n".join(map(printable, redacted_text(_FORMAT_WARNING(*told, **line)).split("\n")))
+
+
+def _say_fault(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a fault of the program as Python does, for ``sys.excepthook``: its texts may be of other people, too."""
+    say(*"".join(traceback.format_exception(kind, error, trace)).rstrip("\n").split("\n"), err=True)
+
+
 def plain(text: object) -> str:
     """One line without control, ANSI, bidirectional and other invisible characters: a name in a table."""
     kept = []
@@ -130,7 +144,11 @@ def plain(text: object) -> str:
 
 
 def settle_streams() -> None:
-    """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader."""
+    """Make stdout and stderr take every text, whatever their encoding; and stderr, whatever becomes of its reader.
+
+    What Python itself prints of warnings and faults goes through the filter from now on.
+    """
+    sys.excepthook, warnings.formatwarning = _say_fault, _filtered_warning
     # one that was closed (`>&-`) is None
     nowhere = open(os.devnull, "w", encoding="utf-8") if None in (sys.stdout, sys.stderr) else None  # noqa: SIM115
     if nowhere:

@@ -14,6 +14,7 @@ import yaml
 MAX_CHARACTERS = 256 * 2**10  # PyYAML reads some 100 kB in a second
 MAX_DEPTH = 64
 MAX_VALUES = 100_000
+MAX_DIGITS = 64
 
 
 class BadYaml(ValueError):
@@ -40,6 +41,16 @@ class BoundedLoader(yaml.SafeLoader):
         if self.flow_level >= MAX_DEPTH:
             raise BadYaml(f"it is nested deeper than {MAX_DEPTH} levels")
         super().fetch_flow_collection_start(TokenClass)
+
+
+def _integer(loader: BoundedLoader, node: yaml.ScalarNode) -> int:
+    """An integer, which can be written down again: one in base 16 or 60 may be longer than Python shows."""
+    if len(node.value) > MAX_DIGITS:
+        raise BadYaml(f"line {node.start_mark.line + 1}: it holds an integer of {len(node.value)} digits")
+    return loader.construct_yaml_int(node)
+
+
+BoundedLoader.add_constructor("tag:yaml.org,2002:int", _integer)
 
 
 def parse_yaml(text: str, loader: type[BoundedLoader] = BoundedLoader) -> Any:

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,21 @@ def test_logs_of_libraries_go_through_the_filter(capsys: pytest.CaptureFixture[s
     filter_logs()
     log.warning("unknown task '%s'\nhttp://u:pw@host", "\x1b[31mred\u202e")
     assert capsys.readouterr().err == "unknown task '\\x1b[31mred\\u202e'\nhttp://host\n"
+
+
+def test_what_python_itself_prints_goes_through_the_filter(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "excepthook", None)
+    monkeypatch.setattr(warnings, "formatwarning", None)
+    settle_streams()
+    said = "\x1b[2J\u202e at http://u:hush0hush@host"
+    print(warnings.formatwarning(UserWarning(said), UserWarning, "x.py", 1), file=sys.stderr)
+    for error in (ValueError(said), KeyError(said)):
+        sys.excepthook(type(error), error, None)
+    printed = capsys.readouterr().err
+    assert printed.count("http://host") == 3 and "hush" not in printed
+    assert all(char.isprintable() or char == "\n" for char in printed)
 
 
 # --- readers that go away, streams that are full ---------------------------------------------------------------------

@@ -83,7 +83,7 @@ class RunLog:
 
     @property
     def remains(self) -> bool:
-        """Whether the folder has what a run makes, and lost what it was run with: none of that is another run's."""
+        """Whether the folder has what a run makes, and lost what it was run with."""
         return not self.begun and any((self.folder / name).exists() for name in ("responses.jsonl", "adapt"))
 
     @property
@@ -203,7 +203,7 @@ class RunLog:
             self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier, audio_seconds=heard)])
 
     def samples(self) -> Iterator[Sample]:
-        """Each item of the run with its question, gold answer, response, score, votes and completions."""
+        """Each item of the run with all that is known of it."""
         responses = {record.id: record for record in self.responses.read()}
         scores = {record.id: record for record in self.scores.read()}
         labels = {record.id: record for record in self.labels.read()}
@@ -220,9 +220,11 @@ class RunLog:
         labels = [record.model_dump() for record in self.labels.read()] or self.relabels.read()
         if not labels:
             return {record.id: record.confidence for record in self.responses.read() if record.confidence is not None}
-        spec = self.spec()
-        agreed = isinstance(spec, RunSpec) and spec.method_args.get("confidence") == "agreement"
-        return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
+        agreed = isinstance(spec := self.spec(), RunSpec) and spec.method_args.get("confidence") == "agreement"
+        try:
+            return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
+        except (KeyError, TypeError) as error:
+            raise UserError(f"'{self.relabels.path}' is damaged: a record lacks {error}.") from None
 
     def _read(self, name: str, verified: bool = True) -> dict[str, Any]:
         """A JSON file's object without its version, which must be this one, and without its checksum.

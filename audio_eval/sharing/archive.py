@@ -18,6 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.regular import open_regular
 from audio_eval.terminal import printable
 
 MANIFEST, FORMAT, VERSION = "manifest.json", "audio-eval run", 1
@@ -29,7 +30,7 @@ RECORDS = (
 REPORT, LM_EVAL = "report.html", "lm_eval_results.json"
 WEIGHTS = re.compile(r"adapt/(step-\d{6})/adapter_(?:model|full)\.safetensors")
 _BESIDE_WEIGHTS = re.compile(r"adapt/(step-\d{6})/(?:adapter_config\.json|README\.md)")
-LARGEST_TEXT, LARGEST_WEIGHTS = 1 << 29, 1 << 36  # bytes
+LARGEST_MANIFEST, LARGEST_TEXT, LARGEST_WEIGHTS = 1 << 24, 1 << 29, 1 << 36  # bytes
 RATIO, RATIO_FROM = 100, 1 << 20  # of a file's bytes to those in the archive; files below a size are let be
 _BLOCK = 1 << 20
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -74,7 +75,7 @@ def write(path: Path, members: Mapping[str, bytes | Path], run_log: int, program
 def opened(path: Path) -> Iterator[tuple[zipfile.ZipFile, Manifest]]:
     """The archive with its manifest, all names and sizes checked. ``UserError`` for what is not as it must be."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             _check_members(path, archive)
             yield archive, _manifest(path, archive)
     except FileNotFoundError:
@@ -104,6 +105,13 @@ def _known(name: str) -> bool:
     )
 
 
+def _most(name: str) -> int:
+    """Bytes that a file of this name may have."""
+    if name == MANIFEST:
+        return LARGEST_MANIFEST
+    return LARGEST_WEIGHTS if WEIGHTS.fullmatch(name) else LARGEST_TEXT
+
+
 def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
     seen: set[str] = set()
     for info in archive.infolist():
@@ -120,7 +128,9 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             wrong = "is encrypted"
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             wrong = "is compressed in an unusual way"
-        elif info.file_size > (LARGEST_WEIGHTS if WEIGHTS.fullmatch(name) else LARGEST_TEXT):
+        elif (name == MANIFEST and info.file_size > LARGEST_MANIFEST) or info.file_size > (
+            LARGEST_WEIGHTS if WEIGHTS.fullmatch(name) else LARGEST_TEXT
+        ):
             wrong = f"is too large ({info.file_size:,} bytes)"
         elif info.file_size > max(RATIO_FROM, RATIO * info.compress_size):
             wrong = f"unpacks to more than {RATIO} times its size"

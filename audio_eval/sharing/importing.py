@@ -12,12 +12,12 @@ import re
 import shutil
 import tempfile
 from collections.abc import Mapping
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
+from audio_eval.cache import file_digest
 from audio_eval.errors import UserError
 from audio_eval.leaderboard import load_runs
 from audio_eval.models.hf.files import ADAPTER_CONFIG
@@ -28,8 +28,6 @@ from audio_eval.runs.result import adapter_digest
 from audio_eval.sharing import archive
 from audio_eval.sharing.verify import NotRecomputed, Recomputed, recompute
 from audio_eval.store import left_by_a_kill, make_folder, place_folder, read_json
-
-_BLOCK = 1 << 20
 
 
 class Arrived(NamedTuple):
@@ -45,13 +43,13 @@ def import_run(path: Path, into: Path, where: Mapping[str, str | None]) -> Arriv
     ``UserError`` in one line for an archive that is not whole, not of this version, or not true to its responses;
     nothing is left behind then.
     """
-    digest = _digest(path)
     make_folder(into)
     for unfinished in left_by_a_kill(into, ".import-*"):
         shutil.rmtree(unfinished)
     temporary = Path(tempfile.mkdtemp(prefix=".import-", suffix=f".{os.getpid()}.tmp", dir=into))
     try:
-        with archive.opened(path) as (opened, manifest):
+        with archive.opened(path) as (opened, manifest):  # the end of a large file tells whether it is one
+            digest = file_digest(path)
             if manifest.run_log != VERSION:
                 raise UserError(
                     f"'{path}' holds a run log of version {manifest.run_log}; this audio-eval reads version {VERSION}: "
@@ -172,14 +170,3 @@ def _give_checksums(log: RunLog) -> None:
         log.write_reported(reported)
     if (log.folder / "notes.json").is_file():
         log.write_notes(log.notes())
-
-
-def _digest(path: Path) -> str:
-    digest = sha256()
-    try:
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-    except OSError as error:
-        raise UserError(f"no archive '{path}' ({error.strerror}).") from None
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -17,7 +18,9 @@ def lm_eval_result(log: RunLog) -> dict[str, Any]:
     check(log)
     spec, result, environment = log.spec(), log.result(), log.environment()
     told, row = result.model_dump(by_alias=True, exclude={"audio_eval", "version"}), result.audio_eval
-    began = datetime.fromisoformat(environment.started) if environment else datetime.fromtimestamp(0, timezone.utc)
+    began = datetime.fromtimestamp(0, timezone.utc)
+    with suppress(ValueError):  # a stranger's env.json may hold any text
+        began = datetime.fromisoformat(environment.started) if environment else began
     packages = environment.packages if environment else {}
     tokens = {"max_gen_toks": spec.max_tokens} if isinstance(spec, RunSpec) else {}
     return {

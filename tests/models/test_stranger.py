@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from audio_eval.audio import AudioRef
@@ -59,6 +60,15 @@ def _index(folder: Path) -> None:
     save_file({"decoy": torch.zeros(1)}, folder / "decoy.safetensors")
 
 
+def _elsewhere(folder: Path) -> None:
+    """Whole weights, which would load, in a file that is not the checkpoint's."""
+    (folder / "model.safetensors").rename(folder.parent / "mine.safetensors")
+    with safe_open(folder.parent / "mine.safetensors", framework="np") as opened:
+        weights = {"metadata": {}, "weight_map": dict.fromkeys(opened.keys(), "../mine.safetensors")}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(weights))
+    save_file({"decoy": torch.zeros(1)}, folder / "decoy.safetensors")
+
+
 REMOTE = {name: f"evil.{name}" for name in ("AutoConfig", "AutoModel", "AutoTokenizer", "AutoProcessor")}
 
 
@@ -70,10 +80,20 @@ REMOTE = {name: f"evil.{name}" for name in ("AutoConfig", "AutoModel", "AutoToke
         (_set("config.json", auto_map=REMOTE), True),
         (_set("config.json", auto_map=REMOTE, model_type="evil"), False),
         (_set("tokenizer_config.json", auto_map=REMOTE, tokenizer_class="Evil"), None),
+        (_set("config.json", attn_implementation="evil/kernel:fn"), False),
+        (_set("config.json", thinker_config={"_attn_implementation": {"text_config": "evil/kernel"}}), False),
+        (_set("config.json", configuration_files=["../config.4.1.json"]), False),
+        (_set("tokenizer_config.json", fast_tokenizer_files=["../tokenizer.4.1.json"]), False),
+        (_set("tokenizer_config.json", vocab_file="/etc/passwd"), False),
+        (_elsewhere, False),
         (_set("preprocessor_config.json", auto_map={"AutoFeatureExtractor": "evil.E"}), None),
     ],
-    ids=["pickle", "index of pickles", "code", "code of a new type", "code of a tokenizer", "code of an extractor"],
-)
+    ids=[
+        "pickle", "index of pickles", "code", "code of a new type", "code of a tokenizer", "kernel", "kernel of a part",
+        "configuration elsewhere", "tokenizer elsewhere", "vocabulary elsewhere", "weights elsewhere",
+        "code of an extractor",
+    ],
+)  # fmt: skip
 def test_no_code_of_a_checkpoint_runs(
     change: Change, loads: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import warnings
 import zipfile
@@ -133,3 +134,15 @@ def test_a_damaged_byte_never_gives_a_traceback(at: float, value: int, exported:
     except UserError as error:
         said = str(error)
     assert "\n" not in said
+
+
+def test_what_is_no_file_of_an_archive_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.zip")
+    (tmp_path / "zero.zip").symlink_to("/dev/zero")
+    (tmp_path / "folder.zip").mkdir()
+    with (tmp_path / "sparse.zip").open("wb") as stream:
+        stream.truncate(5 * 2**30)
+    for name in ("pipe", "zero", "folder", "sparse"):
+        with pytest.raises(UserError, match=f"{name}.zip' cannot be read as a zip archive"):
+            import_run(tmp_path / f"{name}.zip", tmp_path / "runs", {})
+    assert not list((tmp_path / "runs").iterdir())

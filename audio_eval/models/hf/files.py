@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,10 @@ _READ = (
 )  # fmt: skip
 # Of an adapter's settings: names of modules that peft would import, and of a model that it would look for.
 NAMES_NO_CODE = {"auto_mapping": None, "megatron_config": None, "base_model_name_or_path": None}
+# Of its settings: those by which transformers opens further files, and those that may name code on the hub.
+_NAME_FILES = ("configuration_files", "fast_tokenizer_files", "transformers_weights", "vocab_file", "merges_file")
+_NAME_KERNELS = ("attn_implementation", "experts_implementation")
+_SETTINGS = ("config.json", "generation_config.json", "tokenizer_config.json", "*.index.json")
 _DIGITS = 16  # hex digits of a fingerprint
 
 
@@ -52,6 +57,24 @@ def check_files(source: str, folder: Path) -> None:
             f"'{source}' has no *.safetensors ({what}): save the model again with transformers' save_pretrained, "
             "which writes safetensors."
         )
+    for path in (path for pattern in _SETTINGS for path in folder.glob(pattern)):
+        with suppress(OSError, ValueError, RecursionError):  # loading tells what is wrong with it
+            _check_named(path, json.loads(read_regular(path)))
+
+
+def _check_named(path: Path, settings: Any) -> None:
+    """``UserError`` for settings that name files elsewhere than beside them, or code of others on the hub."""
+    for key, value in settings.items() if isinstance(settings, dict) else ():
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else [value]
+        texts = [text for text in inner if isinstance(text, str)]
+        if key in _NAME_FILES or key == "weight_map":
+            if out := next((text for text in texts if not text.isprintable() or Path(text).name != text), None):
+                raise UserError(f"'{path}': {key} names a file elsewhere, '{out:.100}': take it out, or copy it there.")
+        elif key.endswith(_NAME_KERNELS):
+            if code := next((text for text in texts if "/" in text), None):
+                raise UserError(f"'{path}': {key} names code on the hub, '{code:.100}', which is not run: take it out.")
+        else:
+            _check_named(path, value)
 
 
 def _owns(folder: Path, adapters: Sequence[str]) -> bool:
