@@ -12,7 +12,7 @@ from pathlib import Path
 from audio_eval.errors import of_system
 from audio_eval.progress import Bar, Progress
 from audio_eval.runlog import RunLog
-from audio_eval.store import write_atomic
+from audio_eval.store import write_output
 
 FILE = "report.html"
 BUDGET = 8 * 2**20  # bytes of recordings in a page that is asked for; the others are linked
@@ -32,7 +32,7 @@ def write_report(run: Path, budget: int = BUDGET, against: Path | None = None) -
     from audio_eval.report.page import report_page
 
     clips = Clips(budget if RunLog(run).finished else 0, link=beside(run))
-    write_atomic(run / FILE, report_page(run, clips, against=against).encode())
+    write_output(run / FILE, report_page(run, clips, against=against).encode())
     return run / FILE
 
 

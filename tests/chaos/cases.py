@@ -49,7 +49,7 @@ class Operation(NamedTuple):
 
     def durable(self) -> bool:
         """Whether the disk is another one after it: opening a file and making a folder are so once they are synced, and
-        a temporary file that is removed is not there, as it was renamed.
+        a temporary file that is removed is there no more, as it was renamed.
         """
         return self.event not in ("open", "os.mkdir") and not (self.event == "os.remove" and self.path.endswith(".tmp"))
 

@@ -124,6 +124,8 @@ class Child:
         try:
             os.dup2(errors, 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            # those of the parent may be of files, in which one can seek
+            sys.stdout, sys.stderr = (open(number, "w", 1, closefd=False) for number in (1, 2))  # noqa: SIM115
             if before:
                 before()
             from audio_eval.cli.main import main

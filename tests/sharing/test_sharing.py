@@ -25,6 +25,7 @@ ELSEWHERE = {"include_path": "/nowhere"}  # no task can be loaded
 
 
 def test_it_arrives_whole_and_verified(trained: Path, exported: Path, tmp_path: Path) -> None:
+    (tmp_path / ".import-x.999999999.tmp" / "adapt").mkdir(parents=True)  # what was killed has left it
     folder, imported = import_run(exported, tmp_path, {})
     before, after = RunLog(trained), RunLog(folder)
     assert imported.verified and after.imported() == imported
