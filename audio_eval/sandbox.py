@@ -9,10 +9,7 @@ everywhere; no clock is read.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any
 
@@ -20,42 +17,36 @@ from jinja2 import Template, nodes
 from jinja2.exceptions import TemplateError
 from jinja2.runtime import LoopContext, Macro
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-BUDGET = 4_000_000  # of one rendering: about as many characters, and parts of the template that are passed through
-MAX_SOURCE = 256 * 2**10  # characters of a template
-MAX_TEXT = 2_000_000  # characters of one text
-MAX_PARTS = 20_000  # values in a list or a mapping, those in lists within it too
-MAX_NUMBER = 100_000  # of a width, a count or a repetition
-MAX_BITS = 4096  # of an integer
-_CALL, _ROUND = 50, 10  # what a call, and a round of a loop, cost by themselves
+from audio_eval.template_budget import (
+    CALL,
+    LARGE,
+    MAX_BITS,
+    MAX_PARTS,
+    MAX_SOURCE,
+    MAX_TEXT,
+    ROUND,
+    Exceeded,
+    budget,
+    check,
+    check_arguments,
+    check_format,
+    check_method,
+    compared,
+    concat,
+    counted,
+    is_int,
+    metered,
+    output,
+    spend,
+    weighed,
+)
+
 # What takes long for some texts, or makes many of one.
 _WITHOUT = ("urlize", "pprint", "xmlattr", "wordwrap", "striptags", "random")
 # What a template may end with that is wrong in itself: of a filter or a method that is given what it cannot take.
 FAILURES = (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError, LookupError)
-_WIDTH = re.compile(r"\d{6}")
-
-
-class Exceeded(TemplateError):
-    """A template takes more than it may."""
-
-
-_left: ContextVar[list[int]] = ContextVar("left of the budget")
-
-
-@contextmanager
-def budget() -> Iterator[None]:
-    """What is compiled and rendered in the block may take ``BUDGET``."""
-    token = _left.set([BUDGET])
-    try:
-        yield
-    except RecursionError:
-        raise Exceeded("it is nested too deeply, or calls itself without end") from None
-    except MemoryError:
-        raise Exceeded("it takes too much memory") from None
-    finally:
-        _left.reset(token)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -64,11 +55,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset({"+", "*", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(finalize=_output, **options)
+        super().__init__(finalize=output, **options)
         for name in _WITHOUT:
             del self.filters[name]
         self.filters = {name: measured_filter(name, function) for name, function in self.filters.items()}
-        self.filters |= {"_counted": _counted, "_concat": _concat, "_weighed": _weighed}
+        self.tests = {name: measured_test(function) for name, function in self.tests.items()}
+        self.filters |= {"_counted": counted, "_concat": concat, "_weighed": weighed, "_compared": compared}
         del self.globals["lipsum"]
         self._cost = 1
 
@@ -83,28 +75,31 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, function: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Every call of a template."""
-        _spend(_CALL + (self._cost if isinstance(function, (Macro, LoopContext)) else 0))
-        args = tuple(map(_metered, args))
+        spend(CALL + (self._cost if isinstance(function, (Macro, LoopContext)) else 0))
+        args = tuple(map(metered, args))
         given = [*args, *kwargs.values()]
         if isinstance(function, LoopContext):
-            _spend((self._cost + 5 * _ROUND) * sum(len(each) for each in given if hasattr(each, "__len__")))
-        _check_arguments(given)
+            spend((self._cost + 5 * ROUND) * sum(len(each) for each in given if hasattr(each, "__len__")))
+        check_arguments(given)
         owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)  # Jinja wraps str.format
+        for value in (*given, owner):
+            if isinstance(value, LARGE):  # what goes through all of it may give a number
+                weighed(value)
         if isinstance(owner, (str, bytes)):
-            _check_method(owner, function.__name__, given)
-        return _weighed(super().call(context, function, *args, **kwargs))
+            check_method(owner, function.__name__, given)
+        return weighed(super().call(context, function, *args, **kwargs))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         """The operators that make something large of something small."""
-        texts, numbers = [x for x in (left, right) if hasattr(x, "__len__")], [x for x in (left, right) if _is_int(x)]
+        texts, numbers = [x for x in (left, right) if hasattr(x, "__len__")], [x for x in (left, right) if is_int(x)]
         if operator == "*" and texts and numbers:
-            _check(len(texts[0]) * max(numbers[0], 0), MAX_PARTS if isinstance(texts[0], (list, tuple)) else MAX_TEXT)
+            check(len(texts[0]) * max(numbers[0], 0), MAX_PARTS if isinstance(texts[0], (list, tuple)) else MAX_TEXT)
         elif operator in ("*", "**") and len(numbers) == 2:
             bits = left.bit_length()
-            _check(bits + right.bit_length() if operator == "*" else bits * abs(right), MAX_BITS)
+            check(bits + right.bit_length() if operator == "*" else bits * abs(right), MAX_BITS)
         elif operator == "%" and isinstance(left, (str, bytes)):
-            _check_format(str(left), right if isinstance(right, tuple) else [right])
-        return _weighed(super().call_binop(context, operator, left, right))
+            check_format(str(left), right if isinstance(right, tuple) else [right])
+        return weighed(super().call_binop(context, operator, left, right))
 
 
 def render(template: Template, variables: Mapping[str, Any]) -> str:
@@ -117,7 +112,7 @@ class _Bounds(NodeTransformer):
     """Makes loops pay for each round, and measures what is put together."""
 
     def visit_For(self, node: nodes.For) -> nodes.For:
-        cost = nodes.Const(_ROUND + sum(map(_size, node.body)))
+        cost = nodes.Const(ROUND + sum(map(_size, node.body)))
         self.generic_visit(node)
         node.iter = nodes.Filter(node.iter, "_counted", [cost], [], None, None, lineno=node.lineno)
         return node
@@ -125,6 +120,17 @@ class _Bounds(NodeTransformer):
     def visit_Concat(self, node: nodes.Concat) -> nodes.Expr:
         self.generic_visit(node)
         return _filtered(nodes.List(node.nodes, lineno=node.lineno), "_concat")
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Compare:
+        self.generic_visit(node)
+        node.expr = _filtered(node.expr, "_compared")
+        for operand in node.ops:
+            operand.expr = _filtered(operand.expr, "_compared")
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Expr:
+        self.generic_visit(node)
+        return _filtered(node, "_weighed") if isinstance(node.arg, nodes.Slice) else node
 
     def visit_List(self, node: nodes.List) -> nodes.Expr:
         self.generic_visit(node)
@@ -150,130 +156,40 @@ def _size(node: nodes.Node) -> int:
     )  # fmt: skip
 
 
-def _spend(cost: int) -> None:
-    left = _left.get()
-    left[0] -= cost
-    if left[0] < 0:
-        raise Exceeded("its loops, calls and texts are more than a prompt can need")
-
-
-def _check(amount: int, most: int) -> None:
-    if amount > most:
-        raise Exceeded(f"it makes something larger than it may ({most})")
-
-
-def _is_int(value: Any) -> bool:
-    return isinstance(value, int)
-
-
-def _counted(values: Iterable[Any], cost: int) -> Iterator[Any]:
-    for value in values:
-        _spend(cost)
-        yield value
-
-
-def _metered(values: Any) -> Any:
-    """Values that are made one by one, as ``map`` does, pay when they are taken; others are measured as they are."""
-    if not isinstance(values, Iterator):
-        return values
-    return _counted((_paid(value) for value in values), 1)
-
-
-def _paid(value: Any) -> Any:
-    _spend(len(value) if isinstance(value, (str, bytes)) else 0)
-    return _weighed(value)
-
-
-def _concat(values: list[Any]) -> str:
-    texts = [str(_weighed(value)) for value in values]
-    total = sum(map(len, texts))
-    _check(total, MAX_TEXT)
-    _spend(total)
-    return "".join(texts)
-
-
-def _output(value: Any) -> Any:
-    """What ``{{ ... }}`` shows."""
-    _weighed(value)
-    _spend(len(value) if isinstance(value, str) else len(str(value)))
-    return value
-
-
-def _weighed(value: Any) -> Any:
-    """The value, if it is not too large: the same list may stand in a list many times, which takes no memory until it
-    is shown, copied or compared.
-    """
-    waiting, seen, characters = [value], 0, 0
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, (str, bytes)):
-            characters += len(part)
-        elif isinstance(part, Mapping):
-            waiting += [*part.keys(), *part.values()]
-        elif isinstance(part, (list, tuple, set, frozenset)):
-            waiting += part
-        elif isinstance(part, Namespace):
-            waiting += object.__getattribute__(part, "_Namespace__attrs").values()
-        seen += 1
-        _check(max(seen, len(waiting)), MAX_PARTS)
-        _check(characters, MAX_TEXT)
-    return value
-
-
-def _check_arguments(given: Iterable[Any]) -> None:
-    for value in given:
-        if _is_int(value):
-            _check(abs(value), MAX_NUMBER)
-
-
-def _check_format(form: str, given: Iterable[Any]) -> None:
-    """A width stands in the format, or is given beside it; a value may be shown as often as the format has signs."""
-    if _WIDTH.search(form):
-        raise Exceeded("it writes something of a width of more than five digits")
-    if "*" in form or "{}" in form:
-        _check_arguments(given)
-    shown = sum(len(str(_weighed(value))) for value in given)
-    _check(len(form) + (form.count("{") + form.count("%")) * shown, MAX_TEXT)
-
-
-def _check_method(text: str | bytes, method: str, given: list[Any]) -> None:
-    """Methods of texts whose result may be much longer than the text."""
-    if method == "replace" and len(given) >= 2:
-        _check(len(text) + text.count(given[0]) * len(given[1]), MAX_TEXT)
-    elif method == "join":
-        parts = list(_weighed(given[0])) if given and isinstance(given[0], (list, tuple)) else []
-        _check(sum(len(part) + len(text) for part in parts if isinstance(part, (str, bytes))), MAX_TEXT)
-    elif method == "format":
-        _check_format(str(text), given)
-    elif method == "expandtabs":
-        _check(len(text) * max([8, *filter(_is_int, given)]), MAX_TEXT)
-    elif method == "translate":
-        raise Exceeded("it uses translate(), which is not allowed")
-
-
 def measured_filter(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     """A filter that pays, and that is given no number, and gives nothing, that is too large."""
     first = 1 if hasattr(function, "jinja_pass_arg") else 0  # before the value stands the context
 
     @wraps(function)
     def measured(*args: Any, **kwargs: Any) -> Any:
-        _spend(_CALL)
-        args = (*args[:first], _metered(args[first]), *args[first + 1 :])
+        spend(CALL)
+        args = (*args[:first], metered(args[first]), *args[first + 1 :])
         value, given = args[first], [*args[first + 1 :], *kwargs.values()]
-        _weighed(value)
-        _check_arguments(given)
+        for each in (value, *given):
+            weighed(each)
+        check_arguments(given)
         if name == "format":
-            _check_format(str(value), given)
+            check_format(str(value), given)
         elif name == "replace" and len(given) >= 2:
-            _check_method(str(value), "replace", [str(given[0]), str(given[1])])
+            check_method(str(value), "replace", [str(given[0]), str(given[1])])
         elif name == "join":
             parts = value if isinstance(value, (list, tuple)) else ()
-            _check(sum(len(str(part)) + len(str(given[0] if given else "")) for part in parts), MAX_TEXT)
+            check(sum(len(str(part)) + len(str(given[0] if given else "")) for part in parts), MAX_TEXT)
         elif name == "tojson":
-            _check(max([0, *filter(_is_int, given)]), 8)  # of indentation, at every level
+            check(max([0, *filter(is_int, given)]), 8)  # of indentation, at every level
         elif name == "indent":
             width = max([4, *(v if isinstance(v, int) else len(v) for v in given if isinstance(v, (int, str)))])
-            _check(len(str(value)) + (str(value).count("\n") + 1) * width, MAX_TEXT)
-        return _weighed(function(*args, **kwargs))
+            check(len(str(value)) + (str(value).count("\n") + 1) * width, MAX_TEXT)
+        return weighed(function(*args, **kwargs))
+
+    return measured
+
+
+def measured_test(function: Any) -> Callable[..., Any]:
+    """A test (``is ...``) that pays for what it is given."""
+
+    @wraps(function)
+    def measured(*args: Any) -> Any:
+        return function(*map(compared, args))
 
     return measured

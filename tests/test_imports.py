@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 GROUND = (
     "cache", "errors", "edits", "formats", "audio", "questions", "group", "seeding", "store", "progress", "plugins",
     "threads", "openai_client", "letters", "prompts", "usage", "pages", "terminal", "redact",
-    "sandbox", "yaml_text", "regular", "json_text", "checksums",
+    "sandbox", "template_budget", "yaml_text", "regular", "json_text", "checksums",
 )  # fmt: skip
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
 ROOMS = (

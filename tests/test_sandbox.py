@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from jinja2 import StrictUndefined, TemplateError
 from jinja2.sandbox import SandboxedEnvironment
 
-from audio_eval import prompts
+from audio_eval import prompts, template_budget
 from audio_eval.errors import UserError
 from audio_eval.prompts import PromptTemplate
-from audio_eval.sandbox import Exceeded, Sandbox, budget, render
+from audio_eval.sandbox import Sandbox, render
+from audio_eval.template_budget import Exceeded, budget
 
 GROWS = "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}"
 CHAIN = "".join(
@@ -54,6 +55,15 @@ BOMBS = {
 }
 
 
+# What one operation may make, gone through in every round: for minutes, if rounds and calls alone were paid for.
+LARGE = "{% set x = range(19999) | list %}{% set y = 'a-' * 999999 %}{% for i in range(60000) %}{{ "
+AGAIN = (
+    "x | length", "x[1:] | sort", "-1 in x", "x == x[:]", "x.count(-1)", "x is in(x)", "loop.changed(x)",
+    "range(99999) | sum", "'a' in range(99999)", "'a' in (range(99999) | map('string'))", "y | upper", "y.count('b')",
+    "y[1:]", "'b' in y", "y | title | length", "y | wordcount", "y | replace('b', '')", "x | map('string') | join | length",
+)  # fmt: skip
+
+
 def sandbox() -> Sandbox:
     return Sandbox(undefined=StrictUndefined, keep_trailing_newline=True)
 
@@ -65,6 +75,18 @@ def rendered(source: str, **variables: object) -> str:
     with budget():
         template = sandbox().from_string(source)
     return render(template, variables)
+
+
+@pytest.mark.parametrize("operation", AGAIN)
+def test_what_goes_through_large_values_pays_for_them(operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By an eighth of the budget; without what they pay it would be thousands of times."""
+    monkeypatch.setattr(template_budget, "BUDGET", template_budget.BUDGET // 8)
+    with budget():
+        template = sandbox().from_string(LARGE + operation + " }}{{ count(i) }}{% endfor %}")
+    done: list[int] = []
+    with pytest.raises(Exceeded, match="more than a prompt can need"):
+        render(template, {"count": done.append})
+    assert len(done) < 30
 
 
 @pytest.mark.parametrize("bomb", BOMBS)

@@ -52,7 +52,7 @@ class PromptTemplate:
         """The variables that the template uses; ``UserError`` where it cannot be parsed or uses an unknown one."""
         from jinja2 import TemplateError, TemplateSyntaxError, meta
 
-        from audio_eval.sandbox import budget
+        from audio_eval.template_budget import budget
 
         try:
             with budget():
@@ -116,7 +116,7 @@ class PromptTemplate:
 
     @cached_property
     def _template(self) -> Template:
-        from audio_eval.sandbox import budget
+        from audio_eval.template_budget import budget
 
         with budget():
             return _environment().from_string(self.source)

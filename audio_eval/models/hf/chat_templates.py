@@ -18,7 +18,8 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
 
 from audio_eval.errors import UserError
-from audio_eval.sandbox import FAILURES, Exceeded, Sandbox, budget, measured_filter, render
+from audio_eval.sandbox import FAILURES, Sandbox, measured_filter, render
+from audio_eval.template_budget import Exceeded, budget
 
 
 class TemplateFails(UserError):
