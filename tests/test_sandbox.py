@@ -60,7 +60,8 @@ LARGE = "{% set x = range(19999) | list %}{% set y = 'a-' * 999999 %}{% for i in
 AGAIN = (
     "x | length", "x[1:] | sort", "-1 in x", "x == x[:]", "x.count(-1)", "x is in(x)", "loop.changed(x)",
     "range(99999) | sum", "'a' in range(99999)", "'a' in (range(99999) | map('string'))", "y | upper", "y.count('b')",
-    "y[1:]", "'b' in y", "y | title | length", "y | wordcount", "y | replace('b', '')", "x | map('string') | join | length",
+    "y[1:]", "'b' in y", "y | title | length", "y | wordcount", "y | replace('b', '')",
+    "x | map('string') | join | length",
 )  # fmt: skip
 
 
