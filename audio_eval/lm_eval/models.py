@@ -71,6 +71,7 @@ class PolicyLM(TemplateLM):
         model: str | None = None,
         adapter: str | None = None,
         long_audio: LongAudio = "cut",
+        deterministic: bool = False,
         batch_size: int | str = "auto",
         max_batch_size: int | None = None,
         device: str | None = None,
@@ -79,6 +80,8 @@ class PolicyLM(TemplateLM):
     ) -> None:
         super().__init__()
         refuse_secrets({"--model_args": settings})
+        if not isinstance(deterministic, bool):
+            raise UserError(f"--model_args deterministic={deterministic}: give true or false.")
         name = pretrained or model or DEFAULT.get(self.backend_name)
         if name is None:
             raise UserError(f"audio-{self.backend_name} needs the name of a model: --model_args pretrained=NAME.")
@@ -86,10 +89,11 @@ class PolicyLM(TemplateLM):
         self._batch_size, self._max_length = _batch_size(batch_size), max_length
         if device and device.startswith("cuda") and not torch.cuda.is_available():
             device = None  # lm-eval asks for cuda:0 where the user says nothing
-        self.policy: Policy = chosen.load(Limits(self._batch_size, MAX_TOKENS, device, long_audio))
+        self.policy: Policy = chosen.load(Limits(self._batch_size, MAX_TOKENS, device, long_audio, deterministic))
         self._told = {
             "name": self.policy.info.name, "revision": self.policy.info.revision, "files": chosen.digests(),
-            "settings": settings, "long_audio": long_audio, "max_length": max_length,
+            "settings": settings | ({"deterministic": True} if deterministic else {}), "long_audio": long_audio,
+            "max_length": max_length,
         }  # fmt: skip
         self._failed: dict[str, str] = {}  # by item, why it has no answer
         self._truncated: set[str] = set()

@@ -11,10 +11,10 @@ from tests.fuzz.target import Target, read
 
 def template(data: bytes) -> None:
     """A prompt, and the chat template of a checkpoint, with a small part of the budget, unless it begins with "0"."""
-    from audio_eval import sandbox
+    from audio_eval import template_budget
 
-    budget = sandbox.BUDGET if data[:1] == b"0" else sandbox.BUDGET // 50
-    with patch.object(sandbox, "BUDGET", budget):
+    budget = template_budget.BUDGET if data[:1] == b"0" else template_budget.BUDGET // 50
+    with patch.object(template_budget, "BUDGET", budget):
         _render(data[1:].decode("utf-8", "replace"))
 
 
