@@ -21,6 +21,7 @@ METHODS = {
     "aqa_ttrl": "votes=3,steps=2,batch_size=2,lr=0.001,tune=lora",
     "sft": "votes=3,epochs=1,batch_size=4,lr=0.001,tune=lora",
 }
+REFUSED = ("spec.json", "identity.json")  # nothing else says what was run, and what it was made of
 Case = Callable[[], str | None]  # what went wrong, or None
 
 
@@ -160,11 +161,10 @@ class Chaos:
         wrong = bad_end(ended)
         if ended.code and len(ended.said.strip().splitlines()) != 1:
             wrong = wrong or f"more than a line: {ended.said[-600:]}"
-        if not ended.code and not finished:  # a finished run is shown; what stands behind the result may be lost
-            curve = {"curve.jsonl", ".curve.jsonl.crc"}  # a part of it may be lost: it is scored along the way alone
-            wrong = wrong or difference(run, whole, curve if name in curve else ())
-        elif not ended.code:
-            wrong = wrong or difference_of_answers(run, whole)
+        if not ended.code:
+            wrong = wrong or difference(run, whole)
+        elif name not in REFUSED:
+            wrong = wrong or f"it was not mended: {ended.said[-300:]}"
         return keep_if(wrong, folder)
 
     def two_owners(self) -> Iterator[tuple[str, Case]]:
@@ -218,14 +218,6 @@ def bad_end(ended: Ended) -> str | None:
     if "Traceback" in ended.said:
         return f"a traceback: {ended.said[-600:]}"
     return None if ended.code <= 0 or ended.said.strip() else f"it ended with {ended.code} and said nothing"
-
-
-def difference_of_answers(found: Path, whole: Path) -> str | None:
-    """What a finished run shows: its answers and its figures."""
-    for name in ("responses.jsonl", "scores.jsonl"):
-        if (found / name).read_bytes() != (whole / name).read_bytes():
-            return f"{name} differs"
-    return None
 
 
 def keep_if(wrong: str | None, folder: Path) -> str | None:
