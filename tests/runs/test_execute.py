@@ -30,9 +30,14 @@ def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
         ".sessions.jsonl.crc",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
-    assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
+    assert {path.name for path in ttrl.iterdir()} == always | {
+        "adapt",
+        "metrics.jsonl",
+        "oracle.jsonl",
+        ".oracle.jsonl.crc",
+    }
     assert {path.name for path in (ttrl / "adapt").iterdir()} == {
-        "votes.jsonl", ".votes.jsonl.crc", "labels.jsonl", "rollouts.jsonl", "step-000002",
+        "votes.jsonl", ".votes.jsonl.crc", "labels.jsonl", ".labels.jsonl.crc", "rollouts.jsonl", "step-000002",
     }  # fmt: skip
     last = {path.name for path in (ttrl / "adapt" / "step-000002").iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "state.json"} <= last
