@@ -145,7 +145,7 @@ def _run_folders(path: Path) -> Iterator[Path]:
 
 
 def _load_run(folder: Path, name: str) -> Run:
-    """Read one run. Raises UserError where its files are damaged (those of weights are not looked at) or of another
+    """Read one run. Raises UserError where its files are damaged (weights are not looked at) or of another
     version, ValueError where they do not belong together.
     """
     log = RunLog(folder)

@@ -13,17 +13,17 @@ from audio_eval.runlog.spec import RunSpec
 from audio_eval.store import read_json
 
 
-def check(log: RunLog, weights: bool = False) -> None:
+def check(log: RunLog, all_files: bool = False) -> None:
     """For whoever shows a run: ``UserError``, with what mends it, where a file is not what was written.
 
-    What was written before there were checksums is taken as it is. ``weights``: those of the last checkpoint too, of
-    which there may be gigabytes.
+    What was written before there were checksums is taken as it is. ``all_files``: also those of which tables and pages
+    show nothing, and which take time: identity.json and the weights of the last checkpoint.
     """
     try:
-        _check(log, weights)
+        _check(log, all_files)
     except UserError:
         try:
-            _check(log, weights)  # another process may have written something meanwhile
+            _check(log, all_files)  # another process may have written something meanwhile
         except UserError as error:
             raise UserError(f"{error} {_mend(log)}") from None
 
@@ -46,7 +46,7 @@ def lost(log: RunLog, ids: Collection[str]) -> str | None:
             read()
         if log.environment() is None:
             return f"'{log.folder}' has no env.json"
-        _check(log, weights=True)
+        _check(log, all_files=True)
         for file in (log.questions, log.responses, log.scores):
             if not {record.id for record in file.read()} >= set(ids):  # with --holdout more were adapted on
                 return f"'{file.path}' does not have the items of this run"
@@ -55,10 +55,10 @@ def lost(log: RunLog, ids: Collection[str]) -> str | None:
     return None
 
 
-def _check(log: RunLog, weights: bool) -> None:
+def _check(log: RunLog, all_files: bool) -> None:
     """A run that ended with a checksum in its result has checksums of all."""
     complete, elsewhere = log.finished and is_summed(read_json(log.folder / "result.json")), _came_from_elsewhere(log)
-    for name in ("result.json", "spec.json", "env.json", "notes.json", "identity.json"):
+    for name in ("result.json", "spec.json", "env.json", "notes.json", *(["identity.json"] if all_files else [])):
         if (path := log.folder / name).is_file():
             without_checksum(read_json(path), path)
     for file in log.summed():
@@ -66,7 +66,7 @@ def _check(log: RunLog, weights: bool) -> None:
     for last in saved(log.folder / "adapt")[-1:]:
         if (complete and not elsewhere) or is_sealed(last):
             try:
-                check_logs(unseal(last) if weights else state_of(last), log.step_files())
+                check_logs(unseal(last) if all_files else state_of(last), log.step_files())
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(f"'{last}' is damaged: {error}.") from None
 

@@ -49,7 +49,7 @@ def export(folder: Path, path: Path, responses: bool = True) -> list[str]:
     runs, messages = load_runs([folder])
     if not runs:
         raise UserError(messages[0])
-    check(log, weights=True)
+    check(log, all_files=True)
     members, left_out = _members(log, runs[0], responses)
     try:
         write_output(path, lambda temporary: archive.write(temporary, members, VERSION, __version__))

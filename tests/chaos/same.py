@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +30,11 @@ def row(folder: Path) -> dict[str, Any]:
     return result
 
 
-def difference(found: Path, whole: Path, but: Collection[str] = ()) -> str | None:
-    """Where two run directories differ, or None; files named in ``but`` may."""
+def difference(found: Path, whole: Path) -> str | None:
+    """Where two run directories differ, or None."""
     if not (found / "result.json").is_file():
         return "no result.json"
     ours, theirs = contents(found), contents(whole)
-    if differing := sorted(
-        name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name) and name not in but
-    ):
+    if differing := sorted(name for name in ours.keys() | theirs.keys() if ours.get(name) != theirs.get(name)):
         return f"differing files: {differing}"
     return None if row(found) == row(whole) else "differing figures"

@@ -27,11 +27,17 @@ def test_files_of_a_run(direct: Path, ttrl: Path) -> None:
     always = {
         "spec.json", "identity.json", "env.json", "questions.jsonl", "responses.jsonl", "scores.jsonl", "notes.json",
         "sessions.jsonl", "result.json", ".lock", ".responses.jsonl.crc", ".scores.jsonl.crc", ".questions.jsonl.crc",
+        ".sessions.jsonl.crc",
     }  # fmt: skip
     assert {path.name for path in direct.iterdir()} == always
-    assert {path.name for path in ttrl.iterdir()} == always | {"adapt", "metrics.jsonl", "oracle.jsonl"}
+    assert {path.name for path in ttrl.iterdir()} == always | {
+        "adapt",
+        "metrics.jsonl",
+        "oracle.jsonl",
+        ".oracle.jsonl.crc",
+    }
     assert {path.name for path in (ttrl / "adapt").iterdir()} == {
-        "votes.jsonl", ".votes.jsonl.crc", "labels.jsonl", "rollouts.jsonl", "step-000002",
+        "votes.jsonl", ".votes.jsonl.crc", "labels.jsonl", ".labels.jsonl.crc", "rollouts.jsonl", "step-000002",
     }  # fmt: skip
     last = {path.name for path in (ttrl / "adapt" / "step-000002").iterdir()}
     assert {"adapter_model.safetensors", "adapter_config.json", "state.json"} <= last
@@ -43,6 +49,7 @@ def test_spec_and_env(ttrl: Path) -> None:
     assert RunLog(ttrl).spec() == make_spec("aqa_ttrl", "votes=4,steps=2")
     env = read_json(ttrl / "env.json")
     facts = {"started", "command", "python", "platform", "packages", "commit", "device", "threads", "deterministic"}
+    facts |= {"checksum"}
     assert set(env) == facts
     assert env["packages"]["torch"] and env["packages"]["lm-eval"]
 
