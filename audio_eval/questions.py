@@ -8,8 +8,8 @@ from typing import Protocol
 
 from audio_eval.audio import AudioRef
 
-# Of a prompt's text in UTF-8, as a tokenizer may make a token of each. Attention takes the square of it: 20 000 took the
-# smallest model 22 s and 1.5 GB on a CPU. The longest question of the benchmarks here has a tenth of it.
+# Of a prompt's text in UTF-8, as a tokenizer may make a token of each. Attention takes the square of it: 20 000 took
+# the smallest model 22 s and 1.5 GB on a CPU. The longest question of the benchmarks here has a tenth of it.
 MAX_BYTES = 12_000
 
 
