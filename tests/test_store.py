@@ -17,6 +17,7 @@ from audio_eval.store import (
     write_folder_atomic,
     write_json,
 )
+from tests.bad_input.limits import within
 
 RECORDS = [{"id": "a", "text": "gr\u00fcn\n"}, {"id": "b", "n": 1.5}, {"id": "c", "list": [1, None]}]
 
@@ -239,3 +240,18 @@ def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"step": ')
     with pytest.raises(UserError, match=r"state\.json' is damaged"):
         read_json(tmp_path / "state.json")
+
+
+def test_nothing_is_written_over_or_into_what_is_no_file(tmp_path: Path) -> None:
+    """A rename put a page in the place of /dev/null, and to open a pipe waits for its reader."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (pipe, tmp_path / "link", Path("/dev/null"), Path("/dev/nosuch"), Path("/")):
+        with pytest.raises(OSError, match="no regular file can be written there"):
+            write_atomic(path, b"x")
+    with within(), pytest.raises(OSError, match="no regular file"):
+        JsonLines(pipe).append([{}])
+    os.mkfifo(tmp_path / ".owner")
+    with within(), pytest.raises(OSError, match="no regular file"), lock_dir(tmp_path):
+        pass
+    assert pipe.is_fifo() and Path("/dev/null").is_char_device()

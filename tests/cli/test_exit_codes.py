@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -214,3 +215,56 @@ def test_an_edited_spec_is_refused_with_the_difference(
     assert code == 1 and "spec.json was edited: limit was 8 and is 9; spec.json was edited: seed was 0 and is 7" in said
     spec.unlink()
     assert ended(capsys, ["resume", str(tmp_path / DIRECT)])[0] == 1
+
+
+BAD_METHOD = """
+import sys
+from audio_eval import Method
+from audio_eval.method import Prediction
+
+class Bad(Method):
+    name = "bad"
+
+    def predict(self, policy, questions):
+        kind = KIND
+        if kind == "exits":
+            sys.exit(0)
+        if kind == "fails":
+            raise RecursionError("two\\nlines")
+        if kind == "prints":
+            print("no JSON")
+        found = ["<answer>x</answer>"] * len(questions)
+        return {
+            "none": None, "mapping": {q.id: "x" for q in questions}, "text": "x" * len(questions),
+            "numbers": [5] * len(questions), "few": found[1:], "nan": [Prediction("x", confidence=float("nan"))] * 8,
+        }.get(kind, found)
+"""
+BAD_METHODS = {
+    "exits": "line 12 (SystemExit: it called sys.exit)", "fails": "line 14 (RecursionError: two lines)",
+    "none": "no list of responses, but a NoneType", "mapping": "no list of responses, but a dict",
+    "text": "no list of responses, but a str", "numbers": "gave a int as a response", "few": "7 responses to 8",
+    "nan": "a confidence that is no number: nan",
+}  # fmt: skip
+
+
+def test_a_method_that_fails_or_gives_no_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = [*RUN, "--json", "--output", str(tmp_path / "runs"), "--method"]
+    for kind, says in BAD_METHODS.items():
+        (tmp_path / f"{kind}.py").write_text(BAD_METHOD.replace("KIND", repr(kind)))
+        code, said = ended(capsys, [*command, f"{tmp_path}/{kind}.py:Bad"])
+        assert code == 1 and says in said, said
+    (tmp_path / "prints.py").write_text(BAD_METHOD.replace("KIND", "'prints'"))
+    capsys.readouterr()
+    assert main([*command, f"{tmp_path}/prints.py:Bad"]) == 0
+    assert json.loads(capsys.readouterr().out)["rows"]
+
+
+def test_names_that_no_result_can_hold_are_said_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "said.jsonl").write_text('{"id": "synth-validation-00000", "response": "x"}\n')
+    score = ["score", "synth_aqa:validation", "--responses", str(tmp_path / "said.jsonl"), "--output", str(tmp_path)]
+    code, said = ended(capsys, [*score, "--name", "x" * 3_000])
+    assert code == 1 and "name: value error, takes more than 2000 characters" in said
+    code, said = ended(capsys, [*RUN, "--output", "x/" * 1_500])
+    assert code == 1 and "the path of the run has more than 2000 characters" in said
