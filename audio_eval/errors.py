@@ -44,6 +44,10 @@ _MENDS = {
 }
 
 
+# Of the linker, of PyTorch's allocator and of oneDNN, which raise no MemoryError.
+_NO_MEMORY = ("failed to map segment", "can't allocate memory", "could not create a primitive")
+
+
 def of_system(error: OSError) -> str:
     """What the system refused, where, and what may help, without a full stop."""
     names = (name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes)))
@@ -66,6 +70,8 @@ def as_user_error(error: BaseException) -> UserError | None:
         if "use_deterministic_algorithms" in str(cause):  # PyTorch's, of what has no deterministic kernel
             what = " ".join(str(cause).split())[:120]
             return UserError(f"--deterministic cannot be kept: {what}... Leave it out, or take --device cpu.")
+        if any(said in str(cause) for said in _NO_MEMORY) and isinstance(cause, (ImportError, RuntimeError)):
+            return UserError("there is not enough memory for PyTorch: raise the limit (ulimit -v), or close programs.")
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # torch's, for a device's
             return UserError("there is not enough memory: a smaller --batch-size, or tune=lora, needs less.")
         if isinstance(cause, UnicodeError):

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
+
+from audio_eval.errors import UserError
 
 if TYPE_CHECKING:
     from audio_eval.group import Group
@@ -100,3 +103,18 @@ class Method:
         from audio_eval.models.policy import Sampling
 
         return [Prediction(group.best()) for group in policy.generate(questions, Sampling(seed=self.seed))]
+
+
+def check_answers(answers: object, due: int, method: str) -> None:
+    """``UserError`` for what a method must not return: an object of ids, or one text, would be taken for a list."""
+    if not isinstance(answers, (list, tuple)):
+        raise UserError(f"method '{method}' gave no list of responses, but a {type(answers).__name__}.")
+    for answer in answers:
+        text = answer.text if isinstance(answer, Prediction) else answer
+        if not isinstance(text, str):
+            raise UserError(f"method '{method}' gave a {type(text).__name__} as a response, no text.")
+        sure = answer.confidence if isinstance(answer, Prediction) else None
+        if sure is not None and not (isinstance(sure, (int, float)) and isfinite(sure)):
+            raise UserError(f"method '{method}' gave a confidence that is no number: {sure!r:.80}.")
+    if len(answers) != due:
+        raise UserError(f"method '{method}' gave {len(answers)} responses to {due} questions.")

@@ -64,7 +64,13 @@ class OpenAIClient:
             raise UserError(
                 f"a {role} needs the openai client, which is not installed: pip install audio-eval[api]."
             ) from error
-        self._client = OpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout, max_retries=retries)
+        try:
+            self._client = OpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout, max_retries=retries)
+        except Exception as error:  # of httpx, for a proxy that is none
+            raise UserError(
+                f"no client for the {role} can be made ({' '.join(str(error).split()):.200}): see --model-args, and "
+                "HTTP_PROXY, HTTPS_PROXY and ALL_PROXY in the environment."
+            ) from None
 
     def chat(self, **request: Any) -> Outcome:
         """Send one chat request; ``request`` is what the API takes, such as ``model`` and ``messages``."""

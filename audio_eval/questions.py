@@ -8,9 +8,9 @@ from typing import Protocol
 
 from audio_eval.audio import AudioRef
 
-# Of a prompt's text. Attention takes the square of it: 20 000 characters took the smallest model 22 s and 1.5 GB on a
-# CPU. The longest question of the benchmarks here has a tenth of it.
-MAX_CHARACTERS = 12_000
+# Of a prompt's text in UTF-8, as a tokenizer may make a token of each. Attention takes the square of it: 20 000 took
+# the smallest model 22 s and 1.5 GB on a CPU. The longest question of the benchmarks here has a tenth of it.
+MAX_BYTES = 12_000
 
 
 class Template(Protocol):
@@ -84,7 +84,7 @@ class Example:
 
 def too_long(question: Question) -> str | None:
     """Why no model is asked this, whatever runs it; None where its prompt is of a length that it may have."""
-    length = len(question.prompt)
-    if length <= MAX_CHARACTERS or question.tokens is not None:
+    length = len(question.prompt.encode("utf-8", "surrogatepass"))
+    if length <= MAX_BYTES or question.tokens is not None:
         return None
-    return f"its prompt has {length} characters, more than {MAX_CHARACTERS}: shorten the question or its options."
+    return f"its prompt has {length} bytes, more than {MAX_BYTES}: shorten the question or its options."

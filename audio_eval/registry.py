@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
+import os
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from audio_eval.errors import UserError
@@ -24,6 +27,22 @@ def method_class(name: str) -> type[Method]:
     if cls.name != name:  # results go by the class's name: a row of the table could not be asked for again
         raise UserError(f"method '{name}' is registered under this name but its class says name = '{cls.name}'.")
     return cls
+
+
+def failed(error: BaseException, name: str) -> UserError | None:
+    """The line for an error in a method that is not ours, with the place in its file; None for any other fault, and
+    where the environment has ``AUDIO_EVAL_TRACEBACK``. A call of ``sys.exit`` is always an error.
+    """
+    file = Path(name.rpartition(":")[0]) if is_path(name) else Path(inspect.getfile(method_class(name)))
+    ours = not is_path(name) and method_class(name).__module__.startswith("audio_eval.")
+    lines = [at.lineno for at in extract_tb(error.__traceback__) if Path(at.filename).resolve() == file.resolve()]
+    what = "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
+    if not isinstance(error, SystemExit) and (ours or not lines or os.environ.get("AUDIO_EVAL_TRACEBACK")):
+        return None
+    place = f" in {file}, line {lines[-1]}" if lines else ""
+    return UserError(
+        f"method '{name}' failed{place} ({type(error).__name__}: {what}); AUDIO_EVAL_TRACEBACK=1 shows the calls."
+    )
 
 
 def _checked(found: Any, name: str) -> type[Method]:

@@ -21,7 +21,7 @@ MAX_TEXT_BYTES = 64 * 2**20
 MAX_LINE_BYTES = 64 * 2**20
 
 # Folders below one that a user names. A walk of as many takes some seconds, one of a whole disk minutes.
-MAX_FOLDERS = 50_000
+MAX_FOLDERS = 20_000
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),

@@ -58,3 +58,12 @@ def test_a_path_that_is_no_unicode_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(UnicodeEncodeError) as caught:
         os.fsdecode(b"\xff").encode()
     assert "not valid Unicode" in str(as_user_error(caught.value))
+
+
+def test_memory_that_a_limit_refuses_to_what_raises_no_memory_error() -> None:
+    for error in (
+        ImportError("libtorch_cpu.so: failed to map segment from shared object"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 5 bytes"),
+    ):
+        assert "not enough memory for PyTorch" in str(as_user_error(error))
+    assert as_user_error(RuntimeError("another")) is None

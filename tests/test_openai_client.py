@@ -69,3 +69,9 @@ def test_what_an_outcome_says_of_an_error(answer: object, status: int | None, tr
         outcome = OpenAIClient(server.url, timeout=0.2, retries=0).chat(model="m", messages=[])
     assert (outcome.status, outcome.transient, bool(outcome.mend)) == (status, transient, mend)
     assert outcome.error and outcome.wait_s == (3.0 if status == 429 and transient else None)
+
+
+def test_a_proxy_that_is_none_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", ":::")
+    with pytest.raises(UserError, match=r"no client for the server can be made .*HTTP_PROXY"):
+        OpenAIClient("http://127.0.0.1:9/v1")

@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from audio_eval.errors import UserError
+from audio_eval.ownership import lock_dir
+from audio_eval.regular import check_writable
 from audio_eval.rl.session import to_ask
 from audio_eval.store import (
     JsonLines,
@@ -17,6 +19,7 @@ from audio_eval.store import (
     write_json,
     write_output,
 )
+from tests.bad_input.limits import within
 
 RECORDS = [{"id": "a", "text": "gr\u00fcn\n"}, {"id": "b", "n": 1.5}, {"id": "c", "list": [1, None]}]
 
@@ -235,3 +238,21 @@ def test_a_damaged_json_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "state.json").write_text('{"step": ')
     with pytest.raises(UserError, match=r"state\.json' is damaged"):
         read_json(tmp_path / "state.json")
+
+
+def test_nothing_is_written_over_or_into_what_is_no_file(tmp_path: Path) -> None:
+    """A rename put a page in the place of /dev/null, and to open a pipe waits for its reader."""
+    os.mkfifo(pipe := tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(OSError, match="no regular file can be written there"):
+            write_atomic(path, b"x")
+    for path in map(Path, ("/dev/null", "/dev/stdout", "/dev/nosuch", "/")):  # nothing is tried on these
+        with pytest.raises(OSError, match="no regular file can be written there"):
+            check_writable(path)
+    with within(), pytest.raises(OSError, match="no regular file"):
+        JsonLines(pipe).append([{}])
+    os.mkfifo(tmp_path / ".owner")
+    with within(), pytest.raises(OSError, match="no regular file"), lock_dir(tmp_path):
+        pass
+    assert pipe.is_fifo()

@@ -128,6 +128,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with terminable():
             check_place()
+            if any("\0" in argument for argument in arguments):  # of a program that calls this: no shell passes one
+                raise UserError("the command line holds a NUL character.")
             parsed = parser().parse_args(arguments)
             return int(parsed.execute(parsed) or 0)
     except ReaderGone:  # `audio-eval ls | head`

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import sys
 import time
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
 from audio_eval.errors import TooManyErrors, as_user_error
+from audio_eval.registry import failed
 from audio_eval.runlog import ResultRow, RunLog, RunSpec
 from audio_eval.runs.plan import listed, other_settings, plan, run_folder
 from audio_eval.terminal import filter_logs, say
@@ -79,11 +82,13 @@ def finish(executor: Executor, spec: RunSpec, folder: Path) -> None:
     """Run to the end and report. Where it ends before, the error says how to go on."""
     log, resume = RunLog(folder), f"audio-eval resume {shlex.quote(str(folder))}"
     try:
-        report(executor.run(spec, folder).audio_eval)
+        with redirect_stdout(sys.stderr):  # what a method prints is no part of the table
+            result = executor.run(spec, folder)
+        report(result.audio_eval)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with: {resume}" if log.begun else "nothing was started.") from None
-    except Exception as error:
-        mistake = as_user_error(error)
+    except (Exception, SystemExit) as error:  # sys.exit() of a method, which would end an unfinished run with 0
+        mistake = as_user_error(error) or failed(error, spec.method)
         if mistake is None or (mistake is error and not isinstance(error, TooManyErrors)):
             raise
         kept = f" Nothing is lost: go on with {resume}" if log.begun else ""

@@ -24,9 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace) -> int:
     """Serve the pages until Ctrl-C."""
     paths = [Path(run) for run in args.runs]
-    for path in paths:
-        if not path.is_dir():
-            raise UserError(f"no folder '{path}': give run directories, or a folder that holds some.")
+    for run, path in zip(args.runs, paths, strict=True):
+        if not run or not path.is_dir():  # Path("") is the current folder
+            raise UserError(f"no folder '{run}': give run directories, or a folder that holds some.")
     from audio_eval.view.server import open_browser, serve
 
     def ready(address: str) -> None:

@@ -99,9 +99,10 @@ def run_folders(paths: Iterable[str | Path]) -> list[Path]:
     Raises UserError for a path that does not exist.
     """
     folders: dict[Path, Path] = {}
-    for path in map(Path, paths):
-        if not path.is_dir():
-            raise UserError(f"no folder '{path}': give run directories, or a folder that holds some.")
+    for given in paths:
+        path = Path(given)
+        if given == "" or not path.is_dir():  # Path("") is the current folder, which nobody meant
+            raise UserError(f"no folder '{given}': give run directories, or a folder that holds some.")
         found = list(_run_folders(path)) or [path]
         folders.update({folder.resolve(): folder for folder in found})
     return [folder for _, folder in sorted(folders.items())]

@@ -10,7 +10,7 @@ from pathlib import Path
 from audio_eval.checkpoint_sums import saved
 from audio_eval.errors import NotHere, TooManyErrors, UserError
 from audio_eval.group import Group
-from audio_eval.method import Prediction
+from audio_eval.method import Prediction, check_answers
 from audio_eval.models.policy import Policy, Sampling, TrainablePolicy, scoring
 from audio_eval.ownership import lock_dir, tidy
 from audio_eval.progress import Progress
@@ -209,10 +209,7 @@ class Executor:
                 chunk = [questions[place] for place in places]
                 samples, seconds = meter.samples, meter.audio_seconds
                 answers = inputs.method.predict(policy, chunk)
-                if len(answers) != len(chunk):
-                    raise UserError(
-                        f"method '{inputs.spec.method}' gave {len(answers)} responses to {len(chunk)} questions."
-                    )
+                check_answers(answers, len(chunk), inputs.spec.method)
                 each = (meter.samples - samples) / len(chunk)
                 used = meter.take_usage(question.id for question in chunk)
                 answered = [_response(*pair, each, meter, used) for pair in zip(chunk, answers, strict=True)]

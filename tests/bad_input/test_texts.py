@@ -17,6 +17,7 @@ from audio_eval.data import FEATURES, OFFICIAL, Files, Place, read_rows
 from audio_eval.data.sources import convert_rows
 from audio_eval.errors import UserError
 from audio_eval.json_text import MAX_DEPTH, BadJson, parse, parse_list
+from audio_eval.leaderboard import load_runs
 from audio_eval.runs.external import read_responses
 from audio_eval.runs.plan import plan
 from audio_eval.task import Task, load_task
@@ -225,3 +226,24 @@ def test_flags_that_mean_nothing(flags: dict[str, Any], says: str) -> None:
 def test_flags_that_nothing_reads_but_that_exist_are_taken() -> None:
     flags = {"model": "tiny-omni", "tasks": "synth_aqa,mmar", "source": "official, BoJack/MMAR", "train_task": "same"}
     assert len(plan(flags)) == 2
+
+
+def test_a_folder_that_holds_far_too_much_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(4):
+        (tmp_path / str(number)).mkdir()
+        (tmp_path / str(number) / "x.yaml").write_text(f"task: t{number}\n")
+        (tmp_path / str(number) / "of-others.yaml").write_text("a: " + "x" * 1_000)
+    monkeypatch.setattr("audio_eval.task_index.MAX_TEXT", 50)
+    assert "t3" in listing(str(tmp_path)).tasks, "YAML that defines no task does not count"
+    monkeypatch.setattr("audio_eval.task_index.MAX_TEXT", 20)
+    assert "name the folder of your own" in str(run(lambda: listing(str(tmp_path))))
+    monkeypatch.setattr("audio_eval.regular.MAX_FOLDERS", 3)
+    assert "more than 3 folders" in str(run(lambda: load_runs([tmp_path])))
+
+
+def test_more_labels_than_a_result_can_hold_are_said_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "mmar").mkdir()
+    rows = [{**texts.ROW, "id": f"r{number}", "category": f"a label of item {number}"} for number in range(700)]
+    (tmp_path / "mmar" / "MMAR-meta.jsonl").write_bytes(b"".join(map(texts.line, rows)))
+    assert "702 different labels in " in str(run(lambda: load_task("mmar", data_dir=str(tmp_path))))
+    assert load_task("mmar", data_dir=str(tmp_path), limit=300)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -214,3 +215,46 @@ def test_an_edited_spec_is_refused_with_the_difference(
     assert code == 1 and "spec.json was edited: limit was 8 and is 9; spec.json was edited: seed was 0 and is 7" in said
     spec.unlink()
     assert ended(capsys, ["resume", str(tmp_path / DIRECT)])[0] == 1
+
+
+BAD_METHOD = """
+import sys
+from audio_eval import Method
+
+class Bad(Method):
+    name = "bad"
+
+    def predict(self, policy, questions):
+        print("no JSON")
+        if KIND == "exits":
+            sys.exit(0)
+        if KIND == "fails":
+            raise RecursionError("two\\nlines")
+        return ["x"] * len(questions)
+"""
+BAD_METHODS = {
+    "exits": "line 11 (SystemExit: it called sys.exit)", "fails": "line 13 (RecursionError: two lines)", "prints": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", BAD_METHODS)
+def test_a_method_that_fails_is_one_line_and_what_it_prints_no_part_of_the_table(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.py").write_text(BAD_METHOD.replace("KIND", repr(kind)))
+    says = BAD_METHODS[kind]
+    code = main([*RUN, "--json", "--output", str(tmp_path / "runs"), "--method", f"{tmp_path}/bad.py:Bad"])
+    shown = capsys.readouterr()
+    assert code == bool(says) and says in shown.err and "Traceback" not in shown.err and "no JSON" in shown.err
+    assert says or json.loads(shown.out)["rows"]
+
+
+def test_names_that_no_result_can_hold_are_said_at_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "said.jsonl").write_text('{"id": "synth-validation-00000", "response": "x"}\n')
+    score = ["score", "synth_aqa:validation", "--responses", str(tmp_path / "said.jsonl"), "--output", str(tmp_path)]
+    code, said = ended(capsys, [*score, "--name", "x" * 3_000])
+    assert code == 1 and "name: value error, takes more than 2000 characters" in said
+    code, said = ended(capsys, [*RUN, "--output", "x/" * 1_500])
+    assert code == 1 and "the path of the run has more than 2000 characters" in said

@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from audio_eval.errors import UserError
+from audio_eval.method import Prediction, check_answers
 from audio_eval.models.policy import Policy, ScoresCompletions, TrainablePolicy
 from audio_eval.plugins import registered
 from audio_eval.questions import Example
@@ -144,3 +145,20 @@ def test_a_model_that_can_only_generate_cannot_be_adapted(name: str, tmp_path: P
     policy = FakeGenerator(lambda question, sampling: {tagged("dog"): sampling.n})
     with pytest.raises(UserError, match="can only generate"):
         adapt(method, tmp_path, policy, examples, VIEWED)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        (None, "no list of responses, but a NoneType"),
+        ({"a": "x", "b": "y"}, "no list of responses, but a dict"),
+        ("xy", "no list of responses, but a str"),
+        ([5, 5], "gave a int as a response"),
+        (["x"], "1 responses to 2"),
+        ([Prediction("x", confidence=float("nan"))] * 2, "a confidence that is no number: nan"),
+    ],
+)
+def test_what_is_no_answer_is_taken_for_none(answers: object, says: str) -> None:
+    check_answers(["x", Prediction("y", confidence=1)], 2, "mine")
+    with pytest.raises(UserError, match=says):
+        check_answers(answers, 2, "mine")

@@ -65,7 +65,7 @@ def test_long_audio_is_cut_as_in_hf(qwen2_audio: Pair) -> None:
 
 
 def test_a_prompt_that_is_too_long_is_an_error_of_its_item(pair: Pair) -> None:
-    long = replace(ITEMS[0], id="long", prompt="猫" * 4096)  # several tokens each, and fewer characters than the cap
+    long = replace(ITEMS[0], id="long", prompt="猫" * 3000)  # several tokens each, and fewer bytes than the cap
     failed, good = pair.vllm.generate([long, ITEMS[1]], Sampling())
     assert failed.error and "4096" in failed.error and not failed.completions
     assert good == pair.hf.generate([ITEMS[1]], Sampling())[0]

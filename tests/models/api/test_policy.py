@@ -48,8 +48,10 @@ def test_a_request_says_what_the_sampling_says() -> None:
 
 def test_a_prompt_that_is_too_long_is_not_sent() -> None:
     with OpenAIServer(echo) as server:
-        long, other = served(server.url).generate([replace(ask("a"), prompt="x" * 12_001), ask("b")], Sampling())
-    assert long.error is not None and long.error.startswith("its prompt has 12001 characters, more than 12000: shorten")
+        asked = [replace(ask("a"), prompt="x" * 12_001), replace(ask("a"), prompt="日" * 4_001), ask("b")]
+        long, japanese, other = served(server.url).generate(asked, Sampling())
+    assert japanese.error is not None and "12003 bytes" in japanese.error
+    assert long.error is not None and long.error.startswith("its prompt has 12001 bytes, more than 12000: shorten")
     assert other.best() == "say b" and len(server.requests) == 1
 
 

@@ -115,7 +115,7 @@ def test_what_the_package_cannot_do_is_an_error_of_its_item_or_refused(settings:
     assert long.error is not None and "10.5 s" in long.error and bad.error and not well.error
     assert wordy.error == "the prompt has 130 tokens, and Mellow reads 129: see --prompt"
     [endless] = model.generate([asked(clip(1.0), "x" * 12_001)], Sampling())
-    assert endless.error is not None and "12001 characters, more than 12000" in endless.error
+    assert endless.error is not None and "12001 bytes, more than 12000" in endless.error
     with pytest.raises(UserError, match="cannot be sampled from"):
         model.generate([asked(clip(1.0))], Sampling(temperature=0.7))
 
