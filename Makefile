@@ -36,7 +36,7 @@ test-shuffled: $(STAMP)
 
 # runs that are killed, damaged and starved, counted
 chaos: $(STAMP)
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --minutes 9
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.chaos --minutes 8
 
 # every method twice, in new processes: the same bytes
 determinism: $(STAMP)

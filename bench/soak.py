@@ -1,6 +1,6 @@
 """Long runs, and many at once: memory, open files and threads stay flat, and runs that share a folder do not meet.
 
-    python bench/soak.py [--items 20000] [--votes-items 20000] [--steps 2000] [--runs 10] [--output DIR]
+    python bench/soak.py [--items 20000] [--votes-items 5000] [--steps 2000] [--runs 10] [--output DIR]
 
 ``items``: an evaluation (direct) of so many questions, in MMAR's layout, over 50 recordings of half a second.
 ``votes``: two runs of one command (majority_vote, aqa_ttrl) that share the votes on so many of them.
@@ -174,7 +174,7 @@ def main() -> int:
     parser.add_argument("--items", type=int, default=20_000)
     parser.add_argument("--method", default="direct", help="the method of the evaluation")
     parser.add_argument("--method-args", default="", help="its settings")
-    parser.add_argument("--votes-items", type=int, default=20_000)
+    parser.add_argument("--votes-items", type=int, default=5_000)
     parser.add_argument("--steps", type=int, default=2_000)
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--every", type=float, help="seconds between looks (default: 0.1 for short runs, else 2)")
