@@ -71,7 +71,10 @@ def make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     made = [path for path in (folder, *folder.parents) if not path.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except RecursionError:  # a path of thousands of folders
+        raise OSError(errno.ENAMETOOLONG, os.strerror(errno.ENAMETOOLONG), str(folder)) from None
     for path in made:
         _sync(path.parent)
 

@@ -35,8 +35,8 @@ with open(sys.argv[1], "w", buffering=1) as file:
 
 
 def test_a_process_is_watched_from_outside(tmp_path: Path) -> None:
-    lines = soak.Lines(tmp_path / "lines")
-    run = [sys.executable, "-c", WRITES, str(lines.path)]
+    lines = soak.Lines(path := tmp_path / "lines")
+    run = [sys.executable, "-c", WRITES, str(path)]
     looks = soak.watch(run, lines, tmp_path / "log", every=0.01)
     assert soak.figures(looks, 50, 512)["at"]["50%"]["threads"] == 1 and lines.now() == 50
     with pytest.raises(SystemExit, match=r"(?s)ended with 1: .*nowhere"):

@@ -95,14 +95,14 @@ def test_spk_dict_is_never_opened(omni: Built, opened: list[str], monkeypatch: p
 
     monkeypatch.setattr(torch, "load", refuse)
     assert (omni.folder / "spk_dict.pt").is_file()
-    omni.policy().generate([question(0, 0.5)], Sampling(max_tokens=2))
+    load_policy(str(omni.folder)).generate([question(0, 0.5)], Sampling(max_tokens=2))
     assert any(path.endswith("config.json") for path in opened), "the hook must see what is opened"
     assert not [path for path in opened if path.endswith((".pt", ".bin", ".pth"))]
 
 
 def test_only_the_thinkers_tensors_are_read(omni: Built, tensors_read: list[str]) -> None:
     """And of these no weight of the vision tower."""
-    omni.policy()
+    load_policy(str(omni.folder))
     index = json.loads((omni.folder / "model.safetensors.index.json").read_text())["weight_map"]
     thinkers = {name for name in index if name.startswith("thinker.")}
     assert any(".visual." in name for name in thinkers)
