@@ -19,6 +19,7 @@ def check(log: RunLog, all_files: bool = False) -> None:
     What was written before there were checksums is taken as it is. ``all_files``: also those of which tables and pages
     show nothing, and which take time: identity.json and the weights of the last checkpoint.
     """
+    log.refuse_links()
     try:
         _check(log, all_files)
     except UserError:
@@ -30,6 +31,7 @@ def check(log: RunLog, all_files: bool = False) -> None:
 
 def check_spec(log: RunLog) -> None:
     """``UserError`` where spec.json is not what was written."""
+    log.refuse_links()
     path = log.folder / "spec.json"
     without_checksum(read_json(path), path)
 

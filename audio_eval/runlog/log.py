@@ -226,14 +226,16 @@ class RunLog:
         except (KeyError, TypeError) as error:
             raise UserError(f"'{self.relabels.path}' is damaged: a record lacks {error}.") from None
 
-    def _read(self, name: str, verified: bool = True) -> dict[str, Any]:
-        """A JSON file's object without its version, which must be this one, and without its checksum.
-
-        Every reader of a log begins here: a stranger's may hold links by which files from elsewhere would be read into
-        pages and archives, or written to.
+    def refuse_links(self) -> None:
+        """``UserError`` for a link by which a stranger's log has files from elsewhere read into pages and archives, or
+        written to. Every reader begins with it.
         """
         if self.folder.is_dir() and (link := leads_out(self.folder)):
             raise UserError(f"'{link}' is a link that leads out of the run directory: put the file itself there.")
+
+    def _read(self, name: str, verified: bool = True) -> dict[str, Any]:
+        """A JSON file's object without its version, which must be this one, and without its checksum."""
+        self.refuse_links()
         path = self.folder / name
         try:
             record = read_json(path)

@@ -12,9 +12,9 @@ import pytest
 
 from audio_eval.cli.main import main
 from audio_eval.errors import UserError
+from audio_eval.ownership import lock_dir, owner_of
 from audio_eval.runlog import RunLog
 from audio_eval.runs.trust import check_trusted
-from audio_eval.ownership import lock_dir, owner_of
 
 EVIL = """
 from pathlib import Path
