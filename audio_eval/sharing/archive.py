@@ -128,9 +128,7 @@ def _check_members(path: Path, archive: zipfile.ZipFile) -> None:
             wrong = "is encrypted"
         elif info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             wrong = "is compressed in an unusual way"
-        elif (name == MANIFEST and info.file_size > LARGEST_MANIFEST) or info.file_size > (
-            LARGEST_WEIGHTS if WEIGHTS.fullmatch(name) else LARGEST_TEXT
-        ):
+        elif info.file_size > _most(name):
             wrong = f"is too large ({info.file_size:,} bytes)"
         elif info.file_size > max(RATIO_FROM, RATIO * info.compress_size):
             wrong = f"unpacks to more than {RATIO} times its size"
