@@ -111,7 +111,7 @@ def test_the_presets_are_there() -> None:
 
 
 def test_published_defaults() -> None:
-    """facts/methods.md 1.2 and 4: the papers' settings with full fine-tuning, unless a model's own replace them."""
+    """The papers' settings with full fine-tuning, unless a model's own replace them."""
     ttrl, grpo, sft = (make(name, tune="full").config.model_dump() for name in ("aqa_ttrl", "grpo", "sft"))
     wanted = {
         "votes": 64, "temperature": 1.0, "group_size": 4, "max_attempts": 3, "criterion": "identical_outputs",

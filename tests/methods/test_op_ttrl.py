@@ -336,7 +336,7 @@ def test_the_format_reward(tmp_path: Path) -> None:
 
 
 def test_attempts_are_no_setting() -> None:
-    """OP-TTRAV takes multi_attempt and ignores it (facts/methods.md 3.7.1)."""
+    """OP-TTRAV takes multi_attempt and ignores it."""
     with pytest.raises(ValidationError, match="max_attempts"):
         Config(max_attempts=3)
 

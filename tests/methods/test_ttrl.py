@@ -52,7 +52,7 @@ def counted(group: Group) -> dict[str, int]:
 
 
 def test_the_defaults_are_the_scripts() -> None:
-    """facts/methods.md 2.1."""
+    """The settings of TTRL's own scripts (docs/methods.md)."""
     c = Config(tune="full")
     assert (c.votes, c.group_size, c.batch_size, c.mini_batch, c.temperature) == (64, 32, 8, 1, 1.0)
     assert (c.lr, c.schedule, c.warmup, c.format_weight, c.beta) == (5e-7, "cosine", 0.03, 0.0, 0.0)
@@ -165,7 +165,7 @@ def test_g_mv_counts_what_it_skips(tmp_path: Path) -> None:
 
 
 def test_attempts_are_no_setting() -> None:
-    """OP-TTRAV takes multi_attempt and ignores it (facts/methods.md 3.7.1)."""
+    """OP-TTRAV takes multi_attempt and ignores it."""
     with pytest.raises(ValidationError, match="max_attempts"):
         Config(max_attempts=3)
 
