@@ -72,6 +72,8 @@ def as_user_error(error: BaseException) -> UserError | None:
             return UserError(f"--deterministic cannot be kept: {what}... Leave it out, or take --device cpu.")
         if any(said in str(cause) for said in _NO_MEMORY) and isinstance(cause, (ImportError, RuntimeError)):
             return UserError("there is not enough memory for PyTorch: raise the limit (ulimit -v), or close programs.")
+        if isinstance(cause, RuntimeError) and "can't start new thread" in str(cause):
+            return UserError("no further thread may be started: raise the limit (ulimit -u, -v), or close programs.")
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # torch's, for a device's
             return UserError("there is not enough memory: a smaller --batch-size, or tune=lora, needs less.")
         if isinstance(cause, UnicodeError):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from hashlib import sha256
 from importlib.metadata import EntryPoint, entry_points
@@ -14,8 +15,18 @@ from typing import Any
 
 from audio_eval.errors import UserError, unknown
 
-# What a foreign module may raise on import; a module that calls sys.exit must not end `audio-eval ls`.
-BROKEN = (Exception, SystemExit)
+
+@contextmanager
+def loading(what: str) -> Iterator[None]:
+    """Whatever a foreign module raises but Ctrl-C becomes a ``UserError``: one that calls sys.exit must not end
+    ``audio-eval ls``. ``what`` says what was tried.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise UserError(f"{what}: {type(error).__name__}: {error}.") from error
 
 
 def registered(group: str) -> dict[str, list[EntryPoint]]:
@@ -43,12 +54,8 @@ def named(group: str, what: str, name: str) -> Any:
         claims = " and ".join(sorted(map(origin, points[name])))
         raise UserError(f"{what} '{name}' is claimed by {claims}: uninstall all but one.")
     (point,) = points[name]
-    try:
+    with loading(f"{what} '{name}' ({point.value}) cannot be loaded"):
         return point.load()
-    except BROKEN as error:
-        raise UserError(
-            f"{what} '{name}' ({point.value}) cannot be loaded: {type(error).__name__}: {error}."
-        ) from error
 
 
 def origin(point: EntryPoint) -> str:
@@ -62,13 +69,9 @@ def from_reference(what: str, reference: str, folder: Path | None, where: str = 
     path = folder / f"{module.replace('.', '/')}.py" if folder else None
     if path and path.is_file():
         return from_file(path, attribute, what)
-    try:
+    no_file = f"there is no file '{path}', and " if path else ""
+    with loading(f"{what} '{reference}'{where}: {no_file}'{module}' cannot be imported"):
         found = importlib.import_module(module)
-    except BROKEN as error:
-        no_file = f"there is no file '{path}', and " if path else ""
-        raise UserError(
-            f"{what} '{reference}'{where}: {no_file}'{module}' cannot be imported: {type(error).__name__}: {error}."
-        ) from error
     return _attribute(found, attribute, what, module)
 
 
@@ -83,10 +86,11 @@ def from_file(path: Path, attribute: str, what: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # pydantic and dataclasses look annotations up there
     try:
-        spec.loader.exec_module(module)
-    except BROKEN as error:
+        with loading(f"'{path}' cannot be imported"):
+            spec.loader.exec_module(module)
+    except UserError:
         del sys.modules[name]
-        raise UserError(f"'{path}' cannot be imported: {type(error).__name__}: {error}.") from error
+        raise
     return _attribute(module, attribute, what, str(path))
 
 

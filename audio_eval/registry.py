@@ -10,7 +10,7 @@ from typing import Any
 
 from audio_eval.errors import UserError
 from audio_eval.method import Method, MethodConfig
-from audio_eval.plugins import from_file, named
+from audio_eval.plugins import from_file, loading, named
 
 
 def is_path(name: str) -> bool:
@@ -56,9 +56,7 @@ def _checked(found: Any, name: str) -> type[Method]:
         raise UserError(f"method '{name}': its Config is not a subclass of audio_eval.method.MethodConfig.")
     if required := [key for key, field in config.model_fields.items() if field.is_required()]:
         raise UserError(f"method '{name}': its Config has no default for {', '.join(required)}.")
-    try:
+    with loading(f"method '{name}' cannot be made"):
         method = found()
         _ = method.needs_labels, method.transductive, method.needs_judge, method.needs_logprobs, method.cost(1, 1, 1)
-    except Exception as error:
-        raise UserError(f"method '{name}' cannot be made: {type(error).__name__}: {error}.") from error
     return found

@@ -87,7 +87,7 @@ def finish(executor: Executor, spec: RunSpec, folder: Path) -> None:
         report(result.audio_eval)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with: {resume}" if log.begun else "nothing was started.") from None
-    except (Exception, SystemExit) as error:  # sys.exit() of a method, which would end an unfinished run with 0
+    except BaseException as error:  # also sys.exit() of a method, which would end an unfinished run with 0
         mistake = as_user_error(error) or failed(error, spec.method)
         if mistake is None or (mistake is error and not isinstance(error, TooManyErrors)):
             raise

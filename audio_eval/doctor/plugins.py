@@ -9,7 +9,7 @@ from audio_eval.doctor.finding import Finding
 from audio_eval.errors import UserError
 from audio_eval.models.backends import find_backend
 from audio_eval.models.catalog import find_model
-from audio_eval.plugins import BROKEN, origin, registered
+from audio_eval.plugins import origin, registered
 from audio_eval.registry import method_class
 from audio_eval.scoring.scorers import find_scorer
 
@@ -26,7 +26,7 @@ def plugins() -> Iterator[Finding]:
             try:
                 load(name)
                 loaded += 1
-            except BROKEN as error:
+            except Exception as error:
                 why = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 owner = ", ".join(map(origin, points))
                 mend = f"upgrade or uninstall what brings it: {owner}"

@@ -230,10 +230,13 @@ class Bad(Method):
             sys.exit(0)
         if KIND == "fails":
             raise RecursionError("two\\nlines")
+        if KIND == "its own":
+            raise GeneratorExit("x")
         return ["x"] * len(questions)
 """
 BAD_METHODS = {
-    "exits": "line 11 (SystemExit: it called sys.exit)", "fails": "line 13 (RecursionError: two lines)", "prints": "",
+    "exits": "line 11 (SystemExit: it called sys.exit)", "fails": "line 13 (RecursionError: two lines)",
+    "its own": "line 15 (GeneratorExit: x)", "prints": "",
 }  # fmt: skip
 
 
