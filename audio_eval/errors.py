@@ -43,6 +43,7 @@ _MENDS = {
     "EIO ESTALE ENOTCONN ETIMEDOUT": "the disk, or the connection to it, fails",
 }
 
+_CACHE = "~/.cache/audio-eval"  # as in cache.py, which is above this
 
 # Of the linker, of PyTorch's allocator and of oneDNN, which raise no MemoryError.
 _NO_MEMORY = ("failed to map segment", "can't allocate memory", "could not create a primitive")
@@ -51,10 +52,14 @@ _NO_MEMORY = ("failed to map segment", "can't allocate memory", "could not creat
 def of_system(error: OSError) -> str:
     """What the system refused, where, and what may help, without a full stop."""
     names = (name for name in (error.filename, error.filename2) if isinstance(name, (str, bytes)))
-    where = "".join(f"'{os.fsdecode(name)}': " for name in list(names)[:1])
+    file = next(map(os.fsdecode, names), "")
+    where = f"'{file}': " if file else ""
     what = error.strerror or " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
     code = errno.errorcode.get(error.errno or 0, "")
-    return where + "; ".join([what, *(mend for codes, mend in _MENDS.items() if code in codes.split())])
+    mends = [mend for codes, mend in _MENDS.items() if code in codes.split()]
+    if mends and file.startswith(os.environ.get("AUDIO_EVAL_CACHE") or os.path.expanduser(_CACHE)):
+        mends.append("AUDIO_EVAL_CACHE=DIR takes another folder for the cache")
+    return where + "; ".join([what, *mends])
 
 
 def as_user_error(error: BaseException) -> UserError | None:
@@ -72,14 +77,24 @@ def as_user_error(error: BaseException) -> UserError | None:
             return UserError(f"--deterministic cannot be kept: {what}... Leave it out, or take --device cpu.")
         if any(said in str(cause) for said in _NO_MEMORY) and isinstance(cause, (ImportError, RuntimeError)):
             return UserError("there is not enough memory for PyTorch: raise the limit (ulimit -v), or close programs.")
-        if isinstance(cause, RuntimeError) and "can't start new thread" in str(cause):
-            return UserError("no further thread may be started: raise the limit (ulimit -u, -v), or close programs.")
+        if "can't start new thread" in str(cause):
+            return UserError("no thread can be started: raise the limit (ulimit -u, -v), or close programs.")
         if isinstance(cause, MemoryError) or type(cause).__name__ == "OutOfMemoryError":  # torch's, for a device's
             return UserError("there is not enough memory: a smaller --batch-size, or tune=lora, needs less.")
         if isinstance(cause, UnicodeError):
             return UserError(f"a text or a name is not valid Unicode: {' '.join(str(cause).split())[:200]}.")
         cause = cause.__cause__
     return None
+
+
+def of_stranger(error: BaseException) -> UserError | None:
+    """The line for what ends a program by design, as ``sys.exit`` does or a task that is cancelled, where code that is
+    not ours raised it; None for a fault of the program.
+    """
+    if isinstance(error, Exception):
+        return None
+    what = "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
+    return UserError(f"code that was called ended the command ({type(error).__name__}: {what}).")
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "", see: str = "") -> UserError:

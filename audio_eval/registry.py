@@ -31,13 +31,13 @@ def method_class(name: str) -> type[Method]:
 
 def failed(error: BaseException, name: str) -> UserError | None:
     """The line for an error in a method that is not ours, with the place in its file; None for any other fault, and
-    where the environment has ``AUDIO_EVAL_TRACEBACK``. A call of ``sys.exit`` is always an error.
+    where the environment has ``AUDIO_EVAL_TRACEBACK``. What is no ``Exception``, such as ``sys.exit``, is always one.
     """
     file = Path(name.rpartition(":")[0]) if is_path(name) else Path(inspect.getfile(method_class(name)))
     ours = not is_path(name) and method_class(name).__module__.startswith("audio_eval.")
     lines = [at.lineno for at in extract_tb(error.__traceback__) if Path(at.filename).resolve() == file.resolve()]
     what = "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
-    if not isinstance(error, SystemExit) and (ours or not lines or os.environ.get("AUDIO_EVAL_TRACEBACK")):
+    if isinstance(error, Exception) and (ours or not lines or os.environ.get("AUDIO_EVAL_TRACEBACK")):
         return None
     place = f" in {file}, line {lines[-1]}" if lines else ""
     return UserError(

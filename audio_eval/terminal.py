@@ -25,6 +25,7 @@ from audio_eval.redact import redacted, redacted_text
 _ESCAPE_SEQUENCE = re.compile(r"\x1b\[[0-9;:?<=>]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\-_]")
 # For streams that lack the signs of our own tables: Delta, em dash, ellipsis, plus-minus, arrow.
 _SIGNS = {"\u0394": "D", "\u2014": "-", "\u2026": ".", "\u00b1": "~", "\u2192": ">"}
+LONGEST_ERROR = 1_600  # characters
 _FORMAT_WARNING = warnings.formatwarning
 _REPLACE = "audio_eval.signs"
 
@@ -44,6 +45,15 @@ def say(*lines: str, err: bool = False) -> None:
     not printable.
     """
     _write("\n".join(printable(redacted_text(line)) for line in lines), sys.stderr if err else sys.stdout)
+
+
+def say_error(program: str, message: str) -> None:
+    """Print what went wrong as one line on stderr; of a long one, which repeats what was given, both ends."""
+    line = f"{program}: error: {' '.join(message.split())}"
+    if (left_out := len(line) - LONGEST_ERROR) > 0:
+        half = LONGEST_ERROR // 2
+        line = f"{line[:half]} [... {left_out} characters ...] {line[-half:]}"
+    say(line, err=True)
 
 
 def say_json(value: object) -> None:

@@ -14,6 +14,7 @@ GROUND = (
     "cache", "errors", "edits", "formats", "audio", "questions", "group", "seeding", "store", "progress", "plugins",
     "threads", "openai_client", "letters", "prompts", "usage", "pages", "terminal", "redact",
     "sandbox", "template_budget", "yaml_text", "regular", "json_text", "checksums", "checkpoint_sums", "ownership",
+    "plain_numbers",
 )  # fmt: skip
 # From the bottom. `task` loads the benchmarks of `tasks` by name; `methods` and `registry` stand beside `method`.
 ROOMS = (

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from audio_eval.errors import UserError
+from audio_eval.plain_numbers import decimal, whole
 from audio_eval.terminal import say, say_json
 
 PAGE = "compare.html"
@@ -19,10 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "-o", "--output", metavar="FILE", help=f"the page with all items and their sound (default: {PAGE})"
     )
     parser.add_argument(
-        "--items", type=int, default=5, metavar="N", help="print so many items won and lost (default: 5)"
+        "--items", type=whole, default=5, metavar="N", help="print so many items won and lost (default: 5)"
     )
     parser.add_argument(
-        "--embed", metavar="MIB", type=float, default=4.0,
+        "--embed", metavar="MIB", type=decimal, default=4.0,
         help="recordings to embed in the page, in MiB; the others are linked, and need their files (default: 4)",
     )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout; a page only with -o")

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from audio_eval.errors import UserError
 from audio_eval.models.hf.settings import EngineSettings
+from audio_eval.plain_numbers import decimal, whole
 from audio_eval.runlog.spec import RunSpec
 from audio_eval.runs.plan import parse_args
 
@@ -71,7 +72,7 @@ def add_fields(parser: argparse._ActionsContainer, *names: str, **changed: str) 
             if get_origin(kind) is Literal:
                 options["choices"] = get_args(kind)
             elif kind in (int, float) and name not in LISTS:
-                options["type"] = _items if name.endswith("limit") else kind
+                options["type"] = whole if kind is int else decimal
                 options.setdefault("metavar", "N")
             elif name in LISTS or get_origin(kind) is dict:
                 value = name.upper() if name in LISTS else "KEY=VALUE"
@@ -103,7 +104,7 @@ def add_lm_eval_flags(parser: argparse.ArgumentParser) -> None:
         "--gen-kwargs", nargs="+", action=_Joined, metavar="KEY=VALUE[,...]",
         help="max_tokens alone; how answers are sampled is set by --method-args",
     )  # fmt: skip
-    group.add_argument("--num-fewshot", "-f", type=int, metavar="0", help="0: items are shown without examples")
+    group.add_argument("--num-fewshot", "-f", type=whole, metavar="0", help="0: items are shown without examples")
     group.add_argument("--apply-chat-template", nargs="?", const=True, metavar="NAME", help="always so")
     group.add_argument("--log-samples", "-s", action="store_true", help="always so: responses.jsonl, scores.jsonl")
 
@@ -159,13 +160,3 @@ def _kind(field: FieldInfo) -> Any:
 def _help(field: FieldInfo) -> str:
     text = (field.description or "").replace("%", "%%")
     return f"{text} (default: {field.default})" if isinstance(field.default, (int, float)) else text
-
-
-def _items(text: str) -> int:
-    """A number of items; lm-eval takes a share of them as well."""
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"a whole number of items is wanted, no share of them (given: {text})"
-        ) from None

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from audio_eval.plain_numbers import decimal
 from audio_eval.terminal import say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--check", metavar="DIR", help="exit 1 unless the pages of such a folder follow from its results"
     )
     parser.add_argument(
-        "--margin", metavar="POINTS", type=float,  # the default's module imports numpy, which flags do not wait for
+        "--margin", metavar="POINTS", type=decimal,  # the default's module imports numpy, which flags do not wait for
         help="differences from direct within this margin count as equivalent (default: 2 points)",
     )  # fmt: skip
 

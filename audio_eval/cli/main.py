@@ -1,170 +1,78 @@
-"""Entry point of ``audio-eval``: pick the command, turn user mistakes into one line."""
+"""Entry point of ``audio-eval``. It imports next to nothing itself: all else is imported where an interruption and a
+lack of memory are one line.
+"""
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
-from audio_eval import __version__
-from audio_eval.cli import (
-    compare,
-    doctor,
-    export,
-    import_run,
-    leaderboard,
-    ls,
-    report,
-    report_score,
-    resume,
-    run,
-    score,
-    validate,
-    view,
-)
-from audio_eval.cli.flags import dashed
-from audio_eval.errors import UserError, as_user_error, unknown
-from audio_eval.terminal import ReaderGone, say, settle_streams
-from audio_eval.threads import settle_threads
-
-FLAGS: dict[str, list[str]] = {}  # of each command, for "Did you mean"
-COMMANDS = {
-    "run": run, "score": score, "validate": validate, "ls": ls, "leaderboard": leaderboard, "compare": compare,
-    "report": report, "view": view, "resume": resume, "export": export, "import": import_run,
-    "report-score": report_score, "doctor": doctor,
-}  # fmt: skip
-EPILOG = """examples:
-  what there is
-    audio-eval ls
-    audio-eval ls aqa_ttrl
-  compare three methods with the embedded model and benchmark (a minute on a laptop)
-    audio-eval --model tiny-omni --method direct,majority_vote,aqa_ttrl --tasks synth_aqa
-  a real model on real benchmarks: first what it will take, then the run
-    audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data --dry-run
-    audio-eval --model qwen2.5-omni-3b --method direct,aqa_ttrl --tasks mmau,mmar --data-dir data
-  a page of one run, with every item to listen to
-    audio-eval report runs/tiny-omni-aqa_ttrl-synth_aqa-seed0
-  tables of all runs; the same in the browser with every run's page, while they go on
-    audio-eval leaderboard runs -o tables
-    audio-eval view runs
-
-audio-eval COMMAND --help lists the flags of a command. Flags may be spelled with dashes or underscores.
-"""
-
-
-class Help(argparse.RawDescriptionHelpFormatter):
-    """Help with the texts in line."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, max_help_position=32)
-
-    def _format_args(self, action: argparse.Action, default_metavar: str) -> str:
-        """Several values, as their metavar has it."""
-        several = action.nargs == "+" and action.option_strings
-        return str(action.metavar) if several else super()._format_args(action, default_metavar)
-
-
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like every other mistake of the user's."""
-
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """As argparse; for an unknown flag name the one of the command that is most like it."""
-        parsed, rest = self.parse_known_args(args, namespace)
-        if rest and rest[0].startswith("--"):
-            see = f"{self.prog} {parsed.command} --help"
-            raise unknown("flag", rest[0].split("=")[0], FLAGS[parsed.command], see=see)
-        if rest:
-            self.error(f"unrecognized arguments: {' '.join(rest)}")
-        return parsed
-
-    def _get_values(self, action: argparse.Action, arg_strings: list[str]) -> Any:
-        """As argparse, which takes ``--flag=--`` for a flag with no value at all."""
-        if action.option_strings and arg_strings == ["--"]:
-            raise argparse.ArgumentError(action, "'--' is no value")
-        return super()._get_values(action, arg_strings)
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage."""
-        raise UserError(f"{message}. See {self.prog} --help.")
-
-    def _print_message(self, message: str, file: Any = None) -> None:
-        """Help and version, which ``audio-eval --help | head`` may stop reading."""
-        say(*message.rstrip("\n").split("\n"))
-
-
-def parser() -> Parser:
-    """The whole command line."""
-    top = Parser(
-        prog="audio-eval",
-        description="Evaluate audio-language models, adapt them at test time, and compare methods on the same items.",
-        epilog=EPILOG,
-        formatter_class=Help,
-    )
-    top.add_argument("--version", action="version", version=f"audio-eval {__version__}")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
-    for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").splitlines()[0]
-        sub = commands.add_parser(name, help=summary, description=summary, formatter_class=Help)
-        module.add_arguments(sub)
-        FLAGS[name] = [flag for action in sub._actions for flag in action.option_strings if flag.startswith("--")]
-        sub.set_defaults(execute=module.execute)
-    return top
+SAME_STOP = 1.0  # seconds in which further signals mean the same stop: a terminal and a scheduler may both send one
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line: 0 when done, 1 for what the user can mend, 2 where too many items failed or a check found
-    something, 130 on Ctrl-C and SIGTERM.
-    """
-    settle_threads()
-    settle_streams()
-    arguments = dashed(sys.argv[1:] if argv is None else argv)
-    if arguments and arguments[0].startswith("-") and arguments[0] not in ("-h", "--help", "--version"):
-        arguments.insert(0, "run")  # bare flags mean run
+    """Run the command line; without ``argv`` it is that of this process. ``command`` has the exit codes."""
+    if argv is None:
+        handle(dict.fromkeys(stops(), leave))
     try:
-        with terminable():
-            check_place()
-            if any("\0" in argument for argument in arguments):  # of a program that calls this: no shell passes one
-                raise UserError("the command line holds a NUL character.")
-            parsed = parser().parse_args(arguments)
-            return int(parsed.execute(parsed) or 0)
-    except ReaderGone:  # `audio-eval ls | head`
-        return 0
-    except KeyboardInterrupt as stop:
-        say("", f"audio-eval: interrupted{'; ' if stop.args else '.'}{''.join(map(str, stop.args))}", err=True)
-        return 130
+        from audio_eval.cli.command import command
     except Exception as error:
-        mistake = as_user_error(error)
-        if mistake is None:
-            raise
-        say(f"audio-eval: error: {' '.join(str(mistake).split())}", err=True)
-        return mistake.code
+        return cannot_start(error)
+    before = handle(dict.fromkeys(stops(), interrupter()))
+    try:
+        return command(sys.argv[1:] if argv is None else argv)
+    finally:
+        handle(dict.fromkeys(before, leave) if argv is None else before)
 
 
-@contextmanager
-def terminable() -> Iterator[None]:
-    """SIGTERM, which a scheduler or a shutdown sends, ends a command as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():  # only there signals can be dealt with
-        yield
-        return
+def stops() -> list[signal.Signals]:
+    """What asks to stop: Ctrl-C, a scheduler or a shutdown, a terminal that is closed. What is ignored, as by nohup,
+    stays so.
+    """
+    named = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    return [stop for stop in named if signal.getsignal(stop) not in (signal.SIG_IGN, None)]
+
+
+def handle(handlers: Mapping[signal.Signals, Any]) -> dict[signal.Signals, Any]:
+    """Set what becomes of signals, in the main thread, where alone that can be done; returns what it was before."""
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {stop: signal.signal(stop, handler) for stop, handler in handlers.items()}
+
+
+def leave(*_: object) -> NoReturn:
+    """End at once. An exception would be lost, or a traceback, in the imports and once Python tears itself down."""
+    with suppress(OSError):
+        os.write(2, b"\naudio-eval: interrupted.\n")
+    os._exit(130)
+
+
+def interrupter() -> Callable[..., None]:
+    """A handler that raises KeyboardInterrupt once, so that what is under way is tidied; a later one ends at once."""
+    first: list[float] = []
 
     def stop(*_: object) -> None:
-        raise KeyboardInterrupt
+        if not first:
+            first.append(time.monotonic())
+            raise KeyboardInterrupt
+        if time.monotonic() - first[0] > SAME_STOP:
+            leave()
 
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL if before is None else before)
+    return stop
 
 
-def check_place() -> None:
-    """``UserError`` where the current folder was deleted: much that is below would stumble over that."""
-    try:
-        os.getcwd()
-    except OSError:
-        raise UserError("the current folder is gone: cd to one that exists.") from None
+def cannot_start(error: Exception) -> int:
+    """Say why the imports failed, with nothing that has to be imported."""
+    if os.environ.get("AUDIO_EVAL_TRACEBACK"):
+        raise error
+    told = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(".")
+    mend = "Allow more memory (ulimit -v), or install it anew; AUDIO_EVAL_TRACEBACK=1 shows where."
+    with suppress(OSError):  # nobody reads it
+        os.write(2, f"audio-eval: error: it cannot start: {told}. {mend}\n".encode(errors="replace"))
+    return 1

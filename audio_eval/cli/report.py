@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from audio_eval.errors import UserError
+from audio_eval.plain_numbers import decimal
 from audio_eval.terminal import say
 
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="run whose responses stand beside; default: the direct run of the same conditions in the same folder",
     )  # fmt: skip
     parser.add_argument(
-        "--embed", metavar="MIB", type=float, default=8.0,
+        "--embed", metavar="MIB", type=decimal, default=8.0,
         help="recordings to embed, in MiB; the others are linked, and need their files (default: 8)",
     )  # fmt: skip
 

@@ -7,6 +7,7 @@ import datetime
 from pathlib import Path
 
 from audio_eval.errors import UserError, explain, unknown
+from audio_eval.plain_numbers import decimal
 from audio_eval.terminal import say
 
 MMAU_SERVER = "MMAU's evaluation space (sonalkum/MMAU-Eval)"
@@ -15,7 +16,7 @@ MMAU_SERVER = "MMAU's evaluation space (sonalkum/MMAU-Eval)"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of ``audio-eval report-score``."""
     parser.add_argument("run", metavar="RUN_DIR", help="directory of the run whose submission.json was sent")
-    parser.add_argument("--accuracy", type=float, required=True, metavar="PERCENT", help="over all items")
+    parser.add_argument("--accuracy", type=decimal, required=True, metavar="PERCENT", help="over all items")
     parser.add_argument(
         "--groups", metavar="NAME=PERCENT[,...]", default="", help="as sound=76.8,music=67.3,speech=68.9"
     )
@@ -72,7 +73,7 @@ def _groups(text: str) -> dict[str, float]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, value = part.partition("=")
         try:
-            found[name.strip()] = float(value)
-        except ValueError:
+            found[name.strip()] = decimal(value)
+        except argparse.ArgumentTypeError:
             raise UserError(f"--groups takes NAME=PERCENT,...: '{part}' is none.") from None
     return found

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from audio_eval.cli.flags import add_lm_eval_flags, add_run_fields, given
 from audio_eval.errors import TooManyErrors, as_user_error
 from audio_eval.registry import failed
-from audio_eval.runlog import ResultRow, RunLog, RunSpec
+from audio_eval.runlog import ResponsesSpec, ResultRow, RunLog, RunSpec
 from audio_eval.runs.plan import listed, other_settings, plan, run_folder
 from audio_eval.terminal import filter_logs, say
 
@@ -84,10 +84,10 @@ def finish(executor: Executor, spec: RunSpec, folder: Path) -> None:
     try:
         with redirect_stdout(sys.stderr):  # what a method prints is no part of the table
             result = executor.run(spec, folder)
-        report(result.audio_eval)
+        report(result.audio_eval, spec)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"go on with: {resume}" if log.begun else "nothing was started.") from None
-    except BaseException as error:  # also sys.exit() of a method, which would end an unfinished run with 0
+    except BaseException as error:  # sys.exit() of a method would end an unfinished run with 0
         mistake = as_user_error(error) or failed(error, spec.method)
         if mistake is None or (mistake is error and not isinstance(error, TooManyErrors)):
             raise
@@ -95,7 +95,7 @@ def finish(executor: Executor, spec: RunSpec, folder: Path) -> None:
         raise type(mistake)(f"{mistake}{kept}") from None
 
 
-def report(row: ResultRow) -> None:
+def report(row: ResultRow, spec: RunSpec | ResponsesSpec) -> None:
     """Print one line for a finished run on stderr, and what was wrong with its items."""
     figure = row.note if row.accuracy is None else f"{row.accuracy:.1f} %"
     time = "" if row.wall_s is None else f", {row.wall_s:.0f} s"
@@ -107,6 +107,9 @@ def report(row: ResultRow) -> None:
         lines.append(f"gold answer is no option, so no response can be right: {len(strays)} items ({shown})")
     if cut := row.notes.get("truncated"):
         lines.append(f"longer than the model's window and cut (--long-audio): {len(cut)} items, {cut[0]} first")
+    for flag in ("judge", "similarity"):
+        if getattr(spec, flag) and not getattr(row, flag):
+            lines.append(f"--{flag} graded nothing here: it is for open answers")
     say(*(f"    {line}" for line in lines), err=True)
 
 

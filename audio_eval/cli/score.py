@@ -79,7 +79,7 @@ def execute(args: argparse.Namespace) -> int:
     _name("no response, counted as wrong", responses.missing)
     _name("no such item, left out", responses.unknown)
     with Reports(terminal_progress()).of(folder):
-        report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval)
+        report(score_responses(task, responses, spec, RunLog(folder), graders).audio_eval, spec)
     if args.submission:
         write_filled_in(Path(args.submission), task, args.data_dir, responses)
         say(f"    {args.submission}: filled in for the benchmark's server", err=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from audio_eval.errors import UserError
+from audio_eval.plain_numbers import whole
 from audio_eval.terminal import say
 
 
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "runs", nargs="*", default=["runs"], metavar="RUN_DIR",
         help="run directories, or folders that contain some, now or later (default: runs)",
     )  # fmt: skip
-    parser.add_argument("--port", type=int, default=0, metavar="N", help="the port (default: one that is free)")
+    parser.add_argument("--port", type=whole, default=0, metavar="N", help="the port (default: one that is free)")
     parser.add_argument("--no-open", action="store_true", help="only print the address; open no browser")
 
 

@@ -15,7 +15,7 @@ from audio_eval.cache import cache_root
 from audio_eval.errors import as_user_error, unknown
 from audio_eval.openai_client import refuse_secrets
 from audio_eval.task_index import TASKS_DIR, listing
-from audio_eval.terminal import filter_logs, say
+from audio_eval.terminal import filter_logs, say, say_error
 from audio_eval.threads import settle_threads
 
 # A ValueError, TypeError or FileNotFoundError that is raised right here says what is wrong with the flags.
@@ -34,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         mistake = error if flags else as_user_error(error)
         if mistake is None:
             raise
-        say(f"audio_eval.lm_eval: error: {' '.join(str(mistake).split())}", err=True)
+        say_error("audio_eval.lm_eval", str(mistake))
         return 1
     except KeyboardInterrupt:
         say("", "audio_eval.lm_eval: interrupted.", err=True)

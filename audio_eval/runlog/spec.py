@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import ArgumentTypeError
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -10,6 +11,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationIn
 
 from audio_eval.json_text import fault
 from audio_eval.models.backends import LongAudio
+from audio_eval.plain_numbers import decimal
 from audio_eval.redact import redacted
 from audio_eval.runlog.result import MAX_NAME, MAX_SHOWN
 
@@ -34,8 +36,8 @@ def errors_allowed(text: str, items: int) -> int:
     """
     percent, digits = text.endswith("%"), text.removesuffix("%")
     try:
-        number = float(digits) / (100 if percent else 1)
-    except ValueError:
+        number = decimal(digits) / (100 if percent else 1)
+    except ArgumentTypeError:
         number = -1.0
     share = percent or 0 < number < 1
     if not 0 <= number <= (1 if share else 1e9) or not (share or number.is_integer()):

@@ -14,6 +14,7 @@ from audio_eval.errors import UserError, explain, unknown
 from audio_eval.method import Method
 from audio_eval.models.backends import check_deterministic, check_long_audio, choose
 from audio_eval.openai_client import refuse_secrets
+from audio_eval.plain_numbers import odd
 from audio_eval.registry import method_class
 from audio_eval.regular import read_regular
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
@@ -72,7 +73,7 @@ def plan(flags: dict[str, Any], config: str | None = None) -> list[RunSpec]:
             resolved = configure(cls, name, {**entry.usual(cls.presets), **preset, **chosen})
             if cls(cls.Config(**resolved)).needs_labels and not rest.get("train_task"):
                 raise UserError(NO_TRAIN_TASK.format(name))
-            for seed in listed(merged.get("seed", 0)):
+            for seed in _seeds(merged.get("seed", 0)):
                 try:
                     specs.append(
                         RunSpec(
@@ -112,6 +113,8 @@ def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UserError(f"{flag} takes key=value,...: '{part}' has no '='.")
+        if odd(value):
+            raise UserError(f"{flag}: '{part}' is no plain number: write it as 1000, 0.5 or 1e-6.")
         try:
             found[key.strip()] = parse_yaml(value)
         except BadYaml:
@@ -156,6 +159,14 @@ def _check_given(flags: Mapping[str, Any]) -> None:
     for key in ("tasks", "method", "seed"):
         if not listed(flags.get(key, 0)):
             raise UserError(f"--{key} names nothing (given: {flags[key]}).")
+
+
+def _seeds(value: Any) -> list[Any]:
+    """The seeds; a text that is no plain number is none."""
+    seeds = listed(value)
+    if wrong := [seed for seed in seeds if isinstance(seed, str) and odd(seed)]:
+        raise UserError(f"seed: '{wrong[0]}' is no plain integer.")
+    return seeds
 
 
 def _preset(cls: type[Method], name: str, preset: Any) -> dict[str, Any]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from audio_eval.cli.main import COMMANDS, main, parser
+from audio_eval.cli.main import main
+from audio_eval.cli.parser import COMMANDS, parser
 from audio_eval.task_index import listing
 from tests.bad_input.limits import within
 
@@ -31,7 +32,7 @@ def test_every_flag_with_every_bad_value(
     for module in ("audio_eval.task_index", "audio_eval.runs.plan", "audio_eval.cli.ls"):  # read once, to be quick
         if hasattr(importlib.import_module(module), "listing"):
             monkeypatch.setattr(f"{module}.listing", lru_cache(listing))
-    monkeypatch.setattr("audio_eval.cli.main.parser", lru_cache(parser))
+    monkeypatch.setattr("audio_eval.cli.parser.parser", lru_cache(parser))
     choices = parser()._subparsers._group_actions[0].choices  # type: ignore[union-attr]
     actions = [one for one in choices[command]._actions if not isinstance(one, argparse._HelpAction)]  # type: ignore[index]
     for action in actions:

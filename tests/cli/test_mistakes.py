@@ -48,7 +48,10 @@ FLAG_MISTAKES = {
     "method file": ([*RUN, "--method", "nowhere.py:X"], r"no file 'nowhere\.py' to take method 'X' from"),
     "no runs": (["leaderboard", "nowhere"], r"nowhere"),
     "margin": (["leaderboard", "runs", "--margin", "0"], r"--margin 0: give points above 0 and below 100"),
-    "no margin": (["leaderboard", "runs", "--margin", "two"], r"--margin: invalid float value: 'two'"),
+    "no margin": (
+        ["leaderboard", "runs", "--margin", "two"],
+        r"--margin: a number is wanted, as 1000, 0\.5 or 1e-6 \(given: two\)",
+    ),
     "resume": (["resume", "nowhere"], r"'nowhere' has no spec\.json"),
 }
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from audio_eval.cli.flags import given
-from audio_eval.cli.main import main, parser
+from audio_eval.cli.main import main
+from audio_eval.cli.parser import parser
 from audio_eval.models.policy import Sampling
 from audio_eval.questions import Question
 from audio_eval.runs.plan import plan
