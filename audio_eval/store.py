@@ -91,10 +91,7 @@ def _named(path: Path) -> Iterator[None]:
 
 
 def write_folder_atomic(folder: Path, fill: Callable[[Path], object]) -> None:
-    """Replace ``folder`` by what ``fill`` writes into the folder it is given.
-
-    Files and folders are on the disk before the old folder goes.
-    """
+    """Replace ``folder`` by what ``fill`` writes into the folder it is given, on the disk before the old one goes."""
     temporary = folder.with_name(f"{folder.name}.tmp")
     make_folder(folder.parent)
     with _named(folder):
@@ -167,7 +164,10 @@ class JsonLines:
 
     def read(self) -> list[dict]:
         """Every whole record; ``UserError`` names the line that is damaged."""
-        return [self._record(line, number) for number, line in enumerate(self._whole(), 1) if line]
+        return list(self)
+
+    def __iter__(self) -> Iterator[dict]:
+        return (self._record(line, number) for number, line in enumerate(self._whole(), 1) if line)
 
     def check(self, all_summed: bool = False) -> None:
         """``UserError`` that names the first line that is not what was written, or is gone, where it has a checksum;
@@ -194,7 +194,7 @@ class JsonLines:
         if self._sums:
             _append(self._sums, of_lines(data))
 
-    def keep(self, records: Sequence[object]) -> None:
+    def keep(self, records: Iterable[object]) -> None:
         """Make the file hold exactly these records."""
         self._keep(_lines(records))
 

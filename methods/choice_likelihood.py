@@ -82,7 +82,7 @@ class ChoiceLikelihood(Method):
         """Estimate the prior, if there is to be one. The weights stay as they are."""
         c = self.config
         if c.prior == "pride":
-            self.orders = ask_in_all_orders(scoring(policy), questions, c.prior_share, run)
+            self.orders = ask_in_all_orders(scoring(policy), questions, c.prior_share, run, c.normalise)
             self.priors = estimate(self.orders, c.normalise)
             run.note("position_prior", {n: np.exp(prior).round(4).tolist() for n, prior in self.priors.items()})
 

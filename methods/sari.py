@@ -147,8 +147,11 @@ class Sari(Method):
         else:
             labels, questions = gold, [e.question for e in run.examples if e.question.id in gold]
             sampling = Sampling(c.samples, c.temperature, stream="pass_rate", seed=self.seed)
-            groups = run.generate("pass_rates", policy, questions, sampling)
-            difficulty = measure(groups, gold, c.difficulty, run.seed)
+            shares = run.reduced(
+                "pass_rates", questions, lambda part: policy.generate(part, sampling),
+                lambda group: measure(group, gold, c.difficulty, run.seed),
+            )  # fmt: skip
+            difficulty = {question.id: share for question, share in zip(questions, shares, strict=True)}
         ordered = stages(difficulty, c.stages, run.seed, c.drop_never, c.drop_always)
         return Course(ordered, {question.id: question for question in questions}, labels)
 

@@ -162,15 +162,15 @@ def _load_run(folder: Path, name: str) -> Run:
     summary = run.summary
     if summary.accuracy is None:
         return replace(run, reported=log.reported())
-    scores = [score for score in log.scores.read() if score.outcome != "excluded"]
-    recordings = {question.id: question.audio_sha256 for question in log.questions.read()}
+    recordings = {question.id: question.audio_sha256 for question in log.questions}
     confidences = log.confidences()
     outcomes = tuple(
         Outcome(
             score.id, score.outcome == "correct", score.answered, recordings.get(score.id), score.unread,
             confidences.get(score.id),
         )
-        for score in scores
+        for score in log.scores
+        if score.outcome != "excluded"
     )  # fmt: skip
     if len({outcome.id for outcome in outcomes}) != len(outcomes):
         raise ValueError("scores.jsonl holds an item twice")

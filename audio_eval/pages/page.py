@@ -85,13 +85,36 @@ class Page:
         return "\n".join(_asset(*place) for place in places)
 
 
+class Written(str):
+    """A value that is JSON already, made by ``written``."""
+
+
+def written(value: object) -> Written:
+    """A value as JSON. It raises what ``island`` does."""
+    return Written(json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")))
+
+
+def written_list(values: Iterable[Written]) -> Written:
+    """A list of written values: of thousands of items one at a time need be more than text."""
+    return Written(f"[{','.join(values)}]")
+
+
 def island(data: object) -> Markup:
-    """Data as JSON that may stand in a script element: nothing in it ends the element, and any text survives.
+    """Data as JSON that may stand in a script element: nothing in it ends the element, and any text survives. Values of
+    an object may be ``Written``.
 
     Raises ValueError for NaN and infinities, TypeError for what JSON does not know.
     """
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    if isinstance(data, Mapping):
+        parts = (f"{written(key)}:{_as_written(value)}" for key, value in data.items())
+        text = f"{{{','.join(parts)}}}"
+    else:
+        text = written(data)
     return trusted(_NOT_IN_A_SCRIPT.sub(lambda match: f"\\u{ord(match.group()):04x}", text))
+
+
+def _as_written(value: object) -> Written:
+    return value if isinstance(value, Written) else written(value)
 
 
 def policy(scripts: Iterable[str], style: str, allow: Mapping[str, str]) -> str:

@@ -14,13 +14,13 @@ from audio_eval.leaderboard.columns import columns
 from audio_eval.leaderboard.reproduce import command
 from audio_eval.leaderboard.row import Row
 from audio_eval.leaderboard.runs import BASELINE, Run
-from audio_eval.pages import Page
+from audio_eval.pages.page import Page, Written, written, written_list
 from audio_eval.report.baseline import baseline_of, finished
 from audio_eval.report.curves import charts, fates_over_steps
 from audio_eval.report.progress import progress
 from audio_eval.report.sample import sample_record
 from audio_eval.report.votes import reliability
-from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Sample
+from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Samples
 from audio_eval.runlog.damage import check
 
 PAGE = Page(
@@ -55,18 +55,14 @@ def report_page(folder: Path, clips: Clips, page: Page = PAGE, against: Path | N
         raise UserError(f"'{folder}' has no spec.json: give a run directory, as runs/<name>.")
     check(log)
     run = finished(folder) if log.finished else None
-    spec, samples, sure = log.spec(), list(log.samples()), log.confidences()
+    spec, samples, sure = log.spec(), log.samples(), log.confidences()
     baseline = against or (baseline_of(run, folder) if run else None)
-    names, before = [_name(spec)], dict[str, Sample]()
+    names, before = [_name(spec)], None
     if baseline:
         name = _name(RunLog(baseline).spec())
         names.insert(0, name if name != names[0] else baseline.name)
-        before = {sample.question.id: sample for sample in RunLog(baseline).samples()}
+        before = RunLog(baseline).samples()
     rows = _rows([finished(baseline), run] if baseline else [run]) if run else []
-    records = [_record(names, before.get(sample.question.id), sample, sure) for sample in samples]
-    hearing = Hearing(log)
-    for place in sorted(range(len(samples)), key=lambda place: LISTENED_TO_FIRST.index(records[place]["fate"])):
-        records[place]["clips"] = clips.heard(hearing.of(samples[place]))
     data = {
         "arms": list(map(plain, names)),
         "progress": None if run else progress(log, spec, samples),
@@ -74,9 +70,9 @@ def report_page(folder: Path, clips: Clips, page: Page = PAGE, against: Path | N
         "notes": _notes(run) if run else [],
         "charts": charts(log),
         "fates": fates_over_steps(log),
-        "reliability": reliability(samples, sure),
-        "records": records,
-        "sounds": clips.sounds,
+        "reliability": reliability(samples, sure) if sure else [],
+        "records": _records(names, before, samples, sure, Hearing(log), clips),
+        "sounds": clips.sounds,  # after the records, which fill it
         "command": command([run.summary], run.flags) if run else _typed(log),
         "facts": _facts(log, rows[-1] if rows else None, baseline),
     }
@@ -94,11 +90,25 @@ def _name(spec: RunSpec | ResponsesSpec) -> str:
     return f"{method}, {spec.audio}" if spec.audio else method
 
 
-def _record(
-    names: Sequence[str], before: Sample | None, sample: Sample, sure: Mapping[str, float]
-) -> dict[str, Any]:  # fmt: skip
-    arms = [(names[0], before)] if before else []
-    return {**sample_record([*arms, (names[-1], sample)]), "sure": sure.get(sample.question.id)}
+def _records(
+    names: Sequence[str], before: Samples | None, samples: Samples, sure: Mapping[str, float], hearing: Hearing,
+    clips: Clips,
+) -> Written:  # fmt: skip
+    """Every item; each is text as soon as it is made, as thousands of them take many times what their texts take."""
+    made: list[tuple[str, str | None, Written]] = []  # of each item: its id, its fate, and all but its clips
+    for sample in samples:
+        id_ = sample.question.id
+        arms = [(names[0], other)] if before and (other := before.get(id_)) else []
+        record = sample_record([*arms, (names[-1], sample)])
+        made.append((id_, record["fate"], written({**record, "sure": sure.get(id_)})))
+    heard = [Written()] * len(made)
+    for place in sorted(range(len(made)), key=lambda place: LISTENED_TO_FIRST.index(made[place][1])):
+        if again := samples.get(made[place][0]):
+            heard[place] = written(clips.heard(hearing.of(again)))
+    return written_list(
+        Written(f'{record.removesuffix("}")},"clips":{sounds}}}')
+        for (_, _, record), sounds in zip(made, heard, strict=True)
+    )
 
 
 def _rows(runs: Sequence[Run]) -> list[Row]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
 from typing import Any
 
-from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Sample
+from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Samples
 from audio_eval.terminal import plain
 
 _ASKED = ("votes", "likelihoods", "orders")  # what files of adapt/ begin with that have a line for each item
 
 
-def progress(log: RunLog, spec: RunSpec | ResponsesSpec, samples: Sequence[Sample]) -> dict[str, Any]:
+def progress(log: RunLog, spec: RunSpec | ResponsesSpec, samples: Samples) -> dict[str, Any]:
     """Each stage with what is done, and ``of`` how many where that is known; and when this was written."""
     stages: list[dict[str, Any]] = []
     for path in sorted((log.folder / "adapt").glob("*.jsonl")):

@@ -34,14 +34,12 @@ def pass_rate(group: Group, label: int) -> float:
     return sum(named) / group.size if group.size else 0.0
 
 
-def measure(groups: Sequence[Group], labels: Mapping[str, int], kind: Measure, seed: int) -> dict[str, float]:
-    """How easy each question is, 0 to 1, by id: its pass rate, or the vote share of its most frequent option.
+def measure(group: Group, labels: Mapping[str, int], kind: Measure, seed: int) -> float:
+    """How easy a question is, 0 to 1: its pass rate, or the vote share of its most frequent option.
 
     The vote share ("confidence") needs no labels. ``seed`` breaks ties, which does not change the share.
     """
-    if kind == "pass_rate":
-        return {group.question.id: pass_rate(group, labels[group.question.id]) for group in groups}
-    return {group.question.id: majority_vote(group, seed).confidence for group in groups}
+    return pass_rate(group, labels[group.question.id]) if kind == "pass_rate" else majority_vote(group, seed).confidence
 
 
 def stages(

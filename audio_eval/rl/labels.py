@@ -79,7 +79,9 @@ def vote_labels(policy: Policy, questions: Sequence[Question], c: Voting, run: S
     """
     if isinstance(c, Labelling) and c.labels == "likelihood":
         score = partial(score_options, scoring(policy))
-        votes = likeliest_options(questions, c, c.normalise, run.seed, partial(run.kept, ask=score))
+        votes = likeliest_options(
+            questions, c, c.normalise, run.seed, lambda name, asked, read: run.reduced(name, asked, score, read)
+        )
     else:
         asked = ballots(questions, c, run.seed)
         names = ["votes"] if len(asked) == 1 else [f"votes-view{i}" for i in range(len(asked))]
@@ -159,7 +161,9 @@ class Relabelling:
         c, seed = self._voting, self._run.seed
         if isinstance(c, Labelling) and c.labels == "likelihood":
             scorer = scoring(self._policy)
-            return likeliest_options(due, c, c.normalise, seed, lambda name, asked: score_options(scorer, asked))
+            return likeliest_options(
+                due, c, c.normalise, seed, lambda name, asked, read: list(map(read, score_options(scorer, asked)))
+            )
         asked = ballots(due, c, seed)
         groups = [
             self._policy.generate([v.question for v in views], sampling.keyed(f"{sampling.stream}/step{step}"))

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -28,7 +29,8 @@ from audio_eval.seeding import stream
 Normalise = Literal["sum", "token"]
 Priors = Mapping[int, np.ndarray]  # number of options -> log-probability (options,) of their places
 ByOption = dict[int, float]  # the item's own option -> its log-probability in nats
-Ask = Callable[[str, Sequence[Question]], list[Group]]
+Read = Callable[[Group], list[ByOption]]  # what is kept of a group: one element, none where it could not be scored
+Ask = Callable[[str, Sequence[Question], Read], list[list[ByOption]]]
 
 
 def asked_views(questions: Sequence[Question], c: Viewing, seed: int) -> list[list[View]]:
@@ -94,12 +96,28 @@ def by_option(groups: Sequence[Group], views: Sequence[View], normalise: Normali
 def likeliest_options(
     questions: Sequence[Question], c: Viewing, normalise: Normalise, seed: int, ask: Ask
 ) -> list[Vote]:
-    """The likeliest option of each question; ``ask`` is given the name of each view and the questions in it."""
+    """The likeliest option of each question; ``ask`` is given the name of each view, the questions in it, and what is
+    to be kept of their groups.
+    """
     views = asked_views(questions, c, seed)
     names = ["likelihoods"] if len(views) == 1 else [f"likelihoods-view{i}" for i in range(len(views))]
-    groups = [ask(name, [view.question for view in of_all]) for name, of_all in zip(names, views, strict=True)]
-    of_each = zip(questions, zip(*groups, strict=True), zip(*views, strict=True), strict=True)
-    return [likeliest(question, by_option(scored, shown, normalise, {}), seed) for question, scored, shown in of_each]
+    found = [
+        ask(name, [view.question for view in of_all], _reading(of_all, normalise))
+        for name, of_all in zip(names, views, strict=True)
+    ]
+    of_each = zip(questions, zip(*found, strict=True), strict=True)
+    return [likeliest(question, [one for in_view in scored for one in in_view], seed) for question, scored in of_each]
+
+
+def _reading(views: Sequence[View], normalise: Normalise) -> Read:
+    by_id = {view.question.id: view for view in views}
+    return lambda group: by_option([group], [by_id[group.question.id]], normalise, {})
+
+
+def scores_alone(group: Group, normalise: Normalise) -> Group:
+    """The group with nothing but its completions' scores, which take a tenth of what their tokens take."""
+    scores = (_score(completion, normalise) for completion in group.completions)
+    return replace(group, completions=tuple(Completion("", logprobs=(score,)) for score in scores))
 
 
 def pooled(in_views: Sequence[ByOption]) -> ByOption:

@@ -22,7 +22,7 @@ import numpy as np
 from audio_eval.group import Group
 from audio_eval.models.policy import ScoresCompletions
 from audio_eval.questions import Question
-from audio_eval.rl.likelihood import Normalise, offered, option_logprobs, score_options
+from audio_eval.rl.likelihood import Normalise, offered, option_logprobs, score_options, scores_alone
 from audio_eval.rl.session import Session
 from audio_eval.rl.views import View
 from audio_eval.seeding import stream
@@ -31,10 +31,12 @@ MOST_OPTIONS = 8  # an item with more is not asked in all its orders; benchmarks
 Orders = dict[Question, tuple[list[Group], list[View]]]  # an item's options scored in each cyclic order
 
 
-def ask_in_all_orders(policy: ScoresCompletions, questions: Sequence[Question], share: float, run: Session) -> Orders:
+def ask_in_all_orders(
+    policy: ScoresCompletions, questions: Sequence[Question], share: float, run: Session, normalise: Normalise = "sum"
+) -> Orders:
     """Score a ``share`` of the questions, drawn at random, in all cyclic orders of their options, kept on the disk.
 
-    Only a question whose options are all different can take part.
+    Only a question whose options are all different can take part. The groups that are returned have scores alone.
     """
     fit = [q for q in questions if 2 <= len(q.choices) <= MOST_OPTIONS and len(offered(q)) == len(q.choices)]
     drawn = stream(run.seed, "position prior").permutation(len(fit))[: math.ceil(share * len(fit))]
@@ -42,9 +44,10 @@ def ask_in_all_orders(policy: ScoresCompletions, questions: Sequence[Question], 
     groups: dict[Question, list[Group]] = {question: [] for question in views}
     for order in range(max((len(q.choices) for q in views), default=0)):
         asked = [question for question in views if len(question.choices) > order]
-        scored = run.kept(
-            f"orders{order}", [views[q][order].question for q in asked], lambda part: score_options(policy, part)
-        )
+        scored = run.reduced(
+            f"orders{order}", [views[q][order].question for q in asked], lambda part: score_options(policy, part),
+            lambda group: scores_alone(group, normalise),
+        )  # fmt: skip
         for question, group in zip(asked, scored, strict=True):
             groups[question].append(group)
     heard = [question for question in views if all(group.completions for group in groups[question])]

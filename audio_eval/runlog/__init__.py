@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from audio_eval.runlog.log import RunLog, Sample
+from audio_eval.runlog.log import RunLog
 from audio_eval.runlog.result import Result, ResultRow
+from audio_eval.runlog.samples import Sample, Samples
 from audio_eval.runlog.spec import ResponsesSpec, RunSpec
 
-__all__ = ["ResponsesSpec", "Result", "ResultRow", "RunLog", "RunSpec", "Sample"]
+__all__ = ["ResponsesSpec", "Result", "ResultRow", "RunLog", "RunSpec", "Sample", "Samples"]

@@ -50,7 +50,7 @@ def lost(log: RunLog, ids: Collection[str]) -> str | None:
             return f"'{log.folder}' has no env.json"
         _check(log, all_files=True)
         for file in (log.questions, log.responses, log.scores):
-            if not {record.id for record in file.read()} >= set(ids):  # with --holdout more were adapted on
+            if not {record.id for record in file} >= set(ids):  # with --holdout more were adapted on
                 return f"'{file.path}' does not have the items of this run"
     except (UserError, OSError) as error:
         return str(error).rstrip(".") if isinstance(error, UserError) else of_system(error)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -18,11 +18,15 @@ class Lines(Generic[M]):
     """A file of records of one class, durable as ``JsonLines`` are."""
 
     def __init__(self, path: Path, model: type[M], summed: bool = False) -> None:
-        self.path, self.file, self._model = path, JsonLines(path, summed), model
+        self.path, self.file, self.model = path, JsonLines(path, summed), model
 
     def read(self) -> list[M]:
         """Every whole record; ``UserError`` names the line that is damaged."""
-        return self._typed(self.file.read())
+        return list(self)
+
+    def __iter__(self) -> Iterator[M]:
+        """The records of ``read``, each made when its turn comes: what only goes through them holds one at a time."""
+        return self._typed(self.file)
 
     def append(self, records: Iterable[M]) -> None:
         """Add records and wait until they are on the disk."""
@@ -30,24 +34,23 @@ class Lines(Generic[M]):
 
     def mend(self) -> str | None:
         """Cut the file back to the records before the first that is damaged; what was wrong, or None."""
-        return self.file.mend(self._model.model_validate)
+        return self.file.mend(self.model.model_validate)
 
     def keep(self, records: Iterable[M]) -> None:
         """Make the file hold exactly these records."""
-        self.file.keep([dump(record) for record in records])
+        self.file.keep(map(dump, records))
 
     def resume(self, chunk: int, ids: Sequence[str]) -> list[M]:
         """The records of whole chunks of ``ids``; an unfinished chunk is taken out of the file."""
-        return self._typed(self.file.resume(chunk, ids))
+        return list(self._typed(self.file.resume(chunk, ids)))
 
-    def _typed(self, records: Iterable[dict[str, Any]]) -> list[M]:
-        found: list[M] = []
-        try:
-            for record in records:
-                found.append(self._model.model_validate(record))
-        except ValidationError as error:
-            raise UserError(f"'{self.path}' is damaged: record {len(found) + 1}: {reason(error)}.") from None
-        return found
+    def _typed(self, records: Iterable[dict[str, Any]]) -> Iterator[M]:
+        for number, record in enumerate(records, 1):
+            try:
+                found = self.model.model_validate(record)
+            except ValidationError as error:
+                raise UserError(f"'{self.path}' is damaged: record {number}: {reason(error)}.") from None
+            yield found
 
 
 def dump(record: BaseModel) -> dict[str, Any]:

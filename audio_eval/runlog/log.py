@@ -8,7 +8,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,31 +32,12 @@ from audio_eval.runlog.records import (
     StepRecord,
 )
 from audio_eval.runlog.result import VERSION, Result
+from audio_eval.runlog.samples import Samples
 from audio_eval.runlog.spec import ResponsesSpec, RunSpec
 from audio_eval.scoring.scores import Score
 from audio_eval.store import JsonLines, read_json, write_json
 
 M = TypeVar("M", bound=BaseModel)
-
-
-@dataclass(frozen=True)
-class Sample:
-    """One item of a run. ``gold`` is "" where the answer is hidden and None before scoring.
-
-    ``completions`` are the groups behind the response as (text, count) pairs; ``label`` the pseudo-label that the
-    method adapted to, with its votes.
-    """
-
-    question: QuestionRecord
-    gold: str | None
-    response: ResponseRecord | None
-    score: Score | None
-    label: LabelRecord | None
-
-    @property
-    def completions(self) -> tuple[tuple[tuple[str, int], ...], ...]:
-        """What was sampled to answer."""
-        return self.response.groups if self.response else ()
 
 
 class RunLog:
@@ -202,15 +182,9 @@ class RunLog:
             heard = round(audio_seconds(), 2)
             self.sittings.append([Sitting(seconds=seconds, earlier_seconds=earlier, audio_seconds=heard)])
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> Samples:
         """Each item of the run with all that is known of it."""
-        responses = {record.id: record for record in self.responses.read()}
-        scores = {record.id: record for record in self.scores.read()}
-        labels = {record.id: record for record in self.labels.read()}
-        for question in self.questions.read():
-            score = scores.get(question.id)
-            gold = None if score is None else score.answer
-            yield Sample(question, gold, responses.get(question.id), score, labels.get(question.id))
+        return Samples(self.questions, self.responses, self.scores, self.labels)
 
     def confidences(self) -> dict[str, float]:
         """How sure the vote on each item was, 0 to 1: that of the label that the method adapted to, else the answer's.
@@ -219,7 +193,7 @@ class RunLog:
         """
         labels = [record.model_dump() for record in self.labels.read()] or self.relabels.read()
         if not labels:
-            return {record.id: record.confidence for record in self.responses.read() if record.confidence is not None}
+            return {record.id: record.confidence for record in self.responses if record.confidence is not None}
         agreed = isinstance(spec := self.spec(), RunSpec) and spec.method_args.get("confidence") == "agreement"
         try:
             return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}

@@ -180,9 +180,9 @@ class Executor:
         inputs.method.adapt(counted, inputs.adapted_on, session)
         adapting, adapting_usage = meter.samples, total(meter.take_usage(list(meter.usage)).values())
         self._answer(log, inputs, counted, meter)
-        answered = log.responses.read()  # those of before an interruption too
-        truncated = meter.truncated | {record.id for record in answered if record.truncated}
-        unreadable = meter.failed | {record.id: record.unreadable for record in answered if record.unreadable}
+        # those of before an interruption too
+        truncated = meter.truncated | {record.id for record in log.responses if record.truncated}
+        unreadable = meter.failed | {record.id: record.unreadable for record in log.responses if record.unreadable}
         log.write_notes(
             Notes(
                 **session.notes, adapt_samples=adapting, adapt_usage=adapting_usage, truncated=sorted(truncated),

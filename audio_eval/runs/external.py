@@ -138,7 +138,7 @@ def _score(
             "wall_s": None,
             "tags": ["responses made elsewhere"],
             "model_revision": f"responses {responses.digest[:12]}",
-            "audio_revision": audio_revision(log.questions.read()),
+            "audio_revision": audio_revision(log.questions),
             "notes": log.notes().model_dump(exclude_defaults=True),
             # without --prompt nobody has said what was asked
             "prompt": task.prompt_version if spec.prompt else None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from pkgutil import resolve_name
@@ -30,14 +30,13 @@ _OWN_PLACE = {"adapt_samples", "adapt_usage", "trained_parameters"}  # notes tha
 
 def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mapping[str, Any]) -> Result:
     """The result of a run; ``judged`` is what the graders say of themselves."""
-    spec, method, notes, responses = inputs.spec, inputs.method, log.notes(), log.responses.read()
-    sittings = log.sittings.read()
+    spec, method, notes, sittings = inputs.spec, inputs.method, log.notes(), log.sittings.read()
     row = {
         "model": policy.name,
         "method": method.name,
         "seed": spec.seed,
-        "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in responses)),
-        "usage": total([notes.adapt_usage, *(record.usage for record in responses)]),
+        "samples": round((notes.adapt_samples or 0) + sum(record.samples or 0 for record in log.responses)),
+        "usage": total([notes.adapt_usage, *(record.usage for record in log.responses)]),
         "wall_s": round(sum(sitting.charged for sitting in sittings), 2),
         "device": policy.device,
         "audio_seconds": round(sum(sitting.audio_seconds for sitting in sittings), 2) or None,
@@ -49,14 +48,14 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
         "trained_on": inputs.training.label if inputs.training else None,
         "model_revision": policy.revision,
         "adapter_sha256": adapter_digest(log.folder),
-        "audio_revision": audio_revision(log.questions.read()),
+        "audio_revision": audio_revision(log.questions),
         "oracle": oracle.of_run(inputs.adapted, log.folder),
         "notes": notes.model_dump(exclude_defaults=True, exclude=_OWN_PLACE),
     }
     config = {"model_args": spec.method_args, "limit": spec.limit}
     result = assemble(inputs.task, log, judged, row, config)
     if inputs.task.hidden and "submission" in inputs.task.metadata:
-        texts = {record.id: record.response for record in responses}
+        texts = {record.id: record.response for record in log.responses}
         write_submission(log.folder / "submission.json", inputs.task, spec.data_dir, texts)
     log.write_result(result)
     return result
@@ -64,7 +63,7 @@ def write_result(log: RunLog, inputs: Inputs, policy: PolicyInfo, judged: Mappin
 
 def score_run(log: RunLog, task: Task, ids: Collection[str], graders: Graders) -> dict[str, Any]:
     """Score the responses to the items of ``ids`` into scores.jsonl; returns what the graders say of themselves."""
-    responses = {record.id: record.response for record in log.responses.read()}
+    responses = {record.id: record.response for record in log.responses}
     scores, graded = task.score(responses, ids, graders)
     log.scores.keep(scores)
     return graded
@@ -142,11 +141,12 @@ def settings(spec: RunSpec, method: Method) -> dict[str, Any]:
     return {key: value for key, value in spec.method_args.items() if value != usual.get(key) and key != "labels"}
 
 
-def audio_revision(questions: Sequence[QuestionRecord]) -> str | None:
+def audio_revision(questions: Iterable[QuestionRecord]) -> str | None:
     """A fingerprint of the recordings' bytes, in the order of the items; None where there are none."""
-    if not any(question.audio for question in questions):
+    told = [(question.audio, question.audio_sha256 or "") for question in questions]
+    if not any(audio for audio, _ in told):
         return None
-    return sha256("\n".join(q.audio_sha256 or "" for q in questions).encode()).hexdigest()[:12]
+    return sha256("\n".join(digest for _, digest in told).encode()).hexdigest()[:12]
 
 
 def adapter_digest(folder: Path) -> str | None:

@@ -14,7 +14,7 @@ _WORD = re.compile(r"\b\w+\b")
 _FIRST_LETTER = re.compile(r"\s*([A-D])", re.IGNORECASE)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=4096)  # a choice is asked for again within its item, and by other items with the same choices
 def _tokens(text: str) -> frozenset[str]:
     return frozenset(_WORD.findall(text.lower()))
 

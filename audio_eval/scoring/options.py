@@ -176,7 +176,7 @@ def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(left + words.replace("\\ ", r"\s") + right)
 
 
-@lru_cache(maxsize=8192)  # 2 KiB each; made again in a fraction of a millisecond
+@lru_cache(maxsize=1024)  # 2 KiB each, made again in 0.1 ms; an item's are asked for one after another
 def prepare(choices: tuple[str | None, ...]) -> Options:
     """The choices in normal form with their patterns. Nothing names a null or empty choice."""
     texts = tuple(normalise(choice) if choice else "" for choice in choices)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from audio_eval.report.sample import HEAD, TAIL, legible, sample_record
-from audio_eval.runlog.log import Sample
+from audio_eval.runlog import Sample
 from audio_eval.runlog.records import LabelRecord, QuestionRecord, ResponseRecord
 from audio_eval.scoring.scores import Score
 from tests.hostile import NAMES, TEXTS

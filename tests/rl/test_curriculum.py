@@ -21,8 +21,8 @@ def test_pass_rate_counts_every_sample() -> None:
 
 def test_measures() -> None:
     group = make_group(make_question("q", ("cat", "dog", "owl")), {tagged("dog"): 5, tagged("cat"): 2, "no idea": 1})
-    assert measure([group], {"q": 0}, "pass_rate", 0) == {"q": 2 / 8}
-    assert measure([group], {"q": 0}, "confidence", 0) == measure([group], {}, "confidence", 1) == {"q": 5 / 8}
+    assert measure(group, {"q": 0}, "pass_rate", 0) == 2 / 8
+    assert measure(group, {"q": 0}, "confidence", 0) == measure(group, {}, "confidence", 1) == 5 / 8
 
 
 P = {"a": 0.25, "b": 1.0, "c": 0.0, "d": 0.5, "e": 0.75, "f": 0.125}

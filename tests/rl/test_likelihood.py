@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -13,6 +14,8 @@ from audio_eval.models.policy import Sampling, ScoresCompletions, TrainablePolic
 from audio_eval.prompts import find
 from audio_eval.questions import Question
 from audio_eval.rl.likelihood import (
+    ByOption,
+    Read,
     asked_views,
     by_option,
     likeliest,
@@ -147,9 +150,9 @@ def test_the_views_are_those_that_vote() -> None:
     assert len(asked_views(questions, settings, 3)) == view_count(settings) == 5 and view_count(Viewing()) == 1
     named: list[str] = []
 
-    def ask(name: str, asked: list[Question]) -> list[Group]:
+    def ask(name: str, asked: Sequence[Question], read: Read) -> list[list[ByOption]]:
         named.append(name)
-        return score_options(FakeScorer(), asked)
+        return list(map(read, score_options(FakeScorer(), asked)))
 
     assert len(likeliest_options(questions, settings, "sum", 3, ask)) == 2
     assert named == [f"likelihoods-view{i}" for i in range(5)]

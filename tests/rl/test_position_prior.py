@@ -47,8 +47,7 @@ def test_the_prior_is_found_and_taken_off(tmp_path: Path) -> None:
     assert len(orders) == 2 and len(policy.scored) == 2 * 4
     priors = estimate(orders, "sum")
     assert list(priors) == [4] and np.exp(priors[4]) == pytest.approx(PLACES)
-    groups = policy.logprobs([g for gs, _ in orders.values() for g in gs][:1])
-    view = next(iter(orders.values()))[1][:1]
+    groups, view = (of_first[:1] for of_first in next(iter(orders.values())))
     plain = likeliest(questions[0], by_option(groups, view, "sum", {}), 0)
     debiased = likeliest(questions[0], by_option(groups, view, "sum", priors), 0)
     assert plain.choice == CHOICES.index("dog"), ".3 x .2 beats .15 x .3 and .05 x .4"

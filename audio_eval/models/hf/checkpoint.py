@@ -30,7 +30,7 @@ from audio_eval.models.hf.files import (
 )
 
 _SAID = (OSError, ValueError, SafetensorError)  # whose messages say what is wrong by themselves
-_PROMPTS = 8192  # whose ids are kept
+_PROMPTS = 1024  # whose ids are kept, some KiB each; a question is asked several times within a batch or a step
 
 
 @dataclass
