@@ -17,6 +17,7 @@ from audio_eval.methods.view_ttrl import ViewTtrl
 from audio_eval.rl.labels import ballots
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Sample
 from audio_eval.runlog.records import ResponseRecord
+from audio_eval.runs import own
 from audio_eval.runs.inputs import Loader, question_records
 from audio_eval.runs.own import MOST, may_be_heard, remember_folders, remember_read
 
@@ -27,6 +28,11 @@ TASK, ITEMS = "synth_aqa:validation", 6
 def loader() -> Loader:
     """Keeps the task loaded."""
     return Loader()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "cache_root", lambda: tmp_path / "cache")
 
 
 class Begun:
