@@ -16,6 +16,7 @@ from audio_eval.redact import redacted, remember
 
 _NO_KEY = "none"  # local servers take any key, but the client insists on one
 _AGAIN = (408, 409, 425, 429)  # with 5xx, the statuses after which the same request may succeed
+_ELSEWHERE = (301, 302, 303, 307, 308)
 _WITH_QUERY = re.compile(r"https?://[^\s?]*\?", re.IGNORECASE)
 
 
@@ -60,12 +61,17 @@ class OpenAIClient:
         self._secrets = sorted(secrets | {unquote(secret) for secret in secrets}, key=len, reverse=True)
         try:
             from openai import OpenAI
+
+            from audio_eval.bounded_http import BoundedClient
         except ImportError as error:
             raise UserError(
                 f"a {role} needs the openai client, which is not installed: pip install audio-eval[api]."
             ) from error
         try:
-            self._client = OpenAI(base_url=url, api_key=key or _NO_KEY, timeout=timeout, max_retries=retries)
+            self._client = OpenAI(
+                base_url=url, api_key=key or _NO_KEY, timeout=timeout, max_retries=retries,
+                http_client=BoundedClient(timeout),
+            )  # fmt: skip
         except Exception as error:  # of httpx, for a proxy that is none
             raise UserError(
                 f"no client for the {role} can be made ({' '.join(str(error).split()):.200}): see --model-args, and "
@@ -90,9 +96,14 @@ class OpenAIClient:
     def _outcome(self, send: Callable[[], Any], model: str) -> Outcome:
         from openai import OpenAIError
 
+        from audio_eval.bounded_http import BadReply
+
         try:
             return Outcome(send())
-        except OpenAIError as error:
+        except (OpenAIError, BadReply) as error:
+            bad = error if isinstance(error, BadReply) else error.__cause__  # some versions of the client wrap it
+            if isinstance(bad, BadReply):
+                return Outcome(None, str(bad), transient=bad.slow)
             status = getattr(error, "status_code", None)
             # a failed connection has its reason in the cause; the cause of a status error repeats the URL
             detail = str(error) if status is not None else f"{error} {error.__cause__ or ''}"
@@ -101,7 +112,7 @@ class OpenAIClient:
             transient = not mend and (status in _AGAIN or status >= 500) if status is not None else _lost(error)
             headers = getattr(getattr(error, "response", None), "headers", {})
             return Outcome(None, reason, mend, status, transient, retry_after(headers))
-        except (ValueError, TypeError, AttributeError):
+        except (ValueError, TypeError, AttributeError, LookupError, RecursionError):
             return Outcome(None, "the server's reply is not JSON of the kind that was asked for")
 
     def _mend(self, error: Exception, reason: str, model: str) -> str:
@@ -109,6 +120,8 @@ class OpenAIClient:
         where = f"the {self.role} at {self.url}"
         if status in (401, 403):
             return f"{where} refuses the key ({status}): set {self._key_env} to a key it takes."
+        if status in _ELSEWHERE:
+            return f"{where} sends requests to another place ({status}), which is not followed: give that URL."
         if status == 402 or getattr(error, "code", None) == "insufficient_quota":
             return f"{where} says that the account has no credit left ({reason}): top it up, or set another key."
         if status == 404 and model:

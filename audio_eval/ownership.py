@@ -51,10 +51,11 @@ def owner_of(folder: Path) -> str | None:
 
     It leaves the lock alone, which somebody may be about to take.
     """
+    owner = folder / ".owner"
     try:
-        told = read_regular(folder / ".owner", 1 << 20).decode(errors="replace")[:200]
+        told = "" if owner.is_symlink() else read_regular(owner, 1 << 20).decode(errors="replace")[:200]
     except OSError:
         return None
     known = re.fullmatch(r"process (\d{1,9}) on (.*)", told)
     gone = known and known[2] == socket.gethostname() and not psutil.pid_exists(int(known[1]))
-    return None if gone else told
+    return None if gone else told or None

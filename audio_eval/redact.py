@@ -18,33 +18,51 @@ from urllib.parse import quote, unquote
 
 SECRET = "[secret]"
 _NAME = (
-    r"(?:api[ _-]?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|credential|signature|sig|auth"
+    r"(?:api(?:[ _-]|%5F|%2D)?key|access[_-]?key|token|secret|passw(?:or)?d|passphrase|credential|signature|sig|auth"
     r"|authorization|cookie)"
 )
 _CAMEL = r"(?-i:[A-Za-z]*[a-z](?:Key|Token|Secret|Password|Credential|Signature))"
 _BYTES = r"(?-i:b(?=\\?[\"']))?"
 _QUOTE = _BYTES + r"\\?[\"']?"
+# In a sentence a word is taken for a secret where no word is so: letters and digits in one, and long.
+_OPAQUE = r"(?=[^\s\"'<>()]{0,200}\d)(?=[^\s\"'<>()]{0,200}[a-z])[\w.~+/=%@$!^*-]"
 _DONE = r"(?!\s*[\[({]?\s*b?\\?[\"']?\[(?:secret|key)\])"  # it was taken out before
 # A bare "key" is called so where it is a name by itself; in a text it may be that of a piece of music.
 _CALLED = re.compile(rf"(?:(?:^|[_.-])(?:{_NAME}|key)|{_CAMEL})(?:_?\d{{1,2}})?$", re.IGNORECASE)
 # The numbers bound what a text made for it can take: every match is linear.
 _QUERY = re.compile(r"([a-z][a-z0-9+.-]{1,15}://[^\s?#\"'<>]{1,800})[?#][^\s\"'<>]+", re.IGNORECASE)
 _SECRETS = re.compile(
-    rf"""(?P<header>\b(?:proxy-)?(?:authorization|(?:set-)?cookie)\\?["']?\s*[=:]{_DONE}\s*{_QUOTE})[^\r\n"'\\]+
-    |(?P<name>(?:\b(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key|{_CAMEL})(?:_?\d{{1,2}})?(?:\ (?:provided|given))?\\?["']?
-            \s*(?:=>|:=|=(?!>)|:(?!=)|%3D|%3A)|--(?:[\w-]{{1,20}}-)?(?:{_NAME}|key)[\ =]|[?&,;]key=|\b(?:\w+_)?pwd=)
-        {_DONE}\s*[\[({{]?\s*{_BYTES})(?:(?:bearer|!!str)\s+)?
+    rf"""(?P<header>\b(?:proxy-)?(?:authorization|(?:set-)?cookie)\\?["']?\s*[=:]{_DONE}\s*{_QUOTE})
+        (?:digest\b[^\r\n]+|[^\r\n"'\\]+)
+    |(?P<name>(?:(?:\b|(?<=%2[27]))(?:(?:\w+[_.-])?{_NAME}|\w+[_.-]key|{_CAMEL})(?:_?\d{{1,2}})?
+            (?:\ (?:provided|given))?(?:\\?["']|%2[27])?\s*(?:[=-]>|:=|=(?!>)|[:\uff1a](?!=)|%3D|%3A)
+            |--(?:[\w-]{{1,20}}-)?(?:{_NAME}|key)[\ =]
+            |[?&,;]key=|\b(?:\w+_)?(?:pwd|pw|passcode|sessionid)\s*[=:])
+        {_DONE}\s*[\[({{]?\s*{_BYTES})(?:(?:bearer|!!str|[|>][+-]?)\s+)?
         (?:\\?"[^"]{{1,400}}"|\\?'[^']{{1,400}}'|\\?["']?[^\s,;&"']+)
+    |(?P<pair>\b(?:name|key)["']?\s*[:=]\s*["']?(?:\w*[_.-])?(?:{_NAME}|{_CAMEL})["']?,?\s+["']?value["']?\s*[:=]{_DONE}
+        \s*["']?|<(?:[\w:-]{{1,40}}[_:-])?{_NAME}>{_DONE}|\s(?:-u|--user)[ =][^\s:]{{1,64}}:{_DONE})[^\s"'<>]+
+    |(?P<said>\b(?:(?:(?:\w+[_.-])?(?:{_NAME})|(?:secret|private)\ key)(?:\s+(?:is|was)\s+["']?|["'],\s*["'])
+            |(?:(?:api|access|secret|private)[ _-]?key|\w+[_.-](?:key|token|secret|password)|passw(?:or)?d|passphrase
+            |(?:my|your|invalid|access)\ token)\s+[("']{{0,2}}))
+        {_OPAQUE}{{12,}}
+    |(?P<key>\bkey(?:\s+is\s+|["']?\s*[:=]\s*)["']?){_OPAQUE}{{16,}}
+    |(?P<basic>\bbasic\s+)(?=[\w+/-]*[\d=])[\w+/-]{{12,}}={{0,2}}
     |(?P<bearer>\bbearer[\s:]+)[\w.~+/=-]{{8,}}
     |(?P<user>\b[a-z][a-z0-9+.-]{{1,15}}://)(?:[^\s/?\#"'<>]{{0,400}}|[^\s:"'<>,]{{0,400}}:(?!\d+/)[^\s"'<>,]{{0,400}})@
     |(?P<spelled>%3A%2F%2F)[^\s"'<>&@]{{0,400}}?%40
     |(?<![\w.@/:-])(?://)?[\w.%+-]{{1,64}}:[^\s:@/\\"'<>,]{{3,200}}@(?=[\w\[])
     |\b(?:hf_[a-z0-9]{{16,}}|hf_jwt_[\w-]{{10,}}|sk-[\w-]{{16,}}|[rs]k_(?:live|test)_\w{{16,}}|gh[opsur]_\w{{16,}}
-        |github_pat_\w{{16,}}|glpat-[\w-]{{16,}}|gsk_\w{{16,}}|glsa_\w{{16,}}|nvapi-[\w-]{{16,}}|xai-\w{{16,}}|pplx-\w{{16,}}
+        |github_pat_\w{{16,}}|gl(?:pat|dt|rt|ft|ptt|soat|cbt)-[\w-]{{16,}}|gsk_\w{{16,}}|glsa_\w{{16,}}|nvapi-[\w-]{{16,}}|xai-\w{{16,}}|pplx-\w{{16,}}
         |r8_\w{{16,}}|npm_\w{{16,}}|wandb_v1_\w{{16,}}|AIza[\w-]{{30,}}|ya29\.[\w-]{{16,}}|AKIA[a-z0-9]{{12,}}
-        |xox[abprs]-[\w-]{{10,}}|eyJ[\w-]{{10,400}}\.[\w-]{{10,2000}}\.[\w-]*)
-    |(?P<hook>\bhooks\.slack\.com/services/)[\w/]+
-    |-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[^-]*(?:-----END\ [A-Z ]*PRIVATE\ KEY-----)?""",
+        |(?-i:ASIA[A-Z0-9]{{16}}|SG\.[\w-]{{16,}}\.[\w-]{{16,}}|GOCSPX-[\w-]{{16,}}|ATATT3[\w=-]{{16,}})|pypi-[\w-]{{40,}}
+        |do[opr]_v1_\w{{16,}}|shp(?:at|ca|pa|ss)_\w{{16,}}|sq0(?:csp|atp)-[\w-]{{16,}}|whsec_\w{{16,}}|dckr_pat_[\w-]{{16,}}
+        |hv[sbr]\.[\w-]{{16,}}|lin_api_\w{{16,}}|fig[dou]_[\w-]{{16,}}|tvly-[\w-]{{16,}}|\d{{8,10}}:AA[\w-]{{30,}}
+        |xapp-[\w-]{{10,}}|xox[abeprs][.-][\w.-]{{10,}}
+        |eyJ[\w-]{{10,400}}\.[\w-]{{10,2000}}\.[\w-]*)
+    |(?P<hook>\bhooks\.slack\.com/services/|\bdiscord(?:app)?\.com/api/webhooks/\d{{1,25}}/|\bapi\.telegram\.org/bot)[\w/:-]+
+    |-----BEGIN\ [A-Z ]*PRIVATE\ KEY(?:\ BLOCK)?-----(?:[^-]|-(?!----)){{0,20000}}
+        (?:-----END\ [A-Z ]*KEY(?:\ BLOCK)?-----)?""",
     re.IGNORECASE | re.VERBOSE,
 )
 _PROXY = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")  # the password in the URL of a proxy
@@ -118,5 +136,5 @@ def _known() -> list[str]:
 
 
 def _blanked(found: re.Match[str]) -> str:
-    kept = next((found[name] for name in ("header", "name", "bearer", "user", "spelled", "hook") if found[name]), "")
+    kept = next((text for text in found.groupdict().values() if text), "")
     return kept + ("" if found["user"] or found["spelled"] else SECRET)

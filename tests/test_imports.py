@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 GROUND = (
     "cache", "errors", "edits", "formats", "audio", "questions", "group", "seeding", "store", "progress", "plugins",
-    "threads", "openai_client", "letters", "prompts", "usage", "pages", "terminal", "redact",
+    "threads", "bounded_http", "openai_client", "letters", "prompts", "usage", "pages", "terminal", "redact",
     "sandbox", "template_budget", "yaml_text", "regular", "json_text", "checksums", "checkpoint_sums", "ownership",
     "plain_numbers",
 )  # fmt: skip

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from audio_eval.errors import UserError
-from audio_eval.ownership import lock_dir, tidy
+from audio_eval.ownership import lock_dir, owner_of, tidy
 
 GONE = 999_999_999  # more than any system numbers its processes
 
@@ -55,3 +55,10 @@ def test_a_folder_that_cannot_be_written_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / ".lock").mkdir()
     tidy(tmp_path)
     assert (tmp_path / ".owner").exists()
+
+
+def test_a_link_says_nothing_of_the_owner(tmp_path: Path) -> None:
+    (tmp_path / "private").write_text("text of a file elsewhere")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".owner").symlink_to(tmp_path / "private")
+    assert owner_of(tmp_path / "run") is None

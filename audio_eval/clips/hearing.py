@@ -1,7 +1,9 @@
 """What the model of a run heard of an item: the recordings, and what its arm, its views or its window made of them.
 
 Each is made by the code that the run used: ``runs.ablation.instead`` for ``--audio``, ``rl.likelihood.asked_views`` for
-views, ``AudioRef.part`` for the window. Recordings are those whose digest the run recorded, and no other file.
+views, ``AudioRef.part`` for the window. Recordings are those whose digest the run recorded, and no other file. The log
+may be a stranger's: files are opened where runs of this machine had theirs, and a task or a model's settings are loaded
+only for a spec that began here (``runs.own``).
 """
 
 from __future__ import annotations
@@ -24,9 +26,11 @@ from audio_eval.rl.views import Viewing, parse_kinds
 from audio_eval.runlog import RunLog, RunSpec, Sample
 from audio_eval.runlog.records import QuestionRecord
 from audio_eval.runs.ablation import instead
+from audio_eval.runs.own import is_own, may_be_heard
 from audio_eval.task import load_task
 
 CHANGED = "its recording is not the one that the run had, or is not here"
+NOT_OWN = "no run of this machine has used its folder, which AUDIO_EVAL_AUDIO_DIRS may allow"
 AUDIBLE = ("shift", "gain", "noise", "resample")  # the kinds of views that change a recording
 
 
@@ -46,6 +50,7 @@ class Hearing:
         spec = log.spec()
         self._task = spec.task
         self._spec = spec if isinstance(spec, RunSpec) else None
+        self._own = is_own(spec)
 
     def of(self, sample: Sample) -> list[Heard]:
         """The item's own recordings, then what was heard instead or besides; empty for an item that is text alone.
@@ -57,7 +62,7 @@ class Hearing:
             return []
         own = self._recorded(record)
         if not own:
-            return [Heard("original", None, CHANGED)]
+            return [Heard("original", None, CHANGED if may_be_heard(record.audio) else NOT_OWN)]
         return [*_named("original", own), *self._otherwise(sample, own)]
 
     def _otherwise(self, sample: Sample, own: Sequence[AudioRef]) -> Iterator[Heard]:
@@ -74,7 +79,8 @@ class Hearing:
                 return
             note = f"the recording of item {donor.id}" if donor else None
             yield from _named(f"heard: {spec.audio}", heard, note)
-        yield from self._viewed(spec, record, heard)
+        if self._own:  # the settings of the method are its own, too
+            yield from self._viewed(spec, record, heard)
         if sample.response and sample.response.truncated:
             yield from self._cut(heard)
 
@@ -111,8 +117,8 @@ class Hearing:
         if digest is None:
             return ()
         paths = [path for path in (record.audio, *record.more_audio) if path is not None]
-        if not all(map(_is_file, paths)):
-            question = self._questions.get(record.id)
+        if not all(may_be_heard(path) and os.path.isfile(path) for path in paths):
+            question = self._questions.get(record.id)  # as its task was loaded here, which checked the places
             paths = [audio.path for audio in question.audios if audio.path] if question else []
         if len(paths) == 1:
             return (AudioRef(path=paths[0], sha256=digest),)  # compared when it is decoded
@@ -132,6 +138,8 @@ class Hearing:
     def _questions(self) -> dict[str, Question]:
         """The task's questions by id; none where the task is not here."""
         spec = self._spec
+        if not self._own:
+            return {}
         try:
             if spec is None:
                 task = load_task(self._task)
@@ -146,7 +154,7 @@ class Hearing:
     @cached_property
     def _window(self) -> float | None:
         """Seconds that the model hears of a recording; None where its checkpoint is not here or not one of ours."""
-        if self._spec is None:
+        if self._spec is None or not self._own:
             return None
         from audio_eval.models.hf.families import FAMILIES
         from audio_eval.models.hf.files import model_type
@@ -176,10 +184,3 @@ def told(edit: AudioEdit) -> str:
 def _named(label: str, audios: Sequence[AudioRef], note: str | None = None) -> list[Heard]:
     names = [label] if len(audios) == 1 else [f"{label}, {place}" for place in range(1, len(audios) + 1)]
     return [Heard(name, audio, note) for name, audio in zip(names, audios, strict=True)]
-
-
-def _is_file(path: str) -> bool:
-    try:
-        return os.path.isfile(path)
-    except ValueError:  # a path that no file can have
-        return False

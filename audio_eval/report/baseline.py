@@ -37,8 +37,14 @@ def baseline_of(run: Run, folder: Path) -> Path | None:
 
 
 def _may_be(folder: Path) -> bool:
-    """Whether a folder holds a finished ``direct`` run, by a glance at its spec: there may be hundreds of folders."""
+    """Whether a folder holds a finished ``direct`` run, by a glance at its spec: there may be hundreds of folders. One
+    that is a link is none of those beside it, as for a leaderboard.
+    """
+    log = RunLog(folder)
     try:
-        return RunLog(folder).finished and read_json(folder / "spec.json").get("method") == BASELINE
+        if folder.is_symlink() or not log.finished:
+            return False
+        log.refuse_links()
+        return read_json(folder / "spec.json").get("method") == BASELINE
     except (UserError, OSError, AttributeError):
         return False

@@ -60,7 +60,7 @@ def charts(log: RunLog) -> list[dict[str, Any]]:
     ``other``: metrics that have no place in ``CHARTS``, such as the parts of a method's reward.
     """
     steps = [record.model_dump() for record in log.steps.read()]
-    oracle = log.oracle.read()
+    oracle = [record.model_dump() for record in log.oracle.read()]
     curve = [
         {"step": p.step, "curve/accuracy": p.accuracy, "curve/unparsable": p.unparsable} for p in log.curve.read()
     ]  # fmt: skip

@@ -6,7 +6,7 @@ What is said in words of settings, machine and outcome is written without secret
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,8 +26,10 @@ from audio_eval.runlog.records import (
     LabelRecord,
     Notes,
     QuestionRecord,
+    RelabelRecord,
     Reported,
     ResponseRecord,
+    RolloutRecord,
     Sitting,
     StepRecord,
 )
@@ -51,10 +53,10 @@ class RunLog:
         self.steps = Lines(folder / "metrics.jsonl", StepRecord)
         self.curve = Lines(folder / "curve.jsonl", CurvePoint, summed=True)
         self.sittings = Lines(folder / "sessions.jsonl", Sitting, summed=True)
-        self.oracle = JsonLines(folder / "oracle.jsonl", summed=True)
+        self.oracle = Lines(folder / "oracle.jsonl", StepRecord, summed=True)
         self.labels = Lines(folder / "adapt" / "labels.jsonl", LabelRecord, summed=True)
-        self.relabels = JsonLines(folder / "adapt" / "relabels.jsonl")
-        self.rollouts = JsonLines(folder / "adapt" / "rollouts.jsonl")
+        self.relabels = Lines(folder / "adapt" / "relabels.jsonl", RelabelRecord)
+        self.rollouts = Lines(folder / "adapt" / "rollouts.jsonl", RolloutRecord)
 
     @property
     def begun(self) -> bool:
@@ -85,21 +87,22 @@ class RunLog:
     def summed(self) -> list[JsonLines]:
         """The files of lines that have checksums beside them: those of samples too, there or lost."""
         typed: list[Lines[Any]] = [
-            self.questions, self.responses, self.scores, self.curve, self.sittings, self.labels
+            self.questions, self.responses, self.scores, self.curve, self.sittings, self.labels, self.oracle
         ]  # fmt: skip
-        adapt, named = self.folder / "adapt", [*(file.file for file in typed), self.oracle]
+        adapt, named = self.folder / "adapt", [file.file for file in typed]
         samples = {*adapt.glob("*.jsonl"), *(path.with_name(path.name[1:-4]) for path in adapt.glob(".*.jsonl.crc"))}
-        others = samples - {file.path for file in (*named, self.relabels, self.rollouts)}
+        others = samples - {*(file.path for file in named), self.relabels.path, self.rollouts.path}
         return [*named, *(JsonLines(path, summed=True) for path in sorted(others))]
 
     def mend(self) -> list[str]:
         """Cut damaged files of lines back to what was before the damage, so that a resumed run does the rest again;
         returns what was wrong, a sentence each. For the owner of the folder.
         """
-        typed: list[Lines[Any]] = [self.responses, self.scores, self.steps, self.curve, self.sittings, self.labels]
-        found = [file.mend() for file in typed]
-        found += [file.mend(lambda record: record["step"] + 1) for file in (self.relabels, self.rollouts)]
-        return [said for said in found if said]
+        typed: list[Lines[Any]] = [
+            self.responses, self.scores, self.steps, self.curve, self.sittings, self.labels, self.relabels,
+            self.rollouts,
+        ]  # fmt: skip
+        return [said for file in typed if (said := file.mend())]
 
     def spec(self) -> RunSpec | ResponsesSpec:
         """What was run, or whose responses were scored; whether by somebody's edit ``damage.check_spec`` says."""
@@ -191,14 +194,11 @@ class RunLog:
 
         Of labels that are renewed the last counts. Empty where nothing was voted on.
         """
-        labels = [record.model_dump() for record in self.labels.read()] or self.relabels.read()
+        labels: Sequence[LabelRecord] = self.labels.read() or self.relabels.read()
         if not labels:
             return {record.id: record.confidence for record in self.responses if record.confidence is not None}
         agreed = isinstance(spec := self.spec(), RunSpec) and spec.method_args.get("confidence") == "agreement"
-        try:
-            return {record["id"]: record["agreement" if agreed else "confidence"] for record in labels}
-        except (KeyError, TypeError) as error:
-            raise UserError(f"'{self.relabels.path}' is damaged: a record lacks {error}.") from None
+        return {record.id: record.agreement if agreed else record.confidence for record in labels}
 
     def refuse_links(self) -> None:
         """``UserError`` for a link by which a stranger's log has files from elsewhere read into pages and archives, or

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from audio_eval.usage import Usage
 
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 IMPORTED_TAGS = {True: "imported, verified", False: "imported, not recomputed"}
 
 
@@ -116,11 +117,30 @@ class LabelRecord(Record):
     id: str
     choice: int | None
     label: str | None
-    confidence: float
-    tally: dict[str, int | float]
+    confidence: Finite
+    tally: dict[str, int | Finite]
     unparsable: int
-    entropy: float
-    agreement: float
+    entropy: Finite
+    agreement: Finite
+
+
+class RelabelRecord(LabelRecord):
+    """adapt/relabels.jsonl: a label that a step voted anew; ``indices`` are its votes by the place of an option."""
+
+    step: int
+    indices: dict[int, int | Finite]
+
+
+class RolloutRecord(Record):
+    """adapt/rollouts.jsonl: what a step sampled of a question. A completion is its text, how often it was sampled, how
+    often it was trained on, and how right it was taken to be.
+    """
+
+    step: int
+    id: str
+    choices: tuple[str, ...]
+    label: str | None
+    completions: tuple[tuple[str, Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0)], Finite | None], ...]
 
 
 class Reported(Record):

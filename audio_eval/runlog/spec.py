@@ -166,7 +166,7 @@ def settings_of(spec: RunSpec | ResponsesSpec) -> dict[str, Any]:
 def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """What is not the same in two ``settings_of``, in words."""
     return [
-        f"{key} was {before.get(key)} and is {now.get(key)}"
+        f"{key} was {before.get(key)!s:.200} and is {now.get(key)!s:.200}"
         for key in sorted(before.keys() | now.keys())
         if before.get(key) != now.get(key)
     ]

@@ -133,7 +133,7 @@ class Executor:
             raise UserError(f"'{log.folder}' has responses or an adaptation, and no spec.json: choose another folder.")
         else:
             log.write_identity(identity)
-            remember_named(inputs.spec)
+            remember_named(inputs.spec, inputs.recorded.questions)
         if inputs.spec.adapter:
             scored_on = {question.id for question in inputs.scored_on}
             known = learned_by_adapter(inputs.spec.adapter, identity, scored_on)

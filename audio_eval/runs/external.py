@@ -18,6 +18,7 @@ from audio_eval.runlog.records import Notes, ResponseRecord
 from audio_eval.runs.environment import environment
 from audio_eval.runs.identity import check_same, identify_task
 from audio_eval.runs.inputs import question_records
+from audio_eval.runs.own import remember_read
 from audio_eval.runs.result import assemble, audio_revision, score_run, write_submission
 from audio_eval.scoring.graders import Graders
 from audio_eval.task import Task
@@ -127,6 +128,7 @@ def _score(
         log.write_spec(spec)
         log.write_environment(environment())
         log.questions.keep(question_records(task))
+        remember_read(spec, task.questions)
         log.responses.keep(ResponseRecord(id=id_, response=text) for id_, text in responses.texts.items())
         log.write_notes(Notes.model_validate({"missing": responses.missing, "unknown": responses.unknown}))
         judged = score_run(log, task, {question.id for question in task.questions}, graders)

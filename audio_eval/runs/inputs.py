@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio_eval.errors import NotHere, UserError
+from pydantic import ValidationError
+
+from audio_eval.errors import NotHere, UserError, explain
 from audio_eval.method import Method
 from audio_eval.models.backends import Limits, choose, load_policy
 from audio_eval.models.policy import Policy, TrainablePolicy, Training
@@ -83,7 +85,10 @@ class Loader:
     def method(self, spec: RunSpec) -> Method:
         """The spec's method with its settings and seed."""
         cls = method_class(spec.method)
-        return cls(cls.Config(**spec.method_args), spec.seed)
+        try:
+            return cls(cls.Config(**spec.method_args), spec.seed)
+        except ValidationError as error:  # of a spec.json, as a plan's settings are checked
+            raise UserError(f"method '{spec.method}': {explain(error)}") from None
 
     def task(self, spec: RunSpec) -> Task:
         """The scored task as the model hears it."""

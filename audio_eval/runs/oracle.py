@@ -34,12 +34,12 @@ def of_run(task: Task, folder: Path) -> dict[str, Any] | None:
     """Write ``oracle.jsonl``, one record per step; returns the figures of the labels and of the last step."""
     log = RunLog(folder)
     fixed = log.labels.file.read()
-    renewed = {record["id"]: record for record in log.relabels.read()}
+    renewed = {record["id"]: record for record in log.relabels.file.read()}
     sure = log.confidences()  # as the method uses it
     labels = [{**label, "confidence": sure[label["id"]]} for label in fixed or renewed.values()]
-    steps = of_rollouts(task, log.rollouts.read())
+    steps = of_rollouts(task, log.rollouts.file.read())
     if steps:
-        log.oracle.keep(steps)
+        log.oracle.file.keep(steps)
     found = of_labels(task, labels) or {}
     return found | ({"last_step": steps[-1]} if steps else {}) or None
 

@@ -9,20 +9,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
-from contextlib import suppress
-from hashlib import sha256
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from audio_eval.cache import cache_root, file_digest
+from audio_eval.cache import file_digest
 from audio_eval.errors import UserError
 from audio_eval.models.api.settings import ServerSettings
 from audio_eval.models.backends import choose
 from audio_eval.prompts import SUFFIXES
+from audio_eval.questions import Question
 from audio_eval.registry import is_path
 from audio_eval.runlog import RunLog, RunSpec
-from audio_eval.store import write_atomic
+from audio_eval.runs.own import is_remembered, remember, remember_read
 
 _METHOD = "method "
 _KEY = ServerSettings.model_fields["key_env"].default
@@ -30,11 +29,11 @@ _HERE = (None, "localhost", "127.0.0.1", "::1")  # None: no server is named
 _PLAIN = ("hf", "vllm", "api")  # backends whose settings start no program and no code
 
 
-def remember_named(spec: RunSpec) -> None:
-    """The user begins a run: what its spec names is the user's own from now on."""
+def remember_named(spec: RunSpec, questions: Iterable[Question]) -> None:
+    """The user begins a run of these questions: what its spec names, and reads, is the user's own from now on."""
+    remember_read(spec, questions)
     for place, _ in _named(spec):
-        with suppress(OSError):  # a cache that cannot be written: --trust is asked for
-            write_atomic(_mark(place), b"")
+        remember(place)
 
 
 def check_trusted(log: RunLog, spec: RunSpec, trusted: bool) -> list[str]:
@@ -42,7 +41,7 @@ def check_trusted(log: RunLog, spec: RunSpec, trusted: bool) -> list[str]:
 
     And where the file of the method is another one than the directory says it ran, before it is imported.
     """
-    found = [(place, what) for place, what in _named(spec) if not _mark(place).is_file()]
+    found = [(place, what) for place, what in _named(spec) if not is_remembered(place)]
     if found and not trusted:
         raise UserError(
             f"'{log.folder}' {'; '.join(what for _, what in found)}: a directory of a stranger may do harm by that. If "
@@ -80,10 +79,6 @@ def _named(spec: RunSpec) -> Iterator[tuple[str, str]]:
     if (variable := spec.model_args.get("key_env", _KEY)) != _KEY:
         server = _host(spec.model_args.get("base_url"))
         yield f"key {variable} {server}", f"sends the value of the environment variable {variable}"
-
-
-def _mark(place: str) -> Path:
-    return cache_root() / "named" / sha256(place.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _file(method: str) -> Path:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from hashlib import sha256
+from math import isfinite
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -107,8 +108,8 @@ class Judge:
             choice = outcome.completion.choices[0]
             text = clean(choice.message.content or "")
             first = choice.logprobs.content[0].top_logprobs if choice.logprobs and choice.logprobs.content else []
-            top = {clean(token.token): float(token.logprob) for token in first}
-        except (AttributeError, IndexError, TypeError, ValueError):  # the client does not check what it receives
+            top = {clean(token.token): value for token in first if isfinite(value := float(token.logprob))}
+        except (AttributeError, LookupError, TypeError, ValueError, OverflowError):  # the client checks nothing
             return Reply(None, None, "the server's reply is not a chat completion", False), ""
         return Reply(text, top or None, None, False), ""
 

@@ -23,6 +23,7 @@ from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec
 from audio_eval.runlog.damage import check
 from audio_eval.runlog.records import LabelRecord, QuestionRecord, ResponseRecord
 from audio_eval.runlog.result import VERSION
+from audio_eval.runs.own import is_own
 from audio_eval.scoring.scores import Score
 from audio_eval.sharing import archive
 from audio_eval.sharing.card import card
@@ -85,6 +86,7 @@ def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | 
     steps: list[tuple[str, Sequence[BaseModel]]] = [
         ("questions.jsonl", questions), ("scores.jsonl", scores), ("adapt/labels.jsonl", labels),
         ("metrics.jsonl", log.steps.read()), ("curve.jsonl", log.curve.read()), ("sessions.jsonl", log.sittings.read()),
+        ("oracle.jsonl", log.oracle.read()),
     ]  # fmt: skip
     if responses:
         answered = [_response(record, passed_on, strip) for record in log.responses.read()]
@@ -96,8 +98,6 @@ def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | 
         for name, records in steps
         if records
     }
-    if oracle := log.oracle.read():
-        found["oracle.jsonl"] = _lines(oracle)
     if not passed_on:
         why = (
             "its answers are hidden" if hidden else f"no licence of '{spec.task}' is known that lets others pass it on"
@@ -115,7 +115,7 @@ def _members(log: RunLog, run: Run, responses: bool) -> tuple[dict[str, bytes | 
 
 def _free(task: str, spec: RunSpec | ResponsesSpec) -> bool:
     """Whether the task's YAML says that others may pass its items on."""
-    include = spec.include_path if isinstance(spec, RunSpec) else None
+    include = spec.include_path if isinstance(spec, RunSpec) and is_own(spec) else None
     try:
         metadata = listing(include).tasks.get(task.partition(":")[0], {})
     except UserError:  # the folder of the user's tasks is gone

@@ -24,6 +24,7 @@ from audio_eval.models.hf.files import ADAPTER_CONFIG
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import IMPORTED_TAGS, Imported, QuestionRecord
 from audio_eval.runlog.result import VERSION
+from audio_eval.runs.own import remember_folders
 from audio_eval.runs.result import adapter_digest
 from audio_eval.sharing import archive
 from audio_eval.sharing.verify import NotRecomputed, Recomputed, recompute
@@ -83,14 +84,11 @@ def _check_records(log: RunLog) -> str:
     log.identity(), log.environment(), log.reported()
     if (log.folder / "notes.json").is_file():
         log.notes()
-    for lines in (log.questions, log.responses, log.scores, log.steps, log.curve, log.sittings, log.labels):
+    for lines in (log.questions, log.responses, log.scores, log.steps, log.curve, log.sittings, log.labels, log.oracle):
         records = lines.read()
         ids = [record.id for record in records if hasattr(record, "id")]
         if len(set(ids)) < len(ids):
             raise UserError(f"'{lines.path.name}' has an item twice")
-    for record in log.oracle.read():
-        if not all(isinstance(value, (int, float)) for value in record.values()):
-            raise UserError("'oracle.jsonl' holds something else than numbers")
     if row.task != spec.task.removesuffix(":test"):
         raise UserError(f"its spec is of task '{spec.task}', and its result of '{row.task}'")
     stated = log.result().results.get(row.task, {}).get("acc,none")
@@ -147,6 +145,7 @@ def _take_over(log: RunLog, found: Recomputed) -> None:
         return record.model_copy(update={**told, "audio": own.audio.path if own.audio else None, "more_audio": more})
 
     log.questions.keep([whole(record) for record in log.questions.read()])
+    remember_folders(audio.path for question in found.task.questions for audio in question.audios if audio.path)
 
 
 def _say_where(log: RunLog, imported: Imported, folder: Path) -> None:

@@ -11,13 +11,15 @@ import pytest
 
 from audio_eval.audio import AudioError, AudioRef
 from audio_eval.clips import Heard, Hearing
-from audio_eval.clips.hearing import CHANGED, told
+from audio_eval.clips.hearing import CHANGED, NOT_OWN, told
 from audio_eval.edits import AudioEdit
 from audio_eval.methods.view_ttrl import ViewTtrl
 from audio_eval.rl.labels import ballots
 from audio_eval.runlog import ResponsesSpec, RunLog, RunSpec, Sample
 from audio_eval.runlog.records import ResponseRecord
+from audio_eval.runs import own
 from audio_eval.runs.inputs import Loader, question_records
+from audio_eval.runs.own import MOST, may_be_heard, remember_folders, remember_read
 
 TASK, ITEMS = "synth_aqa:validation", 6
 
@@ -26,6 +28,11 @@ TASK, ITEMS = "synth_aqa:validation", 6
 def loader() -> Loader:
     """Keeps the task loaded."""
     return Loader()
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(own, "cache_root", lambda: tmp_path / "cache")
 
 
 class Begun:
@@ -37,6 +44,7 @@ class Begun:
         self.log, self.inputs = RunLog(folder), loader.inputs(self.spec)
         self.log.write_spec(self.spec)
         self.log.questions.keep(question_records(self.inputs.recorded, self.spec.audio, self.spec.seed))
+        remember_read(self.spec, self.inputs.recorded.questions)
 
     def rewrite(self, **changes: Any) -> None:
         self.log.questions.keep([record.model_copy(update=changes) for record in self.log.questions.read()])
@@ -124,6 +132,10 @@ def test_no_other_file_is_taken_for_the_recording(tmp_path: Path, loader: Loader
     assert original.audio is not None
     private.write_bytes(original.audio.read()[:-4] + b"mine")
     run.rewrite(audio=str(private))
+    assert all(same(clip.audio, question.audio) for [clip], question in zip(run.heard(), run.inputs.scored_on))
+    run.log.write_spec(run.spec.model_copy(update={"seed": 99}))  # no run of this spec began here
+    assert run.heard() == [[Heard("original", None, NOT_OWN)]] * ITEMS
+    remember_folders([str(private)])
     for [clip] in run.heard():
         assert clip.audio is not None
         with pytest.raises(AudioError, match="sha256"):
@@ -146,11 +158,40 @@ def test_several_recordings_are_heard_one_after_the_other(tmp_path: Path, loader
 
 def test_responses_from_elsewhere_have_their_recordings(tmp_path: Path, loader: Loader) -> None:
     run = Begun(tmp_path, loader)
-    run.log.write_spec(ResponsesSpec(task=TASK, name="theirs", responses="0" * 64))
+    spec = ResponsesSpec(task=TASK, name="theirs", responses="0" * 64)
+    run.log.write_spec(spec)
     run.rewrite(audio="elsewhere.wav")
+    assert run.heard() == [[Heard("original", None, NOT_OWN)]] * ITEMS
+    remember_read(spec, [])
     assert all(same(clip.audio, question.audio) for [clip], question in zip(run.heard(), run.inputs.scored_on))
-    run.log.write_spec(ResponsesSpec(task="no_such_task", name="theirs", responses="0" * 64))
-    assert run.heard() == [[Heard("original", None, CHANGED)]] * ITEMS
+    remember_read(absent := spec.model_copy(update={"task": "no_such_task"}), [])
+    run.log.write_spec(absent)
+    assert run.heard() == [[Heard("original", None, NOT_OWN)]] * ITEMS
+
+
+def test_a_page_runs_no_code_that_a_run_directory_names(tmp_path: Path, loader: Loader) -> None:
+    run, tasks = Begun(tmp_path / "run", loader), tmp_path / "tasks"
+    tasks.mkdir()
+    (tasks / "evil.yaml").write_text("task: evil\ncustom_dataset: !function data.TEST\noutput_type: generate_until\n")
+    (tasks / "data.py").write_text(f"import pathlib\npathlib.Path({str(tasks / 'ran')!r}).touch()\n")
+    spec = run.spec.model_copy(update={"task": "evil", "include_path": str(tasks)})
+    run.log.write_spec(spec)
+    run.rewrite(audio="elsewhere.wav")
+    assert run.heard() == [[Heard("original", None, NOT_OWN)]] * ITEMS and not (tasks / "ran").exists()
+    remember_read(spec, [])  # the user has begun such a run
+    assert run.heard() and (tasks / "ran").exists(), "the test can fail"
+
+
+def test_many_folders_of_recordings_are_one(tmp_path: Path) -> None:
+    for folder in (tmp_path / "few", tmp_path / "many"):
+        remember_folders(f"{folder}/{place}/a.wav" for place in range(3 if folder.name == "few" else MOST + 1))
+        assert may_be_heard(f"{folder}/0/b.wav") and may_be_heard(f"{folder}/2/below/b.wav")
+        assert may_be_heard(f"{folder}/b.wav") == (folder.name == "many") and not may_be_heard(f"{folder}x.wav")
+    (tmp_path / "few" / "0").mkdir(parents=True)
+    (tmp_path / "few" / "0" / "link.wav").symlink_to(tmp_path / "private.wav")
+    assert not may_be_heard(f"{tmp_path}/few/0/link.wav") and not may_be_heard(f"{tmp_path}/few/0/../../b.wav")
+    remember_folders(["/a.wav", str(Path.home() / "a.wav")])
+    assert not may_be_heard("/etc/b.wav") and not may_be_heard(str(Path.home() / "b.wav"))
 
 
 def test_edits_are_told_in_words() -> None:

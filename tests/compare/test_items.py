@@ -13,6 +13,7 @@ from audio_eval.compare.items import item_record
 from audio_eval.compare.pair import Pair
 from audio_eval.runlog import RunLog
 from audio_eval.runlog.records import LabelRecord
+from audio_eval.runs.own import remember_folders
 from tests.compare.runs import write_run
 
 
@@ -50,6 +51,7 @@ def test_another_order_of_the_options_is_brought_into_one(tmp_path: Path) -> Non
 
 def test_what_both_heard_is_one_clip(tmp_path: Path) -> None:
     (tmp_path / "x.wav").write_bytes(b"RIFF")
+    remember_folders([str(tmp_path / "x.wav")])
     heard = {"audio": str(tmp_path / "x.wav"), "audio_sha256": sha256(b"RIFF").hexdigest()}
     a = write_run(tmp_path / "a", "r", questions={0: heard})
     b = write_run(tmp_path / "b", "r", questions={0: {**heard, "heard": "silence"}}, audio="silence")

@@ -17,6 +17,7 @@ from audio_eval.compare.files import write_page
 from audio_eval.compare.page import compare_page
 from audio_eval.compare.pair import Pair
 from audio_eval.report.sample import legible
+from audio_eval.runs.own import remember_folders
 from audio_eval.terminal import plain
 from tests.compare.runs import hostile_pair, write_run
 from tests.hostile import NAMES
@@ -36,6 +37,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     heard = {}
     for place in range(len(A)):
         tone = folder / f"{place}.wav"
+        remember_folders([str(tone)])
         soundfile.write(tone, 0.5 * np.sin(np.arange(16_000) / (10 + place)), 16_000)
         heard[place] = {"audio": str(tone), "audio_sha256": sha256(tone.read_bytes()).hexdigest()}
     a = write_run(folder / "a", A, questions=heard)

@@ -19,6 +19,7 @@ from audio_eval.runlog.records import (
     ResponseRecord,
     StepRecord,
 )
+from audio_eval.runs.own import remember_folders
 from audio_eval.scoring.scores import Score
 from tests.leaderboard.runs import RESULT
 
@@ -54,6 +55,7 @@ def make_run(
         platform="Linux", packages={"torch": "2.13.0"}, commit="abc", device="cpu",
     ))  # fmt: skip
     digests = [tone(folder.parent / "audio" / f"{i % 5}.wav", 200.0 + 100 * (i % 5)) for i in range(min(n, 5))]
+    remember_folders([str(folder.parent / "audio" / "0.wav")])  # as when a run of them begins
     firsts = [name if name != "sound" else OPTIONS[0] for name in names]
     log.questions.keep(
         QuestionRecord(

@@ -13,7 +13,7 @@ import pytest
 
 from audio_eval.errors import UserError
 from audio_eval.progress import Bar, Progress
-from audio_eval.report import write
+from audio_eval.report import baseline, write
 from audio_eval.report.baseline import baseline_of, finished
 from audio_eval.report.curves import POINTS, charts, fates_over_steps
 from audio_eval.report.write import SELDOM, SHARE, Reports, unlinked, write_report
@@ -81,6 +81,18 @@ def test_the_baseline_is_of_the_same_conditions(tmp_path: Path) -> None:
     result.write_text(result.read_text().replace('"choice@2"', '"choice@1"'))
     assert baseline_of(finished(run), run) is None
     assert data_of(write_report(run))["arms"] == ["aqa_ttrl"]
+
+
+@pytest.mark.parametrize("linked", ["direct", "direct/spec.json", "direct/notes.json"])
+def test_no_link_beside_it_is_followed(linked: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The folder of runs may be a stranger's, too."""
+    run, link = make_pair(tmp_path / "runs"), tmp_path / "runs" / linked
+    if link.exists():
+        link.rename(tmp_path / "elsewhere")
+    link.symlink_to(tmp_path / "elsewhere")
+    read: list[Path] = []
+    monkeypatch.setattr(baseline, "read_json", lambda path: read.append(path) or {})
+    assert data_of(write_report(run))["arms"] == ["aqa_ttrl"] and read == [run / "spec.json"]
 
 
 def test_against_another_run(tmp_path: Path) -> None:

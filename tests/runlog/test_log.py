@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -136,6 +137,7 @@ def test_samples_join_everything_that_is_known_of_an_item(tmp_path: Path) -> Non
 
 LABEL = {"id": "1", "choice": 0, "label": "a", "confidence": 0.75, "tally": {"a": 3, "b": 1}, "unparsable": 0,
          "entropy": 0.8, "agreement": 0.5}  # fmt: skip
+RELABEL = {**LABEL, "step": 1, "indices": {"0": 3, "1": 1}}
 
 
 def test_the_confidence_of_an_item_is_that_of_the_vote_that_counts(tmp_path: Path) -> None:
@@ -144,7 +146,7 @@ def test_the_confidence_of_an_item_is_that_of_the_vote_that_counts(tmp_path: Pat
     log.responses.append([ResponseRecord(id="1", response="a", confidence=0.25), ResponseRecord(id="2", response="b")])
     assert log.confidences() == {"1": 0.25}, "the answer's own vote"
     log.write_spec(SPEC)
-    log.relabels.append([LABEL | {"step": 1, "confidence": 0.1}, LABEL | {"step": 2}])
+    log.relabels.file.append([RELABEL | {"confidence": 0.1}, RELABEL | {"step": 2}])
     assert log.confidences() == {"1": 0.75}, "the last of the labels that are renewed"
     log.labels.append([LabelRecord(**LABEL)])
     log.write_spec(SPEC.model_copy(update={"method_args": {"confidence": "agreement"}}))
@@ -157,3 +159,35 @@ def test_a_sitting_is_logged_even_when_it_is_interrupted(tmp_path: Path) -> None
         raise KeyboardInterrupt
     (sitting,) = log.sittings.read()
     assert isinstance(sitting, Sitting) and 0 <= sitting.seconds < 1
+
+
+ROLLOUT = {"step": 1, "id": "1", "choices": ["a"], "label": "a", "completions": [["a", 4, 4, 1.0], ["b", 1, 0, None]]}
+DEEP = {"a": {"b": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "record", "changes"),
+    [
+        ("labels", LABEL, [{"confidence": DEEP}, {"confidence": "nan"}, {"tally": {"a": None}}, {"choice": "a"}]),
+        ("relabels", RELABEL, [{"confidence": DEEP}, {"confidence": "inf"}, {"indices": {"a": 1}}, {"step": None}]),
+        ("rollouts", ROLLOUT, [{"completions": [["a", 0, 0, 1.0]]}, {"completions": [["a"]]}, {"choices": 5}]),
+        ("oracle", {"step": 1, "pass": 0.5}, [{"step": "x"}, {"pass": None}, {"pass": []}]),
+        ("steps", {"step": 1, "reward": 0.5}, [{"step": [1]}, {"reward": "much"}]),
+        ("curve", {"step": 0, "accuracy": 1.0, "unparsable": 0.0}, [{"accuracy": DEEP}, {"outcomes": 5}]),
+    ],
+)  # fmt: skip
+def test_a_record_that_is_none_is_named(name: str, record: Any, changes: list[Any], tmp_path: Path) -> None:
+    """Whatever a stranger wrote into a file of lines; its owner cuts it back to what is before."""
+    without = [
+        {key: value for key, value in record.items() if key != gone} for gone in ("step", "id") if gone in record
+    ]
+    for bad in (*without, *({**record, **change} for change in changes)):
+        file = getattr(RunLog(tmp_path), name)
+        file.path.unlink(missing_ok=True)
+        file.file.append([record, bad])
+        with pytest.raises(UserError, match=rf"'{file.path}' is damaged: record 2: ") as caught:
+            file.read()
+        assert "\n" not in str(caught.value)
+        if name in ("labels", "relabels", "rollouts"):
+            assert any(f"'{file.path}' was damaged in line 2" in said for said in RunLog(tmp_path).mend())
+            assert len(file.read()) == 1

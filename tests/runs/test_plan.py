@@ -11,6 +11,7 @@ from audio_eval.models import backends
 from audio_eval.models.catalog import ModelEntry
 from audio_eval.runlog import RunLog, RunSpec
 from audio_eval.runlog.spec import same_run
+from audio_eval.runs.inputs import Loader
 from audio_eval.runs.plan import listed, parse_args, plan, run_folder
 
 ENTRY = ModelEntry(source="x", summary="x", preset="small")
@@ -209,3 +210,10 @@ def test_deterministic_kernels_are_another_run() -> None:
     assert one(deterministic=True).deterministic and not same_run(one(), one(deterministic=True))
     with pytest.raises(UserError, match="backend 'api' computes in another program"):
         one("direct", backend="api", deterministic=True)
+
+
+def test_settings_of_a_spec_that_no_method_has_are_named() -> None:
+    """A spec.json of somebody else's, or of another version."""
+    for args in ({"steps": "many"}, {"__proto__": 1}):
+        with pytest.raises(UserError, match=f"method 'aqa_ttrl': {next(iter(args))}: "):
+            Loader().method(RunSpec(model="tiny-omni", method="aqa_ttrl", method_args=args, task="synth_aqa"))

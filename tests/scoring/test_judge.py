@@ -115,6 +115,23 @@ def test_odd_replies_are_replies() -> None:
     ]
 
 
+@pytest.mark.parametrize("logprob", ["x", [], None, 10**400])
+def test_log_probabilities_that_are_none_are_an_error(logprob: object) -> None:
+    body = json.loads(completion("a", {"a": 0.5}).body)
+    body["choices"][0]["logprobs"]["content"][0]["top_logprobs"][0]["logprob"] = logprob
+    for sent in (body, {"choices": {"a": 1}}):
+        with OpenAIServer(lambda *_, sent=sent: Answer(200, json.dumps(sent).encode())) as server:
+            (reply,) = Judge(server.url, "m", cache=None).ask(ask_for("a"), 5, logprobs=True)
+        assert reply.error == "the server's reply is not a chat completion"
+
+
+def test_log_probabilities_that_are_not_finite_are_left_out() -> None:
+    body = completion("a", {"a": 0.5}).body.replace(b"-0.6931471805599453", b"NaN")
+    with OpenAIServer(lambda *_: Answer(200, body)) as server:
+        (reply,) = Judge(server.url, "m", cache=None).ask(ask_for("a"), 5, logprobs=True)
+    assert (reply.text, reply.top_logprobs) == ("a", None)
+
+
 # --- servers that cannot be used -------------------------------------------------------------------------------------
 
 

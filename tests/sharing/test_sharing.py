@@ -76,7 +76,7 @@ def flipped(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
         ("spec.json", lambda told: {**told, "command": "rm"}, "'spec.json' is damaged: command"),
         ("spec.json", lambda told: {**told, "version": 1}, "run log of version 1"),
         ("metrics.jsonl", lambda records: [{"step": 1, "reward": "much"}], "'metrics.jsonl' is damaged"),
-        ("oracle.jsonl", lambda records: [{"step": "<script>"}], "something else than numbers"),
+        ("oracle.jsonl", lambda records: [{"step": "<script>"}], "damaged: record 1: step"),
         ("adapt/step-000001/adapter_config.json", lambda told: {**told, "auto_mapping": {"parent_library": "os"}},
          "not of a plain LoRA adapter"),
     ],

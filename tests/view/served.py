@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from audio_eval.runs.own import remember_folders
 from audio_eval.view.server import listening, server
 from audio_eval.view.site import Site
 from tests.compare.runs import write_run
@@ -37,6 +38,7 @@ def recorded_run(folder: Path, states: str, recording: Path, **changes: Any) -> 
     if not recording.exists():
         wave = 0.3 * np.sin(np.arange(2 * 44_100) / 30)
         soundfile.write(recording, np.stack([wave, wave / 2], axis=1), 44_100)
+    remember_folders([str(recording)])  # as a run of these recordings does when it begins
     digest = sha256(recording.read_bytes()).hexdigest()
     heard = {place: {"audio": str(recording), "audio_sha256": digest} for place in range(len(states))}
     return write_run(folder, states, questions=heard, **changes)

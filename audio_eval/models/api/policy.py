@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from threading import Event, Lock
-from typing import Any
+from typing import Any, TypeGuard
 
 from audio_eval.audio import AudioError
 from audio_eval.group import Completion, Group
@@ -145,10 +145,10 @@ class APIPolicy:
     def _usage(self, completion: Any) -> Usage:
         told = getattr(completion, "usage", None)
         prompt, answer = (getattr(told, f"{name}_tokens", None) for name in ("prompt", "completion"))
-        if not isinstance(prompt, int) or not isinstance(answer, int):
+        if not (_is_count(prompt) and _is_count(answer)):
             return Usage(requests=1, untold=1)
         audio = getattr(getattr(told, "prompt_tokens_details", None), "audio_tokens", None)
-        audio = audio if isinstance(audio, int) else 0
+        audio = audio if _is_count(audio) and audio <= prompt else 0
         s = self._settings
         cost = None
         if s.price_in is not None or s.price_out is not None:
@@ -166,6 +166,11 @@ class APIPolicy:
                 "the server at %s gives one sample for a request (%s): samples are asked for one by one.",
                 self._client.url, why,
             )  # fmt: skip
+
+
+def _is_count(told: Any) -> TypeGuard[int]:
+    """Whether it is a number of tokens: servers say anything."""
+    return type(told) is int and 0 <= told < 2**53
 
 
 def _group(question: Question, reply: Reply, sampling: Sampling, drawn: int) -> Group:

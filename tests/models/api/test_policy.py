@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from dataclasses import replace
 
@@ -165,3 +166,24 @@ def test_a_key_that_the_server_echoes_is_not_passed_on() -> None:
     with OpenAIServer(lambda request, _: script[prompt(request)]) as server:
         a, b = served(server.url, concurrency=1).generate([ask("a"), ask("b")], Sampling())
     assert a.best() == "the key is [key]" and "[key]" in str(b.error) and KEY not in str(b.error)
+
+
+CHOICE = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": "a"}}
+STRANGE = [None, True, 5, "abc", [], [1, None], {"a": 1}, [[]], [{}], [{"message": None}], [{"message": "x"}]]
+CONTENTS = [["a"], {"a": 1}, 5, True]
+
+
+@pytest.mark.parametrize("choices", [*STRANGE, *([{**CHOICE, "message": {"content": c}}] for c in CONTENTS)])
+def test_a_reply_of_another_kind_is_an_error_of_its_question(choices: object) -> None:
+    body = json.dumps({"choices": choices, "usage": 5}).encode()
+    with OpenAIServer(lambda request, _: Answer(200, body) if prompt(request) == "say b" else echo(request)) as server:
+        one, other = served(server.url).generate([ask("a"), ask("b")], Sampling())
+    assert one.best() == "say a" and other.error == "the server's reply is not a chat completion" and not other.size
+
+
+@pytest.mark.parametrize("told", [(-5, 2), ("5", 2), (True, 2), (10**30, 2), (None, [])])
+def test_token_counts_that_are_none_are_not_counted(told: tuple[object, object]) -> None:
+    usage = {"prompt_tokens": told[0], "completion_tokens": told[1]}
+    with OpenAIServer(lambda *_: completions(["a"], usage)) as server:
+        (group,) = served(server.url, price_in=1.0).generate([ask("a")], Sampling())
+    assert group.usage == Usage(requests=1, untold=1)
