@@ -75,7 +75,8 @@ def read_regular(path: Path | str, most: int = MAX_TEXT_BYTES) -> bytes:
 
 
 def leads_out(folder: Path | str) -> Path | None:
-    """A link at or below a folder that leads out of it, such as one to a key or to somebody's notes; None for none.
+    """A link at or below a folder that leads out of it, such as one to a key or to somebody's notes, or a pipe or a
+    device, whose reading may never end; None for none.
 
     The folder itself may be a link. ``OSError`` where it cannot be listed.
     """
@@ -87,6 +88,8 @@ def leads_out(folder: Path | str) -> Path | None:
                     return Path(entry.path)
                 if entry.is_dir(follow_symlinks=False):
                     waiting.append(entry.path)
+                elif not (entry.is_file(follow_symlinks=False) or entry.is_symlink()):
+                    return Path(entry.path)
     return None
 
 

@@ -205,7 +205,7 @@ class RunLog:
         written to. Every reader begins with it.
         """
         if self.folder.is_dir() and (link := leads_out(self.folder)):
-            raise UserError(f"'{link}' is a link that leads out of the run directory: put the file itself there.")
+            raise UserError(f"'{link}' is a link that leads out of the run directory, or no file: put it there itself.")
 
     def _read(self, name: str, verified: bool = True) -> dict[str, Any]:
         """A JSON file's object without its version, which must be this one, and without its checksum."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -191,3 +192,10 @@ def test_a_record_that_is_none_is_named(name: str, record: Any, changes: list[An
         if name in ("labels", "relabels", "rollouts"):
             assert any(f"'{file.path}' was damaged in line 2" in said for said in RunLog(tmp_path).mend())
             assert len(file.read()) == 1
+
+
+def test_a_pipe_in_it_is_refused_before_it_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "adapt").mkdir()
+    os.mkfifo(tmp_path / "adapt" / "adapter_full.safetensors")
+    with pytest.raises(UserError, match=r"adapter_full.safetensors' is a link .* or no file"):
+        RunLog(tmp_path).refuse_links()
