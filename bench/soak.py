@@ -120,19 +120,22 @@ def figures(seen: Sequence[Seen], total: int, bytes_each: int) -> dict[str, Any]
 
 
 def benchmark(folder: Path, items: int) -> None:
-    """MMAR's metadata and recordings below ``folder``."""
+    """MMAR's metadata and recordings below ``folder``. Of the options of an item three are its own; the fourth is what
+    the embedded model calls noise, so that votes name an option and every item has a label.
+    """
     audio = folder / "mmar" / "audio"
     audio.mkdir(parents=True)
     noise = np.random.default_rng(0).normal(0, 0.05, (RECORDINGS, 8_000))
     for number, samples in enumerate(noise):
         soundfile.write(audio / f"{number}.wav", samples, 16_000, subtype="PCM_16")
-    what = ("dog", "cat", "rain", "drum", "voice", "engine")
+    what, truth = ("dog", "cat", "rain", "drum", "voice", "engine"), "hiss"
     with (folder / "mmar" / "MMAR-meta.jsonl").open("w") as file:
         for i in range(items):
-            choices = [f"a {what[(i + k) % 6]} of item {i}" for k in range(4)]
+            choices = [f"a {what[(i + k) % 6]} of item {i}" for k in range(3)]
+            choices.insert(i % 4, truth)
             row = {
                 "id": f"item{i}", "audio_path": f"./audio/{i % RECORDINGS}.wav", "question": f"What is heard in {i}?",
-                "choices": choices, "answer": choices[i % 4], "modality": "sound", "category": "Signal Layer",
+                "choices": choices, "answer": truth, "modality": "sound", "category": "Signal Layer",
                 "sub-category": "Pitch",
             }  # fmt: skip
             file.write(json.dumps(row) + "\n")
