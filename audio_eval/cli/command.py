@@ -17,10 +17,10 @@ def command(given: Sequence[str]) -> int:
     """Run the command line: 0 when done, 1 for what the user can mend, 2 where too many items failed or a check found
     something, 130 where it was interrupted.
     """
-    settle_threads()
-    settle_streams()
     parsed = Namespace()
     try:
+        settle_threads()
+        settle_streams()
         try:
             parsed = _parsed(dashed(given))
             return int(parsed.execute(parsed) or 0)

@@ -56,14 +56,14 @@ def test_a_hangup_that_is_ignored_stays_so(tmp_path: Path) -> None:
 def test_two_signals_at_once_are_one_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[object] = []
     monkeypatch.setattr("audio_eval.cli.main.leave", lambda: left.append(1))
-    stop = interrupter()
+    stop, _ = interrupter()
     with pytest.raises(KeyboardInterrupt):
-        stop()
-    stop()
+        stop(2)
+    stop(2)
     assert not left
     now = time.monotonic()
     monkeypatch.setattr("time.monotonic", lambda: now + 2 * SAME_STOP)
-    stop()
+    stop(2)
     assert left
 
 
@@ -117,3 +117,36 @@ def test_a_cache_that_cannot_be_written_says_which_setting_helps(monkeypatch: py
 def test_a_grader_that_has_nothing_to_grade_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RUN, "--judge", "http://127.0.0.1:9/v1", "--judge-model", "x", "--output", str(tmp_path)]) == 0
     assert "--judge graded nothing here" in capsys.readouterr().err
+
+
+LOST = """
+import os, signal, sys, time
+from audio_eval.cli.main import interrupter
+
+class Ends:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+stop, sys.unraisablehook = interrupter()
+signal.signal(signal.SIGINT, stop)
+try:
+    Ends()
+    time.sleep(20)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_an_interruption_that_python_drops_comes_once_more() -> None:
+    """As in the callbacks of libsndfile, which write the recordings of pages."""
+    ended = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=15, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_signals_before_the_command_line_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("audio_eval.cli.command.settle_threads", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["ls"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
