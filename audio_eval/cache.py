@@ -8,7 +8,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 
-from audio_eval.errors import UserError
+from audio_eval.errors import UserError, of_system
 from audio_eval.store import write_atomic
 
 
@@ -30,7 +30,12 @@ def keep_clip(data: bytes) -> str:
     digest = sha256(data).hexdigest()
     path = clip_path(digest)
     if not (path.is_file() and path.stat().st_size == len(data)):
-        write_atomic(path, data)
+        try:
+            write_atomic(path, data)
+        except OSError as error:
+            raise UserError(
+                f"the cache cannot be written: {of_system(error)}; AUDIO_EVAL_CACHE=DIR takes another folder."
+            ) from None
     return digest
 
 

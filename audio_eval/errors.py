@@ -43,8 +43,6 @@ _MENDS = {
     "EIO ESTALE ENOTCONN ETIMEDOUT": "the disk, or the connection to it, fails",
 }
 
-_CACHE = "~/.cache/audio-eval"  # as in cache.py, which is above this
-
 # Of the linker, of PyTorch's allocator and of oneDNN, which raise no MemoryError.
 _NO_MEMORY = ("failed to map segment", "can't allocate memory", "could not create a primitive")
 
@@ -57,8 +55,6 @@ def of_system(error: OSError) -> str:
     what = error.strerror or " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
     code = errno.errorcode.get(error.errno or 0, "")
     mends = [mend for codes, mend in _MENDS.items() if code in codes.split()]
-    if mends and file.startswith(os.environ.get("AUDIO_EVAL_CACHE") or os.path.expanduser(_CACHE)):
-        mends.append("AUDIO_EVAL_CACHE=DIR takes another folder for the cache")
     return where + "; ".join([what, *mends])
 
 

@@ -17,23 +17,20 @@ def command(given: Sequence[str]) -> int:
     """Run the command line: 0 when done, 1 for what the user can mend, 2 where too many items failed or a check found
     something, 130 where it was interrupted.
     """
-    settle_threads()
-    settle_streams()
     parsed = Namespace()
     try:
-        try:
-            parsed = _parsed(dashed(given))
-            return int(parsed.execute(parsed) or 0)
-        except SystemExit as error:
-            if not hasattr(parsed, "execute"):  # argparse's, of --help
-                raise
-            raise UserError(str(of_stranger(error))) from None
+        settle_threads()
+        settle_streams()
+        parsed = _parsed(dashed(given))
+        return int(parsed.execute(parsed) or 0)
     except ReaderGone:  # `audio-eval ls | head`
         return 0
     except KeyboardInterrupt as stop:
         say("", f"audio-eval: interrupted{'; ' if stop.args else '.'}{''.join(map(str, stop.args))}", err=True)
         return 130
     except BaseException as error:
+        if isinstance(error, SystemExit) and not hasattr(parsed, "execute"):  # argparse's, of --help
+            raise
         mistake = as_user_error(error) or of_stranger(error)
         if mistake is None:
             raise

@@ -15,6 +15,8 @@ from typing import Any, NoReturn
 
 SAME_STOP = 1.0  # seconds in which further signals mean the same stop: a terminal and a scheduler may both send one
 
+ONCE_MORE = 0.05  # seconds until an interruption that was lost is raised again
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; without ``argv`` it is that of this process. ``command`` has the exit codes."""
@@ -24,10 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         from audio_eval.cli.command import command
     except Exception as error:
         return cannot_start(error)
-    before = handle(dict.fromkeys(stops(), interrupter()))
+    stop, lost = interrupter()
+    before, hook = handle(dict.fromkeys(stops(), stop)), sys.unraisablehook
+    sys.unraisablehook = lost
     try:
         return command(sys.argv[1:] if argv is None else argv)
     finally:
+        sys.unraisablehook = hook
         handle(dict.fromkeys(before, leave) if argv is None else before)
 
 
@@ -53,18 +58,30 @@ def leave(*_: object) -> NoReturn:
     os._exit(130)
 
 
-def interrupter() -> Callable[..., None]:
-    """A handler that raises KeyboardInterrupt once, so that what is under way is tidied; a later one ends at once."""
-    first: list[float] = []
+def interrupter() -> tuple[Callable[..., None], Callable[[Any], None]]:
+    """A handler that raises KeyboardInterrupt once, so that what is under way is tidied; a later one ends at once.
 
-    def stop(*_: object) -> None:
+    Where a callback of a library in C or a finaliser was under way, Python drops what is raised, and tells the second
+    function, which has it raised anew.
+    """
+    first: dict[int, float] = {}
+
+    def stop(number: int, *_: object) -> None:
         if not first:
-            first.append(time.monotonic())
+            first[number] = time.monotonic()
             raise KeyboardInterrupt
-        if time.monotonic() - first[0] > SAME_STOP:
+        if time.monotonic() - max(first.values()) > SAME_STOP:
             leave()
 
-    return stop
+    def lost(told: Any) -> None:
+        if not issubclass(told.exc_type, KeyboardInterrupt):
+            return others(told)
+        if first:  # else a library raised it, and nobody has asked
+            number, _ = first.popitem()
+            threading.Timer(ONCE_MORE, signal.pthread_kill, (threading.main_thread().ident, number)).start()
+
+    others = sys.unraisablehook
+    return stop, lost
 
 
 def cannot_start(error: Exception) -> int:

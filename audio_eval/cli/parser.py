@@ -100,7 +100,7 @@ def parser() -> Parser:
     top.add_argument("--version", action="version", version=f"audio-eval {__version__}")
     commands = top.add_subparsers(dest="command", metavar="COMMAND", title="commands", required=True)
     for name, module in COMMANDS.items():
-        summary = (module.__doc__ or "").splitlines()[0]
+        summary = (module.__doc__ or name).splitlines()[0]  # PYTHONOPTIMIZE=2 takes texts out
         sub = commands.add_parser(name, help=summary, description=summary, formatter_class=Help)
         module.add_arguments(sub)
         FLAGS[name] = [flag for action in sub._actions for flag in action.option_strings if flag.startswith("--")]

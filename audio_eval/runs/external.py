@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from audio_eval.data import read_rows
 from audio_eval.errors import UserError
 from audio_eval.ownership import lock_dir
+from audio_eval.regular import read_regular
 from audio_eval.runlog import ResponsesSpec, Result, RunLog
 from audio_eval.runlog.damage import lost
 from audio_eval.runlog.identity import Identity
@@ -46,7 +47,10 @@ def read_responses(path: Path, task: Task) -> Responses:
     One ``UserError`` names all rows of another form and all ids that occur twice, or the keys of a file without one of
     ``KEYS``. A row without its key is one without a response.
     """
+    digest = _digest(path)
     rows = list(read_rows(path))
+    if _digest(path) != digest:
+        raise UserError(f"{path} was written to while it was read: wait until it is whole.")
     key = _response_key(path, [row for _, row in rows if isinstance(row, dict)])
     texts: dict[str, str] = {}
     seen: dict[str, str] = {}
@@ -57,6 +61,8 @@ def read_responses(path: Path, task: Task) -> Responses:
         id_, response = _id(values, task, counts), values.get(key)
         if not isinstance(id_, str) or not (response is None or isinstance(response, str)):
             problems.append(f'{where} is not {{"id": text, "{key}": text}}')
+        elif key not in values and (other := [one for one in KEYS if one in values]):
+            problems.append(f"{where} has '{other[0]}' where other rows have '{key}'")
         elif id_ in seen:
             problems.append(f"{where} has the id of {seen[id_]} ({id_:.80})")
         else:
@@ -74,8 +80,16 @@ def read_responses(path: Path, task: Task) -> Responses:
         known,
         [question.id for question in task.questions if question.id not in known],
         [id_ for id_ in seen if id_ not in ids],
-        sha256(path.read_bytes()).hexdigest(),
+        digest,
     )
+
+
+def _digest(path: Path) -> str:
+    """The sha256 of the file; of one that cannot be read none, as reading its rows says why."""
+    try:
+        return sha256(read_regular(path)).hexdigest()
+    except OSError:
+        return ""
 
 
 def _response_key(path: Path, rows: Sequence[dict[str, Any]]) -> str:

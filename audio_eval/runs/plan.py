@@ -113,7 +113,7 @@ def parse_args(text: str, flag: str = "--method-args") -> dict[str, Any]:
         key, equals, value = part.partition("=")
         if not equals:
             raise UserError(f"{flag} takes key=value,...: '{part}' has no '='.")
-        if odd(value):
+        if odd(value.strip()):
             raise UserError(f"{flag}: '{part}' is no plain number: write it as 1000, 0.5 or 1e-6.")
         try:
             found[key.strip()] = parse_yaml(value)

@@ -192,3 +192,30 @@ def test_golds_that_are_no_option_are_named(data_dir: Path, tmp_path: Path, caps
     shown = capsys.readouterr()
     assert "gold answer is no option, so no response can be right: 2 items (r1, r2)" in shown.err
     assert json.loads(shown.out)["rows"][0]["notes"]["stray_golds"] == ["r1", "r2"]
+
+
+def test_rows_with_another_key_are_not_left_out(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Else what they say would count as no response."""
+    rows = [{"id": "r0", "response": "x"}, {"id": "r1", "prediction": "x"}]
+    (tmp_path / "mine.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    given = ["score", "mmar", "--responses", str(tmp_path / "mine.jsonl"), "--data-dir", str(data_dir)]
+    assert "line 2 has 'prediction' where other rows have 'response'" in mistake(capsys, given)
+
+
+def test_a_file_that_grows_while_it_is_read(
+    data_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from audio_eval.runs import external
+
+    file = responses(tmp_path / "mine.jsonl", gold(data_dir))
+
+    def growing(path: Path) -> Any:
+        yield from read_rows(path)
+        path.write_text(path.read_text() + '\n{"id": "zz", "response": "x"}')
+
+    read_rows = external.read_rows
+    monkeypatch.setattr(external, "read_rows", growing)
+    given = ["score", "mmar", "--responses", str(file), "--data-dir", str(data_dir)]
+    assert "was written to while it was read" in mistake(capsys, given)

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from audio_eval.cache import keep_clip
 from audio_eval.cli.main import SAME_STOP, interrupter, main
+from audio_eval.errors import UserError
 from tests.cli.conftest import ENV, RUN
 
 COMMAND = [sys.executable, "-c", "import sys; from audio_eval.cli.main import main; sys.exit(main())"]
@@ -56,14 +58,14 @@ def test_a_hangup_that_is_ignored_stays_so(tmp_path: Path) -> None:
 def test_two_signals_at_once_are_one_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[object] = []
     monkeypatch.setattr("audio_eval.cli.main.leave", lambda: left.append(1))
-    stop = interrupter()
+    stop, _ = interrupter()
     with pytest.raises(KeyboardInterrupt):
-        stop()
-    stop()
+        stop(2)
+    stop(2)
     assert not left
     now = time.monotonic()
     monkeypatch.setattr("time.monotonic", lambda: now + 2 * SAME_STOP)
-    stop()
+    stop(2)
     assert left
 
 
@@ -106,14 +108,53 @@ def test_a_long_argument_is_not_repeated_whole(capsys: pytest.CaptureFixture[str
         assert len(said) < 2_000 and "characters ...]" in said and said.count("\n") == 1
 
 
-def test_a_cache_that_cannot_be_written_says_which_setting_helps(monkeypatch: pytest.MonkeyPatch) -> None:
-    from audio_eval.errors import of_system
+def test_a_cache_that_cannot_be_written_says_which_setting_helps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("AUDIO_EVAL_CACHE", str(tmp_path / "file/cache"))
+    with pytest.raises(UserError, match="AUDIO_EVAL_CACHE=DIR takes another folder"):
+        keep_clip(b"x")
 
-    monkeypatch.setenv("AUDIO_EVAL_CACHE", "/c")
-    assert "AUDIO_EVAL_CACHE=DIR" in of_system(PermissionError(13, os.strerror(13), "/c/clips/x"))
-    assert "AUDIO_EVAL_CACHE" not in of_system(PermissionError(13, os.strerror(13), "/d/clips/x"))
+
+def test_python_without_docstrings() -> None:
+    ended = subprocess.run([sys.executable, "-OO", *COMMAND[1:], "--help"], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_grader_that_has_nothing_to_grade_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*RUN, "--judge", "http://127.0.0.1:9/v1", "--judge-model", "x", "--output", str(tmp_path)]) == 0
     assert "--judge graded nothing here" in capsys.readouterr().err
+
+
+LOST = """
+import os, signal, sys, time
+from audio_eval.cli.main import interrupter
+
+class Ends:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+
+stop, sys.unraisablehook = interrupter()
+signal.signal(signal.SIGINT, stop)
+try:
+    Ends()
+    time.sleep(20)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+
+
+def test_an_interruption_that_python_drops_comes_once_more() -> None:
+    """As in the callbacks of libsndfile, which write the recordings of pages."""
+    ended = subprocess.run([sys.executable, "-c", LOST], capture_output=True, text=True, timeout=15, check=False)
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
+def test_signals_before_the_command_line_is_read(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("audio_eval.cli.command.settle_threads", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert main(["ls"]) == 130
+    assert "Traceback" not in capsys.readouterr().err
