@@ -88,10 +88,25 @@ class AudioRef:
             )
             raise AudioError(f"{self.name}: cannot be read ({reason}); {mend}.") from None
 
+    def verified(self) -> bytes:
+        """``read``; ``AudioError`` too where the bytes are not those of ``sha256``, or of when ``digest`` was asked.
+
+        A file that is replaced while a run goes on must not be heard as the one that the run is of.
+        """
+        data = self.read()
+        if self._told and hashlib.sha256(data).hexdigest() != self._told:
+            raise AudioError(f"{self.name}: its sha256 is not {self._told[:12]}...; fetch the recording again.")
+        return data
+
+    @property
+    def _told(self) -> str | None:
+        """The sha256 that the bytes must have, as far as it is known."""
+        return self.sha256 or vars(self).get("_digest")
+
     def edited(self, edit: AudioEdit) -> AudioRef:
         """The same recording with another edit. A silenced recording stays silent in every view."""
         silent = self.edit is not None and self.edit.gain == 0.0
-        return replace(self, edit=replace(edit, gain=0.0) if silent else edit)
+        return replace(self, sha256=self._told, edit=replace(edit, gain=0.0) if silent else edit)
 
     def digest(self) -> str:
         """A fingerprint: sha256 of the bytes of the encoded file, in hex; with an edit or a part, of all of these."""
@@ -105,7 +120,8 @@ class AudioRef:
         if length <= seconds:
             return [self]
         count = math.ceil(length / seconds)
-        return [replace(self, part=(i * seconds, min((i + 1) * seconds, length))) for i in range(count)]
+        whole = replace(self, sha256=self._told)
+        return [replace(whole, part=(i * seconds, min((i + 1) * seconds, length))) for i in range(count)]
 
     @cached_property
     def _digest(self) -> str:
@@ -130,9 +146,7 @@ class AudioRef:
         """The whole recording at its own rate, without ``edit``. Raises ``AudioError`` as ``load`` does."""
         import numpy as np
 
-        data = self.read()
-        if self.sha256 and hashlib.sha256(data).hexdigest() != self.sha256:
-            raise AudioError(f"{self.name}: its sha256 is not {self.sha256[:12]}...; fetch the recording again.")
+        data = self.verified()
         with self._refusals():
             first, *others = links = parts(data, MAX_SECONDS)
             if not others:

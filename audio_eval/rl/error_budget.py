@@ -17,7 +17,7 @@ class ErrorBudget:
     """``allowed`` of the run's ``items`` questions may fail; None: any number.
 
     ``readable`` are ids of those whose recordings could be read when the run, or its resumption, began. One of these
-    that cannot be read any more is no bad item: the folder, or the disk, is gone.
+    that cannot be read any more, or is another by now, is no bad item: the folder, or the disk, is gone.
     """
 
     items: int
@@ -32,7 +32,7 @@ class ErrorBudget:
             if group.error is not None and group.question.id in self.readable:
                 for recording in group.question.audios:
                     try:
-                        recording.read()
+                        recording.verified()
                     except AudioError as error:
                         raise TooManyErrors(
                             f"item '{group.question.id}' could be read when this began, and cannot be now: {error} "

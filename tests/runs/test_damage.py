@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from audio_eval.errors import UserError
-from audio_eval.methods.direct import Direct
-from audio_eval.models.hf.policy import HFPolicy
 from audio_eval.progress import Progress
 from audio_eval.runlog import RunLog
-from audio_eval.runs.execute import Executor, _Curve
+from audio_eval.runs.execute import Executor
 from audio_eval.store import read_json
 from tests.chaos.damage import DAMAGE
 from tests.chaos.same import APART
 from tests.runs.conftest import make_spec
-from tests.runs.layout import ITEMS, write_mmar
 
 
 class Told(Progress):
@@ -106,42 +103,3 @@ def test_what_lost_its_spec_is_no_other_runs(direct: Path, executor: Executor, t
     assert RunLog(folder).remains and not RunLog(folder).begun
     with pytest.raises(UserError, match=r"has responses or an adaptation, and no spec\.json"):
         executor.run(make_spec("direct", "", seed=3), folder)
-
-
-# --- the data folder vanishes ----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("at", ["votes", "steps", "answers", "curve"])
-def test_data_that_vanish_count_nothing_as_wrong(at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = write_mmar(tmp_path / "data", broken=False)
-    spec = make_spec(
-        "aqa_ttrl", "votes=4,steps=2,tune=lora,batch_size=2", tasks="mmar", data_dir=str(data), limit=None,
-        batch_size=2, max_errors="100%", model_args="cache_gb=0", curve_every=int(at == "curve"),
-    )  # fmt: skip
-    Executor().run(spec, tmp_path / "whole")
-    executor, calls = Executor(), 0
-
-    def vanishing(real: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any, **kwargs: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 2:
-                data.rename(tmp_path / "away")
-            return real(*args, **kwargs)
-
-        return call
-
-    with monkeypatch.context() as patch:
-        owner, name = {"votes": (HFPolicy, "generate"), "steps": (HFPolicy, "train_step"),
-                       "answers": (Direct, "predict"), "curve": (_Curve, "_score")}[at]  # fmt: skip
-        if at == "answers":
-            from audio_eval.methods.aqa_ttrl import AqaTtrl as owner
-        patch.setattr(owner, name, vanishing(getattr(owner, name)))
-        with pytest.raises(UserError, match=r"could be read when this began|became unreadable|no such file"):
-            executor.run(spec, tmp_path / "x")
-    assert not (tmp_path / "x" / "result.json").exists()
-    assert not any(record.unreadable for record in RunLog(tmp_path / "x").responses.read())
-    (tmp_path / "away").rename(data)
-    executor.run(spec, tmp_path / "x")
-    assert files(tmp_path / "x") == files(tmp_path / "whole") and figures(tmp_path / "x") == figures(tmp_path / "whole")
-    assert figures(tmp_path / "x")["n"] == ITEMS and "unreadable" not in figures(tmp_path / "x")["notes"]

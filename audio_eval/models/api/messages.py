@@ -48,9 +48,9 @@ def encoded(audio: AudioRef, wav_only: bool = False) -> tuple[bytes, str, float]
     if audio.edit is not None:
         return as_wav(audio.load(RATE), RATE), "wav", seconds
     if (sound.format, sound.subtype) == ("WAV", "PCM_16"):
-        return audio.read(), "wav", seconds
+        return audio.verified(), "wav", seconds
     if (sound.format, sound.subtype) == ("MP3", "MPEG_LAYER_III") and not wav_only:
-        return audio.read(), "mp3", seconds
+        return audio.verified(), "mp3", seconds
     return as_wav(sound.samples, sound.rate), "wav", seconds
 
 
