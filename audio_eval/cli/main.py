@@ -4,6 +4,7 @@ lack of memory are one line.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ ONCE_MORE = 0.05  # seconds until an interruption that was lost is raised again
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; without ``argv`` it is that of this process. ``command`` has the exit codes."""
     if argv is None:
+        atexit.register(lambda: handle(dict.fromkeys(stops(), signal.SIG_IGN)))  # the first is called last: all is done
         handle(dict.fromkeys(stops(), leave))
     try:
         from audio_eval.cli.command import command

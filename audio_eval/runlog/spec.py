@@ -36,7 +36,7 @@ def errors_allowed(text: str, items: int) -> int:
     """
     percent, digits = text.endswith("%"), text.removesuffix("%")
     try:
-        number = decimal(digits) / (100 if percent else 1)
+        number = decimal(digits.strip()) / (100 if percent else 1)
     except ArgumentTypeError:
         number = -1.0
     share = percent or 0 < number < 1

@@ -63,7 +63,7 @@ def test_machines_read_json(runs: list[str], capsys: pytest.CaptureFixture[str])
     ("changed", "told"),
     [
         (["--items", "-1"], "--items -1"),
-        (["--embed", "nan"], "--embed nan"),
+        (["--embed", "nan"], "argument --embed: a number is wanted"),
         (["-o", "/dev/null/x/page.html"], "give another --output"),
     ],
 )
