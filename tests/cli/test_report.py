@@ -19,7 +19,11 @@ def test_a_page_for_each_run(tmp_path: Path, capsys: pytest.CaptureFixture[str])
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["no/such"], "has no spec.json"), (["x", "--embed", "-1"], "from 0 to 1024"), (["x", "--embed", "nan"], "a number is wanted")],
+    [
+        (["no/such"], "has no spec.json"),
+        (["x", "--embed", "-1"], "from 0 to 1024"),
+        (["x", "--embed", "nan"], "a number is wanted"),
+    ],
 )
 def test_mistakes_are_one_line(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", *arguments]) == 1

@@ -17,6 +17,18 @@ from audio_eval.cli.main import SAME_STOP, interrupter, main
 from audio_eval.errors import UserError
 from tests.cli.conftest import ENV, RUN
 
+LATE = """
+import os, signal, sys
+from audio_eval.cli.main import main
+
+class Late:
+    def __del__(self, kill=os.kill, me=os.getpid(), stop=signal.SIGTERM):
+        kill(me, stop)
+
+late = Late()
+sys.argv = ["audio-eval", "--version"]
+main()
+"""
 COMMAND = [sys.executable, "-c", "import sys; from audio_eval.cli.main import main; sys.exit(main())"]
 
 
@@ -53,6 +65,10 @@ def test_a_hangup_that_is_ignored_stays_so(tmp_path: Path) -> None:
     process.send_signal(signal.SIGHUP)
     process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+def test_a_signal_while_python_tears_itself_down_comes_too_late() -> None:
+    subprocess.run([sys.executable, "-c", LATE], env=ENV, stdout=subprocess.DEVNULL, timeout=60, check=True)
 
 
 def test_two_signals_at_once_are_one_stop(monkeypatch: pytest.MonkeyPatch) -> None:
