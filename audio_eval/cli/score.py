@@ -88,6 +88,8 @@ def execute(args: argparse.Namespace) -> int:
 
 
 def _name(what: str, ids: list[str]) -> None:
+    from audio_eval.runs.external import KEPT
+
     if ids:
-        more = f" and {len(ids) - SHOWN} more (all in result.json)" if len(ids) > SHOWN else ""
+        more = f" and {len(ids) - SHOWN} more (result.json has up to {KEPT:,})" if len(ids) > SHOWN else ""
         say(f"    {what}: {len(ids)} items: {', '.join(ids[:SHOWN])}{more}", err=True)

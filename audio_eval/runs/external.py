@@ -25,6 +25,7 @@ from audio_eval.scoring.graders import Graders
 from audio_eval.task import Task
 
 METHOD = "responses"
+KEPT = 1_000  # ids of a file that are none of the task's which the result names; there may be millions
 # Ours and MMSU's, MMAU's (its script, its README), MMAR's, and what other harnesses call it.
 KEYS = (
     "response", "model_output", "model_prediction", "answer_prediction", "prediction", "model_response", "model_answer",
@@ -144,7 +145,9 @@ def _score(
         log.questions.keep(question_records(task))
         remember_read(spec, task.questions)
         log.responses.keep(ResponseRecord(id=id_, response=text) for id_, text in responses.texts.items())
-        log.write_notes(Notes.model_validate({"missing": responses.missing, "unknown": responses.unknown}))
+        kept, more = responses.unknown[:KEPT], responses.unknown[KEPT:]
+        count = {"unknown_items": len(responses.unknown)} if more else {}
+        log.write_notes(Notes.model_validate({"missing": responses.missing, "unknown": kept, **count}))
         judged = score_run(log, task, {question.id for question in task.questions}, graders)
         row = {
             "model": spec.name,

@@ -30,8 +30,12 @@ def serve(paths: Sequence[Path], port: int, ready: Callable[[str], None]) -> Non
     secret = secrets.token_urlsafe(16)  # other users of this machine can reach the port, too
     with tempfile.TemporaryDirectory(prefix="audio-eval-view-") as folder, listening(port) as listener:
         ready(f"http://{LOOPBACK}:{listener.getsockname()[1]}/{secret}/")
+        serving = server(Site(paths, Path(folder)).app(secret))
+        # uvicorn leaves it alone, and what is raised in its loop would hang it
+        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, serving.handle_exit)
         with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended
-            server(Site(paths, Path(folder)).app(secret)).run(sockets=[listener])
+            serving.run(sockets=[listener])
 
 
 def listening(port: int) -> socket.socket:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from audio_eval.cli.main import main
+from audio_eval.runs.external import KEPT
 from audio_eval.scoring import RULES
 from audio_eval.scoring.chance import chance
 from audio_eval.scoring.statistics import wilson_interval
@@ -55,6 +56,15 @@ def test_missing_and_unknown_ids(data_dir: Path, tmp_path: Path, capsys: pytest.
     assert (row["model"], row["method"], row["task"], row["prompt"]) == ("mine", "responses", "mmar", None)
     assert row["groups"]["modality"]["music"]["official"]["n"] == ITEMS
     assert read_json(Path(row["run"]) / "result.json")["audio_eval"] == row
+
+
+def test_of_many_unknown_ids_a_part_is_kept_and_all_are_counted(
+    data_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = responses(tmp_path / "mine.jsonl", gold(data_dir) | dict.fromkeys(map(str, range(KEPT + 5)), "x"))
+    row, said = scored(capsys, "mmar", "--responses", file, "--data-dir", data_dir, "-o", tmp_path / "runs")
+    assert (len(row["notes"]["unknown"]), row["notes"]["unknown_items"]) == (KEPT, KEPT + 5)
+    assert "no such item, left out: 1005 items: 0, 1" in said
 
 
 def test_same_file_same_folder_another_file_another(

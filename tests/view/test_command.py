@@ -20,7 +20,8 @@ from audio_eval.view.server import listening, open_browser, server
 from tests.leaderboard.runs import make_run
 
 
-def test_it_prints_the_address_and_ends_in_one_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_it_prints_the_address_and_ends_in_one_line(stop: signal.Signals, tmp_path: Path) -> None:
     make_run(tmp_path / "runs" / "direct", "rrw")
     environment = {**os.environ, "TMPDIR": str(tmp_path), "SSH_CONNECTION": ""}
     command = [sys.executable, "-m", "audio_eval", "view", str(tmp_path / "runs"), "--no-open"]
@@ -31,7 +32,7 @@ def test_it_prints_the_address_and_ends_in_one_line(tmp_path: Path) -> None:
         address = process.stdout.readline().strip()
         assert "66.7" in requests.get(address).text
         assert list(tmp_path.glob("audio-eval-view-*"))
-        process.send_signal(signal.SIGINT)
+        process.send_signal(stop)
         out, err = process.communicate(timeout=30)
     assert (process.returncode, out) == (0, "")
     assert err.splitlines() == ["Only this machine is served. Ctrl-C ends it.", "ended."]
