@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 
@@ -20,6 +21,17 @@ def cache_root() -> Path:
         raise UserError("this user has no home folder: set AUDIO_EVAL_CACHE to a folder for the cache.") from None
 
 
+@contextmanager
+def written() -> Iterator[None]:
+    """``UserError`` that says how to choose another folder, where the block cannot write into the cache."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"the cache cannot be written: {of_system(error)}; AUDIO_EVAL_CACHE=DIR takes another folder."
+        ) from None
+
+
 def clip_path(digest: str) -> Path:
     """Path of the recording with this sha256. It has no suffix: the audio format is detected from the content."""
     return cache_root() / "clips" / digest[:2] / digest
@@ -30,12 +42,8 @@ def keep_clip(data: bytes) -> str:
     digest = sha256(data).hexdigest()
     path = clip_path(digest)
     if not (path.is_file() and path.stat().st_size == len(data)):
-        try:
+        with written():
             write_atomic(path, data)
-        except OSError as error:
-            raise UserError(
-                f"the cache cannot be written: {of_system(error)}; AUDIO_EVAL_CACHE=DIR takes another folder."
-            ) from None
     return digest
 
 

@@ -6,6 +6,7 @@ import errno
 import os
 from collections.abc import Iterable
 from difflib import get_close_matches
+from traceback import walk_tb
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
@@ -84,13 +85,21 @@ def as_user_error(error: BaseException) -> UserError | None:
 
 
 def of_stranger(error: BaseException) -> UserError | None:
-    """The line for what ends a program by design, as ``sys.exit`` does or a task that is cancelled, where code that is
-    not ours raised it; None for a fault of the program.
+    """The line for what code that is not ours raised: to end a program, as ``sys.exit`` does or a task that is
+    cancelled; or on its import, as libraries do for a bad value of a variable that they read. None for our own faults.
     """
-    if isinstance(error, Exception):
-        return None
     what = "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
-    return UserError(f"code that was called ended the command ({type(error).__name__}: {what}).")
+    if not isinstance(error, Exception):
+        return UserError(f"code that was called ended the command ({type(error).__name__}: {what}).")
+    frames = (frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>")
+    names = [str(frame.f_globals.get("__name__")).split(".")[0] for frame in frames]
+    foreign = [name for name in names if name not in ("__main__", "audio_eval")]
+    if not foreign or os.environ.get("AUDIO_EVAL_TRACEBACK"):
+        return None
+    return UserError(
+        f"{foreign[0]} cannot be imported ({type(error).__name__}: {what}): look at the environment variables that it "
+        "reads, or install it anew; AUDIO_EVAL_TRACEBACK=1 shows the calls."
+    )
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "", see: str = "") -> UserError:

@@ -9,7 +9,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from audio_eval.cache import cache_root
+from audio_eval.cache import cache_root, written
 from audio_eval.json_text import parse
 from audio_eval.regular import read_regular
 from audio_eval.store import write_atomic
@@ -45,7 +45,8 @@ class Kept:
 
     def seal(self, **facts: Any) -> None:
         """Mark the copy as complete."""
-        write_atomic(self.folder / MANIFEST, json.dumps(facts, indent=1, sort_keys=True).encode())
+        with written():
+            write_atomic(self.folder / MANIFEST, json.dumps(facts, indent=1, sort_keys=True).encode())
 
     def rows(self) -> list[dict[str, Any]] | None:
         """The rows that ``keep_rows`` stored; None where they are not complete."""
@@ -61,6 +62,7 @@ class Kept:
         """Store the rows and seal the folder, unless reading them raises; returns the rows as stored."""
         lines = [json.dumps(row, ensure_ascii=False, default=str).encode() for row in rows]
         data = b"".join(line + b"\n" for line in lines)
-        write_atomic(self.folder / ROWS, data)
+        with written():
+            write_atomic(self.folder / ROWS, data)
         self.seal(**facts, rows=sha256(data).hexdigest(), count=len(lines))
         return [json.loads(line) for line in lines]

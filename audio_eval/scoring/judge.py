@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
 
+from audio_eval.cache import written
 from audio_eval.errors import UserError
 from audio_eval.openai_client import OpenAIClient
 from audio_eval.store import JsonLines
@@ -117,7 +118,8 @@ class Judge:
         if self._file is None or reply.error is not None:
             return
         with self._lock:
-            self._file.append([{"key": key, "text": reply.text, "top_logprobs": reply.top_logprobs}])
+            with written():
+                self._file.append([{"key": key, "text": reply.text, "top_logprobs": reply.top_logprobs}])
             self._kept[key] = reply._replace(cached=True)
 
 

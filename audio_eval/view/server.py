@@ -9,7 +9,6 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import uvicorn
@@ -19,6 +18,7 @@ from audio_eval.errors import UserError
 from audio_eval.view.site import Site
 
 LOOPBACK = "127.0.0.1"
+STOPS = ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 def serve(paths: Sequence[Path], port: int, ready: Callable[[str], None]) -> None:
@@ -26,16 +26,14 @@ def serve(paths: Sequence[Path], port: int, ready: Callable[[str], None]) -> Non
 
     ``ready`` is told the address.
     """
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C, so that the recordings are removed
     secret = secrets.token_urlsafe(16)  # other users of this machine can reach the port, too
     with tempfile.TemporaryDirectory(prefix="audio-eval-view-") as folder, listening(port) as listener:
         ready(f"http://{LOOPBACK}:{listener.getsockname()[1]}/{secret}/")
         serving = server(Site(paths, Path(folder)).app(secret))
-        # uvicorn leaves it alone, and what is raised in its loop would hang it
-        if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            signal.signal(signal.SIGHUP, serving.handle_exit)
-        with suppress(KeyboardInterrupt):  # raised again by uvicorn when it has ended
-            serving.run(sockets=[listener])
+        for name in STOPS:  # before uvicorn heeds some of them itself: what is raised in its loop would hang it
+            if (stop := getattr(signal, name, None)) and signal.getsignal(stop) is not signal.SIG_IGN:
+                signal.signal(stop, serving.handle_exit)
+        serving.run(sockets=[listener])
 
 
 def listening(port: int) -> socket.socket:

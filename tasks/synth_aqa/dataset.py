@@ -11,7 +11,7 @@ from typing import Any
 import soundfile
 from datasets import Dataset
 
-from audio_eval.cache import cache_root
+from audio_eval.cache import cache_root, written
 from audio_eval.data import FEATURES, Record, record
 from audio_eval.store import write_atomic
 from audio_eval.tasks.synth_aqa.items import SIZES, Item, make_item
@@ -44,8 +44,9 @@ def recording(item: Item) -> tuple[Path, str]:
     if not (path.is_file() and note.is_file()):
         buffer = io.BytesIO()
         soundfile.write(buffer, item.pcm(), RATE, format="WAV", subtype="PCM_16")
-        write_atomic(path, buffer.getvalue())  # two runs at the same time write the same bytes
-        write_atomic(note, sha256(buffer.getvalue()).hexdigest().encode())
+        with written():  # two runs at the same time write the same bytes
+            write_atomic(path, buffer.getvalue())
+            write_atomic(note, sha256(buffer.getvalue()).hexdigest().encode())
     return path, note.read_text()
 
 

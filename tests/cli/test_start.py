@@ -71,6 +71,15 @@ def test_a_signal_while_python_tears_itself_down_comes_too_late() -> None:
     subprocess.run([sys.executable, "-c", LATE], env=ENV, stdout=subprocess.DEVNULL, timeout=60, check=True)
 
 
+@pytest.mark.parametrize("variable", ["LOGLEVEL", "TQDM_MININTERVAL"])
+def test_a_variable_that_breaks_a_library_is_one_line(variable: str) -> None:
+    run = subprocess.run(
+        [*COMMAND, "validate", "synth_aqa", "--limit", "1"], env={**ENV, variable: "garbage"}, capture_output=True,
+        text=True, check=False,
+    )  # fmt: skip
+    assert run.returncode == 1 and "cannot be imported (ValueError: " in run.stderr and "Traceback" not in run.stderr
+
+
 def test_two_signals_at_once_are_one_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     left: list[object] = []
     monkeypatch.setattr("audio_eval.cli.main.leave", lambda: left.append(1))
@@ -125,12 +134,14 @@ def test_a_long_argument_is_not_repeated_whole(capsys: pytest.CaptureFixture[str
 
 
 def test_a_cache_that_cannot_be_written_says_which_setting_helps(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("AUDIO_EVAL_CACHE", str(tmp_path / "file/cache"))
     with pytest.raises(UserError, match="AUDIO_EVAL_CACHE=DIR takes another folder"):
         keep_clip(b"x")
+    assert main([*RUN, "--output", str(tmp_path / "runs")]) == 1
+    assert "AUDIO_EVAL_CACHE=DIR takes another folder" in capsys.readouterr().err
 
 
 def test_python_without_docstrings() -> None:
