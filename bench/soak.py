@@ -10,8 +10,8 @@
 Each is ``audio-eval`` in a process of its own, with the embedded model, looked at from outside: what the system says of
 its resident memory, open files and threads, beside the lines that it has written. What is told for 10 %, 50 % and 100 %
 is the median over the tenth of the run before that point. From 10 % to 100 % the memory may grow by ``BYTES_PER_ITEM``
-or ``BYTES_PER_STEP`` and ``SLACK_MIB``, which is what the allocator may keep; files and threads not at all. A size of 0
-leaves a part out. Ends with 1 where a bound is broken. The last line is one JSON object.
+or ``BYTES_PER_STEP`` and ``SLACK_MIB``, which is what the allocator may keep; files by one, which is being written;
+threads not at all. A size of 0 leaves a part out. Ends with 1 where a bound is broken. The last line is a JSON object.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ import soundfile
 from tabulate import tabulate
 
 BYTES_PER_ITEM, BYTES_PER_STEP, SLACK_MIB = 512, 2048, 48
+WRITTEN = 1  # a file that is being written at the moment, of short runs seen as often as not
 RECORDINGS = 50
 SHARES = (0.1, 0.5, 1.0)
 VOTES = 8  # of an item
@@ -115,7 +116,7 @@ def figures(seen: Sequence[Seen], total: int, bytes_each: int) -> dict[str, Any]
     return {
         "total": total, "at": at, "grown_mib": round(grown, 1), "allowed_mib": round(allowed, 1),
         "bytes_each": round(grown * 2**20 / (0.9 * total)), "peak_mib": round(max(one.rss_mib for one in seen)),
-        "ok": grown <= allowed and last["files"] <= first["files"] and last["threads"] <= first["threads"],
+        "ok": grown <= allowed and last["files"] <= first["files"] + WRITTEN and last["threads"] <= first["threads"],
     }  # fmt: skip
 
 

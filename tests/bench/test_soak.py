@@ -20,7 +20,8 @@ def test_what_grows_is_seen() -> None:
     assert flat["ok"] and flat["grown_mib"] == 0 and flat["at"]["50%"] == {"rss_mib": 100, "files": 4, "threads": 3}
     grown = soak.figures(seen(mib_each=1.0), 100, 512)
     assert not grown["ok"] and grown["grown_mib"] == pytest.approx(90, abs=1)
-    assert not soak.figures(seen(more_files=1), 100, 512)["ok"]
+    assert soak.figures(seen(more_files=1), 100, 512)["ok"], "it is being written"
+    assert not soak.figures(seen(more_files=2), 100, 512)["ok"]
     with pytest.raises(SystemExit, match="too short"):
         soak.figures(seen()[:20], 100, 512)
 
