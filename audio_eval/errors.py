@@ -84,11 +84,16 @@ def as_user_error(error: BaseException) -> UserError | None:
     return None
 
 
+def reason_of(error: BaseException) -> str:
+    """What an error in code that is not ours says, in one line of bounded length."""
+    return "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
+
+
 def of_stranger(error: BaseException) -> UserError | None:
     """The line for what code that is not ours raised: to end a program, as ``sys.exit`` does or a task that is
     cancelled; or on its import, as libraries do for a bad value of a variable that they read. None for our own faults.
     """
-    what = "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
+    what = reason_of(error)
     if not isinstance(error, Exception):
         return UserError(f"code that was called ended the command ({type(error).__name__}: {what}).")
     frames = (frame for frame, _ in walk_tb(error.__traceback__) if frame.f_code.co_name == "<module>")

@@ -8,7 +8,7 @@ from pathlib import Path
 from traceback import extract_tb
 from typing import Any
 
-from audio_eval.errors import UserError
+from audio_eval.errors import UserError, reason_of
 from audio_eval.method import Method, MethodConfig
 from audio_eval.plugins import from_file, loading, named
 
@@ -36,12 +36,12 @@ def failed(error: BaseException, name: str) -> UserError | None:
     file = Path(name.rpartition(":")[0]) if is_path(name) else Path(inspect.getfile(method_class(name)))
     ours = not is_path(name) and method_class(name).__module__.startswith("audio_eval.")
     lines = [at.lineno for at in extract_tb(error.__traceback__) if Path(at.filename).resolve() == file.resolve()]
-    what = "it called sys.exit" if isinstance(error, SystemExit) else " ".join(str(error).split())[:300]
     if isinstance(error, Exception) and (ours or not lines or os.environ.get("AUDIO_EVAL_TRACEBACK")):
         return None
     place = f" in {file}, line {lines[-1]}" if lines else ""
     return UserError(
-        f"method '{name}' failed{place} ({type(error).__name__}: {what}); AUDIO_EVAL_TRACEBACK=1 shows the calls."
+        f"method '{name}' failed{place} ({type(error).__name__}: {reason_of(error)}); "
+        "AUDIO_EVAL_TRACEBACK=1 shows the calls."
     )
 
 
